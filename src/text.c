@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util.h"
+
+struct text text_in(char *buffer, size_t room)
+{
+    return (struct text){.bytes = buffer, .room = room};
+}
+
+void text_bytes(struct text *text, const void *bytes, size_t length)
+{
+    size_t fits = size_min(length, text->room - text->length);
+
+    if (fits > 0)
+        memcpy(text->bytes + text->length, bytes, fits);
+    text->length += fits;
+    text->cut = text->cut || fits < length;
+}
+
+void text_string(struct text *text, const char *string)
+{
+    text_bytes(text, string, strlen(string));
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    char piece[256]; // longer than any text that a format of ours makes
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(piece, sizeof piece, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof piece)
+        text->cut = true;
+    else
+        text_bytes(text, piece, (size_t)length);
+}
+
+const char *text_end(struct text *text)
+{
+    if (text->length == text->room) {
+        text->length--;
+        text->cut = true;
+    }
+    text->bytes[text->length] = '\0';
+    return text->bytes;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// util: the few macros that every floor uses.
+#ifndef UTIL_H
+#define UTIL_H
+
+#include <stddef.h>
+
+// The object of TYPE whose MEMBER is at POINTER.
+#define container_of(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif
