@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include <getopt.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "util.h"
+
+struct option_row {
+    const char *name;
+    char letter; // the short option, or 0
+    bool (*take)(struct options *options, const struct option_row *row, const char *value,
+                 struct text *error);
+    size_t offset; // of what a number goes to
+    unsigned long minimum, maximum;
+    const char *argument, *help; // argument is NULL for an option that takes none
+};
+
+static const struct options defaults = {
+    .tcp_port = 12345,
+    .udp_port = 12345,
+    .one_port = true,
+    .max_tcp = 1024,
+    .backlog = 4096,
+    .max_line = 4096,
+    .max_datagram = 65507,
+    .line_timeout = 30,
+    .drain_timeout = 5,
+    .log_level = LOG_INFO,
+};
+
+static bool parse_number(const struct option_row *row, const char *value, unsigned long *number,
+                         struct text *error)
+{
+    unsigned long result = 0;
+    const char *at = value;
+
+    while (*at >= '0' && *at <= '9' && result <= row->maximum)
+        result = result * 10 + (unsigned long)(*at++ - '0');
+    if (at == value || *at || result < row->minimum || result > row->maximum) {
+        text_format(error, "--%s: '%.64s' is not a number from %lu to %lu", row->name, value,
+                    row->minimum, row->maximum);
+        return false;
+    }
+    *number = result;
+    return true;
+}
+
+static bool take_unsigned(struct options *options, const struct option_row *row, const char *value,
+                          struct text *error)
+{
+    unsigned long number;
+
+    if (!parse_number(row, value, &number, error))
+        return false;
+    *(unsigned *)(void *)((char *)options + row->offset) = (unsigned)number;
+    return true;
+}
+
+static bool take_size(struct options *options, const struct option_row *row, const char *value,
+                      struct text *error)
+{
+    unsigned long number;
+
+    if (!parse_number(row, value, &number, error))
+        return false;
+    *(size_t *)(void *)((char *)options + row->offset) = number;
+    return true;
+}
+
+static bool take_port(struct options *options, const struct option_row *row, const char *value,
+                      struct text *error)
+{
+    unsigned long number;
+
+    if (!parse_number(row, value, &number, error))
+        return false;
+    *(uint16_t *)(void *)((char *)options + row->offset) = (uint16_t)number;
+    options->one_port = false;
+    options->ports_given = true;
+    return true;
+}
+
+static bool take_both_ports(struct options *options, const struct option_row *row,
+                            const char *value, struct text *error)
+{
+    if (!take_port(options, row, value, error))
+        return false;
+    options->udp_port = options->tcp_port;
+    options->one_port = true;
+    return true;
+}
+
+static bool take_bind(struct options *options, const struct option_row *row, const char *value,
+                      struct text *error)
+{
+    char ip[INET6_ADDRSTRLEN + 1] = "";
+    size_t length = strcspn(value, "%");
+    struct bind *bind = &options->bind[options->bind_count];
+
+    if (options->bind_count == BINDS_MAX) {
+        text_format(error, "--%s: more than %d addresses", row->name, BINDS_MAX);
+        return false;
+    }
+    memcpy(ip, value, size_min(length, sizeof ip - 1));
+    bind->interface = value[length] ? value + length + 1 : NULL;
+    if (length >= sizeof ip || !address_parse(ip, &bind->address) ||
+        (bind->interface && (address_is_v4(&bind->address) || !*bind->interface ||
+                             strlen(bind->interface) >= IF_NAMESIZE))) {
+        text_format(error, "--%s: '%.64s' is not an IPv4 or IPv6 address", row->name, value);
+        return false;
+    }
+    options->bind_count++;
+    return true;
+}
+
+static bool take_trigger(struct options *options, const struct option_row *row, const char *value,
+                         struct text *error)
+{
+    options->edge = strcmp(value, "edge") == 0;
+    if (options->edge || strcmp(value, "level") == 0)
+        return true;
+    text_format(error, "--%s: '%.64s' is neither level nor edge", row->name, value);
+    return false;
+}
+
+static bool take_token_file(struct options *options, const struct option_row *row,
+                            const char *value, struct text *error)
+{
+    options->token_file = value;
+    if (*value)
+        return true;
+    text_format(error, "--%s: the path is empty", row->name);
+    return false;
+}
+
+static bool take_verbose(struct options *options, const struct option_row *row, const char *value,
+                         struct text *error)
+{
+    (void)row, (void)value, (void)error;
+    if (options->log_level < LOG_DEBUG)
+        options->log_level++;
+    return true;
+}
+
+static bool take_quiet(struct options *options, const struct option_row *row, const char *value,
+                       struct text *error)
+{
+    (void)row, (void)value, (void)error;
+    if (options->log_level > LOG_ERROR)
+        options->log_level--;
+    return true;
+}
+
+static bool take_flag(struct options *options, const struct option_row *row, const char *value,
+                      struct text *error)
+{
+    (void)value, (void)error;
+    *((bool *)options + row->offset) = true;
+    return true;
+}
+
+#define MEMBER(name) offsetof(struct options, name)
+
+// One row is all that an option needs: parsing and --help follow from it.
+static const struct option_row rows[] = {
+    {"port", 'p', take_both_ports, MEMBER(tcp_port), 0, 65535, "N",
+     "TCP and UDP port; 0 lets the kernel choose (12345)"},
+    {"tcp-port", 0, take_port, MEMBER(tcp_port), 0, 65535, "N", "TCP port alone"},
+    {"udp-port", 0, take_port, MEMBER(udp_port), 0, 65535, "N", "UDP port alone"},
+    {"bind", 0, take_bind, 0, 0, 0, "ADDR",
+     "listen on this address only; may be repeated (every address)"},
+    {"max-tcp", 0, take_unsigned, MEMBER(max_tcp), 1, 1000000, "N",
+     "TCP connections served at once (1024)"},
+    {"backlog", 0, take_unsigned, MEMBER(backlog), 1, 65535, "N",
+     "connections that may wait to be accepted (4096)"},
+    {"max-line", 0, take_size, MEMBER(max_line), 1, MAX_LINE_LIMIT, "N",
+     "bytes in a line, its LF not counted (4096)"},
+    {"max-datagram", 0, take_size, MEMBER(max_datagram), 1, MAX_DATAGRAM_LIMIT, "N",
+     "bytes in a datagram (65507)"},
+    {"idle-timeout", 0, take_unsigned, MEMBER(idle_timeout), 0, 86400 * 365, "S",
+     "close after S seconds without a byte; 0 is never (0)"},
+    {"line-timeout", 0, take_unsigned, MEMBER(line_timeout), 0, 86400 * 365, "S",
+     "close when a line has not ended after S seconds; 0 is never (30)"},
+    {"drain-timeout", 0, take_unsigned, MEMBER(drain_timeout), 0, 86400, "S",
+     "how long a graceful end may take, in seconds (5)"},
+    {"trigger", 0, take_trigger, 0, 0, 0, "level|edge",
+     "how connections are registered with epoll (level)"},
+    {"socket-buffer", 0, take_unsigned, MEMBER(socket_buffer), 0, 1 << 30, "N",
+     "bytes of kernel buffer each way of a TCP connection; 0 is autotuning (0)"},
+    {"shutdown-token-file", 0, take_token_file, 0, 0, 0, "PATH",
+     "the file that holds the token for /shutdown"},
+    {"verbose", 'v', take_verbose, 0, 0, 0, NULL, "log more; debug when given twice"},
+    {"quiet", 'q', take_quiet, 0, 0, 0, NULL, "log warnings and errors only"},
+    {"help", 'h', take_flag, MEMBER(help), 0, 0, NULL, "print this help"},
+    {"version", 'V', take_flag, MEMBER(version), 0, 0, NULL, "print the version"},
+};
+
+enum { ROWS = ARRAY_LENGTH(rows), FIRST_LONG = 256 };
+
+static void fill_getopt(struct option longs[ROWS + 1], char shorts[2 * ROWS + 2])
+{
+    size_t at = 0;
+
+    shorts[at++] = ':'; // report a missing argument as ':', and print nothing
+    for (size_t i = 0; i < ROWS; i++) {
+        longs[i] = (struct option){
+            .name = rows[i].name, .has_arg = rows[i].argument != NULL, .val = FIRST_LONG + (int)i};
+        if (rows[i].letter)
+            shorts[at++] = rows[i].letter;
+        if (rows[i].letter && rows[i].argument)
+            shorts[at++] = ':';
+    }
+    shorts[at] = '\0';
+    longs[ROWS] = (struct option){0};
+}
+
+static const struct option_row *row_of(int value)
+{
+    if (value >= FIRST_LONG)
+        return &rows[value - FIRST_LONG];
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].letter == value)
+            return &rows[i];
+    return NULL;
+}
+
+// getopt(3) tells an unknown or ambiguous option, an argument too many and one too few alike.
+static bool wrong_option(int answer, char *argv[], struct text *error)
+{
+    const char *word = optind > 0 ? argv[optind - 1] : "";
+
+    if (answer == ':')
+        text_format(error, "'%.64s' needs a value", word);
+    else if (optopt >= FIRST_LONG)
+        text_format(error, "--%s takes no value", rows[optopt - FIRST_LONG].name);
+    else if (optopt > 0)
+        text_format(error, "unknown option '-%c'", optopt);
+    else
+        text_format(error, "unknown or ambiguous option '%.64s'", word);
+    return false;
+}
+
+bool options_parse(struct options *options, int argc, char *argv[], struct text *error)
+{
+    struct option longs[ROWS + 1];
+    char shorts[2 * ROWS + 2];
+    int value;
+
+    *options = defaults;
+    fill_getopt(longs, shorts);
+    opterr = 0;
+    optind = 0; // glibc and musl: begin anew, so that a program may parse more than once
+    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        const struct option_row *row = row_of(value);
+
+        if (!row)
+            return wrong_option(value, argv, error);
+        if (!row->take(options, row, optarg, error))
+            return false;
+    }
+    if (optind < argc) {
+        text_format(error, "'%.64s' is not an option", argv[optind]);
+        return false;
+    }
+    return true;
+}
+
+void options_help(struct text *help)
+{
+    text_string(help, "Usage: epoll-echo [OPTION]...\n"
+                      "A TCP and UDP echo server on one thread and one epoll loop.\n\n");
+    for (size_t i = 0; i < ROWS; i++) {
+        const struct option_row *row = &rows[i];
+        char name[64];
+        struct text text = text_in(name, sizeof name);
+
+        text_format(&text, "--%s%s%s", row->name, row->argument ? "=" : "",
+                    row->argument ? row->argument : "");
+        if (row->letter)
+            text_format(help, "  -%c, ", row->letter);
+        else
+            text_string(help, "      ");
+        text_format(help, "%-28s %s\n", text_end(&text), row->help);
+    }
+    text_string(help, "\nThe default stands in parentheses. See epoll-echo(8).\n");
+}
