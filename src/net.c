@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#if __has_include(<linux/tcp.h>)
+#include <linux/tcp.h> // glibc's own tcp_info ends before tcpi_bytes_acked
+#else
+#include <netinet/tcp.h>
+#endif
+#include <stddef.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "util.h"
+
+// A vanished client is found out after 60 + 5 * 12 = 120 seconds of silence.
+enum { KEEPALIVE_IDLE_SECONDS = 60, KEEPALIVE_INTERVAL_SECONDS = 12, KEEPALIVE_PROBES = 5 };
+
+struct setting {
+    int level, name, value;
+};
+
+static int set_all(int fd, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value, sizeof(int)) <
+            0)
+            return -1;
+    return 0;
+}
+
+// Accepted sockets inherit these from their listener: no call for each connection.
+static int set_stream(int fd)
+{
+    static const struct setting settings[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+    };
+
+    return set_all(fd, settings, ARRAY_LENGTH(settings));
+}
+
+// Each datagram tells the address it was sent to and its hop limit. On an IPv6 socket both
+// families' options are wanted: IPv4 datagrams come with IPv4's control messages.
+static int set_datagram(int fd, int family)
+{
+    static const struct setting settings[] = {
+        {IPPROTO_IP, IP_PKTINFO, 1},
+        {IPPROTO_IP, IP_RECVTTL, 1},
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
+        {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1},
+    };
+
+    return set_all(fd, settings, family == AF_INET6 ? 4 : 2);
+}
+
+static int set_up(int fd, int type, int family, const char **call)
+{
+    *call = "setsockopt";
+    return type == SOCK_STREAM ? set_stream(fd) : set_datagram(fd, family);
+}
+
+static int set_before_bind(int fd, int type, int family, enum net_stack stack)
+{
+    const struct setting settings[] = {
+        {SOL_SOCKET, SO_REUSEADDR, 1}, // a port whose old connections are in TIME_WAIT
+        {IPPROTO_IPV6, IPV6_V6ONLY, stack != NET_DUAL},
+    };
+
+    // SO_REUSEADDR on a datagram socket would let another process share its port: not set.
+    if (type == SOCK_STREAM && set_all(fd, &settings[0], 1) < 0)
+        return -1;
+    return family == AF_INET6 ? set_all(fd, &settings[1], 1) : 0;
+}
+
+static int open_steps(int fd, int type, const struct address *address, enum net_stack stack,
+                      unsigned backlog, const char **call)
+{
+    int family = address_is_v4(address) ? AF_INET : AF_INET6;
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(address, family, &storage);
+
+    *call = "setsockopt";
+    if (set_before_bind(fd, type, family, stack) < 0 || set_up(fd, type, family, call) < 0)
+        return -1;
+    *call = "bind";
+    if (bind(fd, (const struct sockaddr *)&storage, length) < 0)
+        return -1;
+    *call = "listen";
+    return type == SOCK_STREAM ? listen(fd, (int)backlog) : 0;
+}
+
+int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
+             const char **call)
+{
+    int family = address_is_v4(address) ? AF_INET : AF_INET6;
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    *call = "socket";
+    if (fd >= 0 && open_steps(fd, type, address, stack, backlog, call) < 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+int net_adopt(int fd, int type, const char **call)
+{
+    int family;
+    socklen_t length = sizeof family;
+
+    *call = "fcntl";
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    *call = "getsockopt";
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+        return -1;
+    return set_up(fd, type, family, call);
+}
+
+int net_limit_buffers(int fd, unsigned bytes)
+{
+    const struct setting settings[] = {
+        {SOL_SOCKET, SO_RCVBUF, (int)bytes},
+        {SOL_SOCKET, SO_SNDBUF, (int)bytes},
+    };
+
+    return set_all(fd, settings, ARRAY_LENGTH(settings));
+}
+
+int net_local(int fd, struct address *local)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+
+    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0)
+        return -1;
+    *local = address_of(&storage);
+    return 0;
+}
+
+int net_peer(int fd, struct address *peer)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+
+    if (getpeername(fd, (struct sockaddr *)&storage, &length) < 0)
+        return -1;
+    *peer = address_of(&storage);
+    return 0;
+}
+
+void net_announce(int fd, const char *protocol)
+{
+    struct address local;
+    bool known = net_local(fd, &local) == 0;
+
+    log_event(LOG_INFO, "listening", "proto", protocol, "addr",
+              known ? ADDRESS_STRING(&local) : NULL, NULL);
+}
+
+uint64_t net_acknowledged(int fd)
+{
+    struct tcp_info info = {.tcpi_bytes_acked = 0}; // since Linux 4.1
+    socklen_t length = sizeof info;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ? 0 : info.tcpi_bytes_acked;
+}
+
+bool net_exhausted(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}

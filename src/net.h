@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// net: sockets made, set up and asked, as socket(7), ip(7), ipv6(7), tcp(7) and udp(7) describe.
+#ifndef NET_H
+#define NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "address.h"
+
+// Which addresses of the other family a socket on an IPv6 address serves too.
+enum net_stack { NET_ONE_FAMILY, NET_DUAL };
+
+// A non-blocking socket of TYPE (SOCK_STREAM or SOCK_DGRAM) bound to ADDRESS; a stream listens
+// with BACKLOG. Returns -1 with errno, and in *CALL the name of the call that failed.
+int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
+             const char **call);
+
+// The same steps for a socket that somebody else opened and bound.
+int net_adopt(int fd, int type, const char **call);
+
+// Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
+int net_limit_buffers(int fd, unsigned bytes);
+
+// getsockname(2) and getpeername(2) as values: 0, or -1 with errno.
+int net_local(int fd, struct address *local);
+int net_peer(int fd, struct address *peer);
+
+// Logs that FD, a socket of PROTOCOL, listens, and on which address.
+void net_announce(int fd, const char *protocol);
+
+// Bytes that the peer of a TCP socket has acknowledged so far; 0 where the kernel does not tell.
+uint64_t net_acknowledged(int fd);
+
+// errno says that the system has no more descriptors or memory to give, not that a peer is at
+// fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.
+bool net_exhausted(int error);
+
+#endif
