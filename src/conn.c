@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "net.h"
+#include "stream.h"
+#include "util.h"
+
+// What only a connection needs that is in the midst of something.
+struct held {
+    struct conn *conn;
+    struct timeout line; // runs while a begun line is waited for
+    struct stream stream;
+    bool busy;             // not admitted
+    bool ended;            // the client has sent FIN: close when all is answered and sent
+    bool closing;          // say goodbye when all is sent
+    bool paused;           // the input has whole lines that are to be answered in the next turn
+    size_t left;           // in a goodbye: bytes that may still be discarded
+    uint64_t acknowledged; // by the client when its time was last over
+    size_t room;           // bytes
+    size_t sent, output;   // bytes[sent .. output) is unsent
+    size_t input;          // and as many bytes from `output` on are unanswered
+    char bytes[];
+};
+
+_Static_assert(sizeof(struct conn) <= 56,
+               "an idle connection is one cache line with malloc's word");
+
+enum { HELD_ROOM_MIN = 64 };
+
+static bool owes(const struct conn *conn)
+{
+    return conn->held && (conn->held->sent < conn->held->output || conn->held->paused);
+}
+
+// Makes conn->held have room for SIZE bytes, what it holds kept. False without memory.
+static bool reserve(struct conn *conn, size_t size)
+{
+    struct held *held = conn->held;
+    size_t room = HELD_ROOM_MIN;
+
+    if (held && held->room >= size)
+        return true;
+    while (room < size)
+        room *= 2;
+    bool running = held && timeout_running(&held->line);
+    struct held *moved = realloc(held, sizeof *held + room);
+    if (!moved)
+        return false;
+    if (!held)
+        *moved = (struct held){.conn = conn};
+    moved->room = room;
+    if (running)
+        list_moved(&moved->line.link);
+    else
+        timeout_init(&moved->line);
+    conn->held = moved;
+    return true;
+}
+
+static void drop_held(struct conn *conn)
+{
+    if (conn->held)
+        timeout_stop(&conn->held->line);
+    free(conn->held);
+    conn->held = NULL;
+}
+
+static void log_conn(const struct conn *conn, const char *message, const char *reason)
+{
+    struct address peer;
+
+    if (!log_enabled(LOG_DETAIL))
+        return;
+    bool known = net_peer(conn->watch.fd, &peer) == 0; // not after a reset
+    log_limited(LOG_DETAIL, message, "proto", "tcp", "peer", known ? ADDRESS_STRING(&peer) : NULL,
+                "fd", LOG_NUMBER(conn->watch.fd), "reason", reason, NULL);
+}
+
+void conn_close(struct conn *conn, const char *reason)
+{
+    struct tcp *tcp = conn->tcp;
+
+    log_conn(conn, "closed", reason);
+    if (conn->held && conn->held->busy)
+        tcp->busy--;
+    else
+        tcp->service->counters.connected_tcp--;
+    tcp->freed = true;
+    timeout_stop(&conn->idle);
+    drop_held(conn);
+    loop_remove(tcp->loop, &conn->watch);
+    close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
+    free(conn);
+}
+
+// A byte went one way or the other.
+static void touch(struct conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+
+    if (tcp->idle.after != TICKS_NEVER)
+        timeouts_start(&tcp->idle, &conn->idle, loop_now(tcp->loop));
+}
+
+// Waits for EVENTS, one of EPOLLIN and EPOLLOUT. Edge-triggered, everything is registered once,
+// and AGAIN says that what is ready already has to be reported once more. May close CONN.
+static void wait_for(struct conn *conn, uint32_t events, bool again)
+{
+    struct loop *loop = conn->tcp->loop;
+    int result = 0;
+
+    if (!conn->tcp->options->edge)
+        result = loop_change(loop, &conn->watch, events);
+    else if (again)
+        result = loop_again(loop, &conn->watch);
+    if (result < 0)
+        conn_close(conn, strerror(errno));
+}
+
+static void goodbye_ready(struct watch *watch, uint32_t events)
+{
+    struct conn *conn = container_of(watch, struct conn, watch);
+    size_t want = size_min(conn->held->left, READ_MAX_BYTES);
+    ssize_t got = recv(watch->fd, conn->tcp->input, want, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        wait_for(conn, EPOLLIN, errno == EINTR);
+        return;
+    }
+    conn->held->left -= got > 0 ? (size_t)got : 0;
+    if (got <= 0 || conn->held->left == 0)
+        conn_close(conn, "goodbye");
+    else
+        wait_for(conn, EPOLLIN, (size_t)got == want || (events & EPOLLRDHUP));
+}
+
+// Everything is sent. A close(2) now would turn what the client has not read yet into a reset if
+// it is still sending; so only our side ends, and input is discarded until the client's side ends.
+static void say_goodbye(struct conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+
+    if (shutdown(conn->watch.fd, SHUT_WR) < 0 || !reserve(conn, 0)) {
+        conn_close(conn, strerror(errno));
+        return;
+    }
+    timeout_stop(&conn->held->line);
+    conn->held->left = GOODBYE_MAX_BYTES;
+    conn->watch.ready = goodbye_ready;
+    timeouts_start(&tcp->goodbye, &conn->idle, loop_now(tcp->loop));
+    wait_for(conn, EPOLLIN, true);
+}
+
+// Sends what goes without waiting: the number of bytes, or -1 with errno if the connection is lost.
+static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
+{
+    if (length == 0)
+        return 0;
+    ssize_t sent = send(conn->watch.fd, bytes, length, MSG_NOSIGNAL);
+    if (sent > 0)
+        touch(conn);
+    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+}
+
+// What a turn leaves behind.
+struct rest {
+    const char *output;
+    size_t output_length;
+    const struct input *input;
+    struct stream stream;
+    enum stream_status status;
+};
+
+static size_t unanswered(const struct rest *rest)
+{
+    return rest->status == STREAM_CLOSE ? 0 : rest->input->length - rest->input->done;
+}
+
+static void time_line(struct conn *conn, const struct rest *rest)
+{
+    struct tcp *tcp = conn->tcp;
+    struct held *held = conn->held;
+
+    if (owes(conn) || held->closing || (held->input == 0 && !held->stream.discarding))
+        timeout_stop(&held->line);
+    else if (!timeout_running(&held->line) ||
+             memchr(rest->input->bytes, '\n', rest->input->length)) // not the line of before
+        timeouts_start(&tcp->line, &held->line, loop_now(tcp->loop));
+}
+
+// Keeps the rest in conn->held, or nothing at all if there is none. False without memory.
+static bool keep(struct conn *conn, const struct rest *rest)
+{
+    size_t input = unanswered(rest);
+    const struct stream *stream = &rest->stream;
+
+    if (rest->output_length + input == 0 && !stream->discarding && !stream->overlong_before &&
+        rest->status == STREAM_MORE && !rest->input->ended) {
+        drop_held(conn);
+        return true;
+    }
+    if (!reserve(conn, rest->output_length + input))
+        return false;
+    struct held *held = conn->held;
+    held->stream = *stream;
+    held->ended = rest->input->ended;
+    held->closing = rest->status == STREAM_CLOSE;
+    held->paused = rest->status == STREAM_PAUSE;
+    held->sent = 0;
+    held->output = rest->output_length;
+    held->input = input;
+    if (held->output > 0)
+        memcpy(held->bytes, rest->output, held->output);
+    if (input > 0)
+        memcpy(held->bytes + held->output, rest->input->bytes + rest->input->done, input);
+    time_line(conn, rest);
+    return true;
+}
+
+// The connection waits to read; AGAIN as for wait_for: there may be more to read already.
+static void wait_to_read(struct conn *conn, bool again)
+{
+    if (conn->tcp->draining && !again)
+        say_goodbye(conn); // all that was received is answered
+    else
+        wait_for(conn, EPOLLIN, again);
+}
+
+// Sends REPLY and settles what the connection does next. AGAIN as for wait_for.
+static void settle(struct conn *conn, struct rest *rest, bool again)
+{
+    ssize_t sent = send_some(conn, rest->output, rest->output_length);
+
+    if (sent < 0) {
+        conn_close(conn, strerror(errno));
+        return;
+    }
+    rest->output += sent;
+    rest->output_length -= (size_t)sent;
+    bool owed = rest->output_length > 0 || rest->status == STREAM_PAUSE;
+    if (!owed && rest->input->ended)
+        conn_close(conn, "end of input");
+    else if (!keep(conn, rest))
+        conn_close(conn, "no memory");
+    else if (owed)
+        wait_for(conn, EPOLLOUT, true);
+    else if (rest->status == STREAM_CLOSE)
+        say_goodbye(conn);
+    else
+        wait_to_read(conn, again);
+}
+
+static struct facts find_facts(const struct conn *conn)
+{
+    struct tcp *tcp = conn->tcp;
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time); // cannot fail for this clock
+    struct facts facts = service_facts(tcp->service, PROTOCOL_TCP, loop_now(tcp->loop), time);
+    // After a reset there is no peer any more, and nobody to read the answer either.
+    if (net_peer(conn->watch.fd, &facts.peer) < 0)
+        facts.peer = (struct address){.port = 0};
+    if (net_local(conn->watch.fd, &facts.local) < 0)
+        facts.local = (struct address){.port = 0};
+    return facts;
+}
+
+// Answers the LENGTH bytes in tcp->input. AGAIN as for wait_for.
+static void answer(struct conn *conn, size_t length, bool ended, bool again)
+{
+    struct tcp *tcp = conn->tcp;
+    struct input input = {.bytes = tcp->input, .length = length, .ended = ended};
+    struct reply reply = {.buffer = tcp->output};
+    struct facts facts = {.known = false};
+    struct rest rest = {.input = &input};
+
+    if (conn->held)
+        rest.stream = conn->held->stream;
+    do {
+        rest.status = stream_answer(&rest.stream, tcp->options->max_line, &input, &facts,
+                                    &tcp->service->gate, &reply);
+        if (rest.status == STREAM_FACTS)
+            facts = find_facts(conn);
+    } while (rest.status == STREAM_FACTS);
+    rest.output = reply.bytes;
+    rest.output_length = reply.length;
+    settle(conn, &rest, again);
+}
+
+// The rest of the bytes in conn->held are an unfinished line, and so are the GOT bytes after it:
+// adds them, in time that does not depend on what was there before. False if that does not hold.
+static bool lengthen_line(struct conn *conn, const char *fresh, size_t got)
+{
+    struct held *held = conn->held;
+
+    if (!held || held->input == 0 || held->input + got > conn->tcp->options->max_line ||
+        memchr(fresh, '\n', got) || !reserve(conn, held->output + held->input + got))
+        return false;
+    held = conn->held;
+    memcpy(held->bytes + held->output + held->input, fresh, got);
+    held->input += got;
+    return true;
+}
+
+static void read_turn(struct conn *conn, uint32_t events)
+{
+    struct tcp *tcp = conn->tcp;
+    struct held *held = conn->held;
+    size_t before = held ? held->input : 0;
+    ssize_t got = recv(conn->watch.fd, tcp->input + before, READ_MAX_BYTES, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        wait_to_read(conn, errno == EINTR);
+        return;
+    }
+    if (got < 0) {
+        conn_close(conn, strerror(errno));
+        return;
+    }
+    // A short read has emptied the socket, unless FIN stands behind the data (epoll(7)).
+    bool again = got == READ_MAX_BYTES || (got > 0 && (events & EPOLLRDHUP));
+    if (got > 0)
+        touch(conn);
+    if (got > 0 && lengthen_line(conn, tcp->input + before, (size_t)got)) {
+        wait_to_read(conn, again);
+        return;
+    }
+    if (before > 0)
+        memcpy(tcp->input, held->bytes + held->output, before);
+    answer(conn, before + (size_t)got, got == 0, again);
+}
+
+// Goes on with a connection that owes.
+static void write_turn(struct conn *conn, uint32_t events)
+{
+    struct held *held = conn->held;
+    ssize_t sent = send_some(conn, held->bytes + held->sent, held->output - held->sent);
+
+    if (sent < 0) {
+        conn_close(conn, strerror(errno));
+        return;
+    }
+    held->sent += (size_t)sent;
+    if (held->sent < held->output) {
+        wait_for(conn, EPOLLOUT, true);
+    } else if (held->paused) {
+        memcpy(conn->tcp->input, held->bytes + held->output, held->input);
+        answer(conn, held->input, held->ended, true);
+    } else if (held->ended) {
+        conn_close(conn, "end of input");
+    } else if (held->closing) {
+        say_goodbye(conn);
+    } else {
+        read_turn(conn, events);
+    }
+}
+
+static void conn_ready(struct watch *watch, uint32_t events)
+{
+    struct conn *conn = container_of(watch, struct conn, watch);
+
+    if (owes(conn))
+        write_turn(conn, events);
+    else
+        read_turn(conn, events);
+}
+
+static void say_busy(struct conn *conn)
+{
+    struct input none = {.length = 0};
+    struct rest rest = {.output = ANSWER_BUSY,
+                        .output_length = strlen(ANSWER_BUSY),
+                        .input = &none,
+                        .status = STREAM_CLOSE};
+
+    settle(conn, &rest, false);
+}
+
+static struct conn *create(struct tcp *tcp, int fd, bool admitted)
+{
+    struct conn *conn = malloc(sizeof *conn);
+
+    if (!conn)
+        return NULL;
+    *conn = (struct conn){.watch = {.ready = conn_ready, .fd = fd}, .tcp = tcp};
+    timeout_init(&conn->idle);
+    if (!admitted && !reserve(conn, strlen(ANSWER_BUSY))) {
+        free(conn);
+        return NULL;
+    }
+    if (loop_add(tcp->loop, &conn->watch,
+                 tcp->options->edge ? EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET : EPOLLIN) < 0) {
+        drop_held(conn);
+        free(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+void conn_open(struct tcp *tcp, int fd, bool admitted)
+{
+    struct conn *conn = create(tcp, fd, admitted);
+
+    if (!conn) {
+        log_limited(LOG_WARNING, "connection refused", "proto", "tcp", "error", strerror(errno),
+                    NULL);
+        close(fd);
+        return;
+    }
+    timeouts_start(&tcp->idle, &conn->idle, loop_now(tcp->loop));
+    log_conn(conn, admitted ? "connected" : "busy", NULL);
+    if (admitted) {
+        tcp->service->counters.total_clients++;
+        tcp->service->counters.connected_tcp++;
+        return;
+    }
+    tcp->service->counters.busy_tcp++;
+    tcp->busy++;
+    conn->held->busy = true;
+    say_busy(conn);
+}
+
+void conn_line_over(struct timeout *line)
+{
+    conn_close(container_of(line, struct held, line)->conn, "line timeout");
+}
+
+void conn_idle_over(struct timeout *idle)
+{
+    struct conn *conn = container_of(idle, struct conn, idle);
+
+    // A slow reader is not idle: bytes that the kernel sent for us are bytes too.
+    if (owes(conn)) {
+        uint64_t acknowledged = net_acknowledged(conn->watch.fd);
+
+        if (acknowledged != conn->held->acknowledged) {
+            conn->held->acknowledged = acknowledged;
+            touch(conn);
+            return;
+        }
+    }
+    conn_close(conn, "idle timeout");
+}
+
+void conn_drain(struct conn *conn)
+{
+    if (!owes(conn))
+        read_turn(conn, 0);
+}

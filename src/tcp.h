@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// tcp: the listeners, and who is admitted. Connections themselves are in conn.
+#ifndef TCP_H
+#define TCP_H
+
+#include <stdbool.h>
+
+#include "list.h"
+#include "loop.h"
+#include "options.h"
+#include "service.h"
+#include "timeouts.h"
+
+enum {
+    READ_MAX_BYTES = 65536,    // of one connection, in one turn
+    ACCEPTS_PER_TURN_MAX = 64, // of one listener
+    BUSY_MAX = 256,            // connections that are being told "Server Busy"
+    EXPIRED_PER_TURN_MAX = 64,
+    GOODBYE_SECONDS = 2,         // how long a client may take to close after our FIN …
+    GOODBYE_MAX_BYTES = 1 << 20, // … and what it may still send
+};
+
+struct tcp {
+    struct loop *loop;
+    const struct options *options;
+    struct service *service;
+    struct list listeners;
+    struct timeouts idle; // every connection but those in `goodbye`
+    struct timeouts line;
+    struct timeouts goodbye;
+    unsigned busy, max_busy; // connections beyond --max-tcp that are being told so
+    bool paused;             // the listeners are not watched: nobody can be taken in
+    bool freed;              // a connection has ended since
+    bool draining;
+    ticks retry;          // when to try accepting again, or TICKS_NEVER
+    ticks told;           // when the log last told that descriptors had run out
+    char *input, *output; // shared by all connections, used within one turn
+};
+
+// False without memory; tcp_finish frees what was taken either way.
+bool tcp_init(struct tcp *tcp, struct loop *loop, const struct options *options,
+              struct service *service);
+
+// Closes everything.
+void tcp_finish(struct tcp *tcp);
+
+// Serves the connections of FD, a listening socket, which belongs to tcp from now on. OWN: opened
+// by this process, not passed to it. Returns 0, or -1 with errno and FD closed.
+int tcp_listen(struct tcp *tcp, int fd, bool own);
+
+// Logs each listener's address.
+void tcp_announce(const struct tcp *tcp);
+
+// Closes the listeners. Used where a set of ports has to be chosen anew.
+void tcp_unlisten(struct tcp *tcp);
+
+// To be called between turns: takes up accepting again when there is room.
+void tcp_resume(struct tcp *tcp);
+
+// Ends what is due at NOW, at most EXPIRED_PER_TURN_MAX connections of each kind.
+void tcp_expire(struct tcp *tcp, ticks now);
+ticks tcp_next(const struct tcp *tcp);
+
+// The graceful end: accepts what waits in the queues of own sockets and nothing after, answers
+// what was received, sends what is owed, says goodbye. Done when tcp_empty.
+void tcp_drain(struct tcp *tcp);
+bool tcp_empty(const struct tcp *tcp);
+
+#endif
