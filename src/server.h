@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// server: everything in one struct: sockets, signals, the timer, and the graceful end.
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stdbool.h>
+
+#include "loop.h"
+#include "options.h"
+#include "service.h"
+#include "tcp.h"
+#include "udp.h"
+
+struct server {
+    struct options options;
+    struct loop loop;
+    struct watch signals;
+    struct service service;
+    struct tcp tcp;
+    struct udp udp;
+    bool draining;
+    bool over;        // end at once
+    ticks drain_over; // when the time for the graceful end is over
+};
+
+// The signals that the server takes from its signalfd, blocked as the first step of a process: one
+// that comes before the loop runs then waits for it.
+void server_block_signals(void);
+
+// Opens all that is needed and says so in the log: 0. Or says there what failed: -1, and nothing
+// is left open.
+int server_init(struct server *server, const struct options *options);
+void server_finish(struct server *server);
+
+// Serves until the end: 0 after a graceful one, else -1 with the reason in the log.
+int server_run(struct server *server);
+
+#endif
