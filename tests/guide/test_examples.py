@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: MIT
+"""What every example does as an echo, and what each of them teaches."""
+import os
+import random
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from programs import DEADLINE, Server, fill, receive, receive_all
+
+ECHOES = ["level", "edge", "halfclose", "oneshot", "timers-signals"]
+
+
+@pytest.fixture(params=ECHOES)
+def echo(request, start):
+    return start(request.param)
+
+
+def reset(client):
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def ask(client, line):
+    client.sendall(line)
+    assert receive(client, len(line)) == line
+
+
+# ---- every example ----
+
+def test_echoes_any_bytes_in_order(echo):
+    data = bytes(range(256)) * 8 + b"\n"
+    with echo.connect() as client:
+        for _ in range(3):
+            ask(client, data)
+
+
+def test_everything_comes_back_before_the_end(echo):
+    """Half-close with output still owed: a large transfer, then FIN, and not a byte is missing."""
+    data = random.Random(1).randbytes(3_000_000).replace(b"#", b"-")  # `#` is work for oneshot
+    with echo.connect() as client:
+        sender = threading.Thread(target=lambda: (client.sendall(data),
+                                                  client.shutdown(socket.SHUT_WR)))
+        sender.start()
+        assert receive_all(client) == data
+        sender.join()
+
+
+def test_a_client_that_does_not_read_is_not_read_from(echo):
+    with echo.connect(receive_buffer=8192) as client:
+        sent = fill(client)
+        with echo.connect() as other:
+            ask(other, b"meanwhile\n")
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == sent
+
+
+def test_clients_that_vanish_do_no_harm(echo):
+    steady = echo.connect()
+    for _ in range(20):
+        client = echo.connect()
+        client.sendall(b"unread\n" * 1000)
+        reset(client)
+        echo.connect().close()
+    ask(steady, b"still there\n")
+    assert echo.process.poll() is None
+    steady.close()
+
+
+def test_rests_without_descriptors_and_serves_again(start):
+    """Out of descriptors: the ones that do not fit are turned away, nothing spins."""
+    for name in ECHOES:
+        server = start(name, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                   (16, 16)))
+        admitted, refused = [], 0
+        for _ in range(20):
+            client = server.connect()
+            try:
+                client.sendall(b"x\n")
+                echoed = receive(client, 2) == b"x\n"
+            except (ConnectionResetError, BrokenPipeError):
+                echoed = False
+            if echoed:
+                admitted.append(client)
+            else:
+                refused += 1
+        assert admitted and refused, name
+        wakeups = count_wakeups(server, 0.3)
+        assert wakeups < 20, name
+        admitted.pop().close()
+        while True:  # the server hears of the close when it gets to it
+            with server.connect() as client:
+                try:
+                    client.sendall(b"y\n")
+                    if receive(client, 2) == b"y\n":
+                        break
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+
+
+def count_wakeups(server, seconds):
+    """How often the main thread went to sleep and woke again in a span of time."""
+    def switches():
+        with open(f"/proc/{server.process.pid}/status") as status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(),
+                                 re.M).group(1))
+    before, cpu = switches(), server.cpu_seconds()
+    time.sleep(seconds)  # this is a measurement of rest, not a wait for something
+    spent = server.cpu_seconds() - cpu
+    assert spent < seconds / 2, f"{spent} s of CPU in {seconds} s"
+    return switches() - before
+
+
+def test_sleeps_while_nothing_can_be_done(echo):
+    """Idle, half-closed and blocked clients cost nothing: the loop sleeps."""
+    clients = [echo.connect() for _ in range(3)]
+    ask(clients[0], b"idle\n")
+    fill(clients[1])
+    clients[1].shutdown(socket.SHUT_WR)
+    assert count_wakeups(echo, 0.5) < 20
+    for client in clients:
+        client.close()
+
+
+# ---- edge ----
+
+def flood(client, stop):
+    client.settimeout(0.1)
+    data = b"f" * 65536
+    while not stop.is_set():
+        for action in (lambda: client.send(data), lambda: client.recv(1 << 20)):
+            try:
+                action()
+            except socket.timeout:
+                pass
+
+
+def test_edge_a_greedy_peer_does_not_starve_the_rest(start):
+    """Pipelining without end on one connection; another one gets a hundred answers meanwhile."""
+    server = start("edge")
+    stop = threading.Event()
+    with server.connect() as greedy, server.connect() as modest:
+        thread = threading.Thread(target=flood, args=(greedy, stop))
+        thread.start()
+        try:
+            for _ in range(100):
+                ask(modest, b"ping\n")
+        finally:
+            stop.set()
+            thread.join()
+
+
+# ---- halfclose ----
+
+def test_halfclose_is_seen_while_output_is_blocked(start):
+    """The FIN is noticed in a state that does not read, and does not wake the loop again."""
+    server = start("halfclose")
+    with server.connect(receive_buffer=8192) as client:
+        sent = fill(client)
+        client.shutdown(socket.SHUT_WR)
+        # The FIN can stand behind input that does not fit into the server's buffer: then it is
+        # seen later, when the client reads. Both are right; only the end is certain.
+        assert receive_all(client) == sent
+    assert int(server.wait_for(r"half-closed, (\d+) bytes owed").group(1)) >= 0
+    wakeups = int(server.wait_for(r"finished after (\d+) wakeups").group(1))
+    assert wakeups < len(sent) / 16  # some for each piece of 16 KiB; a spin makes millions
+
+
+def test_halfclose_with_bytes_owed(start):
+    """A FIN right behind input that is all in the server's hands: EPOLLRDHUP at once."""
+    server = start("halfclose")
+    with server.connect() as client:
+        client.sendall(b"question\n")
+        client.shutdown(socket.SHUT_WR)
+        server.wait_for("half-closed")
+        assert receive_all(client) == b"question\n"
+    server.wait_for("finished after [1-4] wakeups")
+
+
+def test_halfclose_reset_is_told_from_a_goodbye(start):
+    server = start("halfclose")
+    client = server.connect()
+    ask(client, b"x\n")
+    reset(client)
+    server.wait_for("lost after")
+
+
+# ---- oneshot ----
+
+def test_oneshot_the_loop_answers_while_threads_work(start):
+    """Both threads have work for many seconds, sent first; a light client is answered before."""
+    server = start("oneshot")
+    heavy = [server.connect() for _ in range(4)]
+    for client in heavy:
+        client.sendall(b"#" * 15999 + b"\n")
+    with server.connect() as light:
+        for _ in range(20):
+            ask(light, b"light\n")
+    assert not select.select(heavy, [], [], 0)[0]  # none of them has an answer yet
+
+
+def test_oneshot_answers_keep_their_order(start):
+    """Heavy and light lines mixed in one connection, in pieces: the stream comes back as it was."""
+    server = start("oneshot")
+    rng = random.Random(2)
+    data = b"".join(b"heavy # %d\n" % i if i % 3 == 0 else b"light %d\n" % i for i in range(100))
+
+    def talk():
+        with server.connect() as client:
+            rest = data
+            while rest:
+                cut = rng.randrange(1, 100)
+                client.sendall(rest[:cut])
+                rest = rest[cut:]
+            client.shutdown(socket.SHUT_WR)
+            results.append(receive_all(client) == data)
+
+    results = []
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 4
+
+
+def test_oneshot_clients_may_vanish_during_the_work(start):
+    server = start("oneshot")
+    for _ in range(10):
+        client = server.connect()
+        client.sendall(b"##\n" * 3)
+        reset(client)
+    with server.connect() as client:
+        ask(client, b"# alive\n")
+    assert server.process.poll() is None
+
+
+@pytest.mark.skipif("sanitize" in os.environ.get("GUIDE_CFLAGS", ""), reason="built otherwise")
+def test_oneshot_has_no_data_race(start, tmp_path):
+    from programs import ROOT
+    program = tmp_path / "oneshot-tsan"
+    built = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-O1", "-g",
+                            "-fsanitize=thread", "-o", program, ROOT / "examples" / "oneshot.c",
+                            "-pthread"], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip("no ThreadSanitizer: " + built.stderr.strip().splitlines()[-1])
+    log = tmp_path / "report"
+    environment = {**os.environ, "TSAN_OPTIONS": f"log_path={log} exitcode=66"}
+    server = Server(program, env=environment)
+    try:
+        clients = [server.connect() for _ in range(4)]
+        for _ in range(10):
+            for client in clients:
+                client.sendall(b"# work\nlight\n" * 3)
+            for client in clients:
+                assert receive(client, 39) == b"# work\nlight\n" * 3
+        for client in clients[:2]:
+            client.sendall(b"####\n")
+            reset(client)
+        for client in clients[2:]:
+            client.shutdown(socket.SHUT_WR)
+            assert receive_all(client) == b""
+    finally:
+        server.stop()
+    reports = [path.read_text() for path in tmp_path.glob("report*")]
+    assert not reports, reports[0]
+
+
+# ---- timers-signals ----
+
+def test_timers_close_the_idle_and_spare_the_active(start):
+    server = start("timers-signals", 1)
+    for _ in range(10):
+        with server.connect() as idle, server.connect() as active:
+            idle.setblocking(False)
+            widest, last = 0, time.monotonic()
+            try:
+                while True:  # speak more often than the limit until the other one is closed
+                    ask(active, b"here\n")
+                    now = time.monotonic()
+                    widest, last = max(widest, now - last), now
+                    if select.select([idle], [], [], 0.05)[0]:
+                        break
+                assert idle.recv(1) == b""
+                server.wait_for("^idle$")
+                assert receive_all(active) == b""  # silent from here on, it is closed as well
+                server.wait_for("^idle$")
+                return
+            except (AssertionError, OSError):
+                if max(widest, time.monotonic() - last) < 0.9:
+                    raise
+                # The machine slept for so long that the active one was idle, too: once more.
+    pytest.skip("this machine stands still for a second at a time")
+
+
+def test_timers_do_not_tick_when_nobody_is_there(start):
+    server = start("timers-signals", 1)
+    with server.connect() as client:
+        assert receive_all(client) == b""
+    assert count_wakeups(server, 1.5) < 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_input(start, number):
+    server = start("timers-signals")
+    with server.connect() as client:
+        ask(client, b"x\n")
+        server.process.send_signal(number)
+        server.wait_for(f"signal {number:d}")
+        assert server.process.wait(DEADLINE) == 0
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="needs ss (iproute2)")
+def test_keepalive_is_on(start):
+    server = start("timers-signals")
+    with server.connect() as client:
+        ask(client, b"x\n")
+        sockets = subprocess.run(["ss", "-tnoH", "state", "established",
+                                  f"( sport = :{server.port} )"], capture_output=True, text=True)
+        assert "timer:(keepalive," in sockets.stdout
