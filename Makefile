@@ -26,6 +26,10 @@ ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
 DAEMON = main server listen tcp conn udp credential net loop service stream answer gate guard \
 	peers siphash options address timeouts log text
+ifdef ENABLE_SYSTEMD
+DAEMON += systemd
+ALL_CFLAGS += -DENABLE_SYSTEMD
+endif
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
 .PHONY: all run check lint setup install uninstall clean FORCE

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "net.h"
@@ -92,7 +93,8 @@ static int open_protocol(struct server *server, enum protocol protocol, uint16_t
 static int open_all(struct server *server, enum protocol *protocol, struct address *address,
                     const char **call)
 {
-    uint16_t tcp_port = server->options.tcp_port, udp_port = server->options.udp_port;
+    uint16_t tcp_port = (uint16_t)server->options.tcp_port;
+    uint16_t udp_port = (uint16_t)server->options.udp_port;
 
     *protocol = PROTOCOL_TCP;
     address->port = tcp_port;
@@ -115,7 +117,41 @@ static bool kernel_chooses(const struct options *options)
     return options->tcp_port == 0 || options->udp_port == 0;
 }
 
-int listen_open(struct server *server)
+static int refused(const char *error)
+{
+    log_event(LOG_ERROR, "cannot serve the passed sockets", "error", error, NULL);
+    return -1;
+}
+
+static int adopt_one(struct server *server, enum protocol protocol, int fd)
+{
+    const char *call;
+
+    if (net_adopt(fd, protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM, &call) < 0) {
+        close(fd);
+        return -1;
+    }
+    return serve(server, protocol, fd, false);
+}
+
+// Serves the sockets that systemd has opened. They belong to it: a restart finds them as they are.
+static int adopt_all(struct server *server)
+{
+    enum protocol protocol;
+    int fd, adopted = 0;
+
+    if (server->options.ports_given)
+        return refused("--port, --tcp-port, --udp-port, --bind and --backlog are for sockets of "
+                       "one's own: leave them out, or set them in the socket unit");
+    while ((fd = systemd_take(&server->systemd, &protocol)) >= 0) {
+        if (adopt_one(server, protocol, fd) < 0)
+            return refused(strerror(errno));
+        adopted++;
+    }
+    return adopted > 0 ? 0 : refused("none of them is of use");
+}
+
+static int open_own(struct server *server)
 {
     enum protocol protocol;
     struct address address;
@@ -128,6 +164,15 @@ int listen_open(struct server *server)
         tcp_unlisten(&server->tcp);
         udp_close(&server->udp);
     }
+    return 0;
+}
+
+int listen_open(struct server *server)
+{
+    bool passed = systemd_activated(&server->systemd);
+
+    if ((passed ? adopt_all(server) : open_own(server)) < 0)
+        return -1;
     tcp_announce(&server->tcp);
     udp_announce(&server->udp);
     return 0;

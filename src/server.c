@@ -47,9 +47,19 @@ void server_block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+// The counters as they are between turns.
+static struct counters counters_of(const struct server *server)
+{
+    struct counters counters = server->service.counters;
+
+    counters.active_udp_peers = server->service.peers.count;
+    return counters;
+}
+
 static void drain(struct server *server, const char *cause)
 {
     log_event(LOG_INFO, "stopping", "cause", cause, NULL);
+    systemd_stopping(&server->systemd);
     server->draining = true;
     server->drain_over = loop_now(&server->loop) + server->options.drain_timeout * TICKS_PER_SECOND;
     udp_drain(&server->udp);
@@ -60,12 +70,15 @@ static void reload(struct server *server)
 {
     char room[512];
     struct text error = text_in(room, sizeof room);
+    struct counters counters = counters_of(server);
 
+    systemd_reloading(&server->systemd);
     if (credential_load(server->options.token_file, &server->service.gate.token, &error))
         log_event(LOG_INFO, "token read again", NULL);
     else
         log_event(LOG_WARNING, "token not read, the one of before stays", "error", text_end(&error),
                   NULL);
+    systemd_ready(&server->systemd, &counters);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -108,12 +121,20 @@ static void expired(struct loop *loop)
         server->over = true;
 }
 
+static rlim_t sockets_of(const struct server *server)
+{
+    size_t binds = server->options.bind_count;
+
+    if (systemd_activated(&server->systemd))
+        return (rlim_t)server->systemd.passed;
+    return binds == 0 ? 4 : 2 * (rlim_t)binds;
+}
+
 // Raises the limit for descriptors as far as allowed; if --max-tcp does not fit, lowers it.
 // *MAX_BUSY becomes the number of connections beyond --max-tcp that there are descriptors for.
-static int fit_descriptors(struct options *options, unsigned *max_busy)
+static int fit_descriptors(struct options *options, rlim_t sockets, unsigned *max_busy)
 {
     struct rlimit limit;
-    rlim_t sockets = options->bind_count == 0 ? 4 : 2 * (rlim_t)options->bind_count;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return failed("getrlimit");
@@ -154,6 +175,7 @@ static bool prepare(struct server *server, const struct options *options, const 
     *server = (struct server){.options = *options,
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
+                              .systemd = {.notify = -1},
                               .drain_over = TICKS_NEVER};
     // All three, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
@@ -165,13 +187,21 @@ static bool prepare(struct server *server, const struct options *options, const 
 
 static int start(struct server *server)
 {
-    if (fit_descriptors(&server->options, &server->tcp.max_busy) < 0 || load_token(server) < 0)
+    struct counters none = {.total_clients = 0};
+
+    if (!systemd_init(&server->systemd))
+        return -1;
+    if (fit_descriptors(&server->options, sockets_of(server), &server->tcp.max_busy) < 0 ||
+        load_token(server) < 0)
         return -1;
     if (loop_init(&server->loop, expired) < 0)
         return failed("epoll_create1 or timerfd_create");
     if (watch_signals(server) < 0)
         return -1;
-    return listen_open(server);
+    if (listen_open(server) < 0)
+        return -1;
+    systemd_ready(&server->systemd, &none);
+    return 0;
 }
 
 int server_init(struct server *server, const struct options *options)
@@ -191,6 +221,7 @@ void server_finish(struct server *server)
     tcp_finish(&server->tcp);
     udp_finish(&server->udp);
     peers_finish(&server->service.peers);
+    systemd_finish(&server->systemd);
     if (server->signals.fd >= 0)
         close(server->signals.fd);
     loop_finish(&server->loop);
@@ -202,6 +233,7 @@ static ticks next_due(const struct server *server)
     ticks peers = peers_next(&server->service.peers);
 
     due = due < peers ? due : peers;
+    due = due < systemd_next(&server->systemd) ? due : systemd_next(&server->systemd);
     return due < server->drain_over ? due : server->drain_over;
 }
 
@@ -218,6 +250,8 @@ int server_run(struct server *server)
         if (loop_turn(&server->loop) < 0)
             return failed("epoll_wait");
         tcp_resume(&server->tcp);
+        struct counters counters = counters_of(server);
+        systemd_turn(&server->systemd, &server->loop, &counters);
         if (server->service.gate.passed && !server->draining)
             drain(server, "/shutdown");
     }

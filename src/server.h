@@ -8,6 +8,7 @@
 #include "loop.h"
 #include "options.h"
 #include "service.h"
+#include "systemd.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -16,6 +17,7 @@ struct server {
     struct loop loop;
     struct watch signals;
     struct service service;
+    struct systemd systemd;
     struct tcp tcp;
     struct udp udp;
     bool draining;
