@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Builds, starts and stops the guide's programs: for the tests and for docs/record.py."""
+import ctypes
 import os
 import queue
 import re
@@ -8,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,15 @@ WARNINGS = "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 
 # A mistake is meant to go wrong: what it leaks is not the news, and freed memory is to be reused.
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=0"}
+
+
+def enter_namespace():
+    """Leaves for a network of our own, where every port is free. False: not allowed."""
+    CLONE_NEWNET = 0x40000000
+    if os.geteuid() != 0 or ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        return False
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return True
 
 
 def sources():
@@ -74,13 +83,8 @@ class Server:
             if match:
                 return match
 
-    def connect(self, receive_buffer=0):
-        client = socket.socket()
-        if receive_buffer:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.settimeout(DEADLINE)
-        client.connect(("127.0.0.1", self.port))
-        return client
+    def connect(self, **options):
+        return connect(self.port, **options)
 
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -90,6 +94,19 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+def connect(to, receive_buffer=0, port=0):
+    """A client on 127.0.0.1, from a certain port if one is named."""
+    client = socket.socket()
+    if port:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", port))
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.settimeout(DEADLINE)
+    client.connect(("127.0.0.1", to))
+    return client
 
 
 def receive(client, count):

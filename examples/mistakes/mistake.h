@@ -85,6 +85,18 @@ static inline void deliver(int from, int to, const void *data, size_t length)
     must(setsockopt(to, SOL_SOCKET, SO_RCVLOWAT, &(int){1}, sizeof(int)), "SO_RCVLOWAT");
 }
 
+// Returns when a child that has nothing else to do sleeps in the call that it sleeps in.
+static inline void until_asleep(pid_t pid)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    while (state != 'S') {
+        FILE *file = fopen(path, "r");
+        must(file && fscanf(file, "%*d %*s %c", &state) == 1 ? 0 : -1, path);
+        fclose(file);
+    }
+}
+
 static inline long milliseconds(void)
 {
     struct timespec t;

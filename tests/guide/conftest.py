@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The guide's programs, built and at hand, in a network namespace of their own."""
-import ctypes
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,10 +11,7 @@ import programs  # noqa: E402  (docs/programs.py: starts, talks to and stops pro
 
 
 def pytest_configure(config):
-    """Fixed ports and other people's traffic stay outside: all of it runs in a fresh namespace."""
-    CLONE_NEWNET = 0x40000000
-    if os.geteuid() == 0 and ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    config.own_namespace = programs.enter_namespace()
 
 
 @pytest.fixture(scope="session", autouse=True)

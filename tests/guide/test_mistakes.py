@@ -27,6 +27,8 @@ SEEN = {
                     "Too many open files: wakeups in 200 ms: {calm}"),
     "eof-ignored": ("wakeups in 200 ms: {spin}; the client still waits for its end of file",
                     "wakeups in 200 ms: {calm}; the client got its end of file"),
+    "herd": ("one client woke 4 of 4 workers",
+             "one client woke {calm} of 4 workers"),  # usually 1; the exit status says fewer than 4
     "hup-spin": ("interest 0, yet EPOLLHUP EPOLLERR: wakeups in 200 ms: {spin}",
                  "interest 0, yet EPOLLHUP EPOLLERR: wakeups in 200 ms: {calm}"),
     "leak": ("1000 clients came and went: more than 8 MB larger",

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The guide says what the files say, and the sessions say what happens."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import programs
+import quote
+import record
+from test_mistakes import SEEN, check
+
+GUIDE = quote.GUIDE.read_text()
+SANITIZED = "sanitize" in os.environ.get("GUIDE_CFLAGS", "")
+
+
+def test_blocks_are_what_they_quote():
+    assert quote.fill(GUIDE) == GUIDE, "run docs/quote.py"
+
+
+def test_every_block_is_quoted():
+    assert quote.unquoted(GUIDE) == []
+
+
+def test_every_session_and_mistake_is_in_the_guide():
+    assert set(re.findall(r"<!-- quote docs/sessions/([\w-]+)\.txt", GUIDE)) == set(record.MADE)
+    assert set(re.findall(r"\| \[([\w-]+)\]\(\.\./examples/mistakes", GUIDE)) == set(SEEN)
+
+
+def test_links_lead_somewhere():
+    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                for line in GUIDE.splitlines() if line.startswith("#")}
+    for target in re.findall(r"\]\(([^)]+)\)", GUIDE):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        else:
+            assert (quote.GUIDE.parent / target).exists(), target
+
+
+def test_recorded_mistakes_are_the_ones_that_are_tested():
+    text = (record.SESSIONS / "mistakes.txt").read_text()
+    recorded = re.findall(r"\$ mistakes/(\S+) (broken|cured)\n(.*?\n)(?=\$|\Z)", text, re.S)
+    assert [(name, mode) for name, mode, _ in recorded] == [
+        (name, mode) for name in sorted(SEEN) for mode in ("broken", "cured")]
+    for name, mode, output in recorded:
+        check(SEEN[name][mode == "cured"], output)
+
+
+@pytest.mark.skipif(SANITIZED, reason="sessions show plain builds")
+@pytest.mark.parametrize("name", [name for name in record.MADE if name != "mistakes"])
+def test_session_can_be_made_again(name, pytestconfig):
+    if not pytestconfig.own_namespace:
+        pytest.skip("needs root, for a network namespace")
+    reason = record.missing(name)
+    if reason:
+        pytest.skip(reason)
+    recorded = (record.SESSIONS / f"{name}.txt").read_text()
+    assert record.structure(name, record.make(name)) == record.structure(name, recorded), \
+        f"run docs/record.py {name} and docs/quote.py, and read what the guide says about it"
+
+
+def test_a_table_of_figures_is_made(tmp_path):
+    path = tmp_path / "figures.csv"
+    path.write_text("server,load,metric,median,low,high\n"
+                    "epoll,pipelined,µs a line,1.0,0.9,1.2\npoll,pipelined,µs a line,2,2,3\n")
+    assert quote.table(path) == ("| server | pipelined, µs a line |\n| --- | ---: |\n"
+                                 "| epoll | 1.0 (0.9–1.2) |\n| poll | 2 (2–3) |\n")
+
+
+def c_files():
+    return sorted((programs.ROOT / "examples").glob("**/*.[ch]"))
+
+
+@pytest.mark.parametrize("path", c_files(), ids=lambda path: path.name)
+def test_source_is_short_and_plain(path):
+    lines = path.read_text().splitlines()
+    assert lines[0] == "// SPDX-License-Identifier: MIT"
+    assert max(map(len, lines)) <= 100
+    lesson = path.parent.name == "examples" and path.suffix == ".c"
+    assert len(lines) <= (160 if path.stem in ("reputation", "costs") else 140 if lesson else 110)
+
+
+@pytest.mark.skipif(not shutil.which("clang-format-14"), reason="needs clang-format-14")
+def test_sources_are_formatted():
+    subprocess.run(["clang-format-14", "--style=file", "--dry-run", "-Werror", *c_files()],
+                   check=True, cwd=programs.ROOT)
