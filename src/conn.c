@@ -110,18 +110,19 @@ static void touch(struct conn *conn)
         timeouts_start(&tcp->idle, &conn->idle, loop_now(tcp->loop));
 }
 
-// Waits for EVENTS, one of EPOLLIN and EPOLLOUT. Edge-triggered, everything is registered once,
-// and AGAIN says that what is ready already has to be reported once more. May close CONN.
+// Waits for EVENTS, one of EPOLLIN and EPOLLOUT. AGAIN: it may be ready already, and edge-triggered
+// that has to be reported once more. Only what is waited for is ever registered: with EPOLLIN in
+// the mask, a client that does not read its answers would be reported for as long as it sends.
+// May close CONN.
 static void wait_for(struct conn *conn, uint32_t events, bool again)
 {
     struct loop *loop = conn->tcp->loop;
-    int result = 0;
+    bool edge = conn->tcp->options->edge;
 
-    if (!conn->tcp->options->edge)
-        result = loop_change(loop, &conn->watch, events);
-    else if (again)
-        result = loop_again(loop, &conn->watch);
-    if (result < 0)
+    if (edge)
+        events |= events == EPOLLIN ? EPOLLET | EPOLLRDHUP : EPOLLET;
+    if ((events != conn->watch.events || (edge && again)) &&
+        loop_change(loop, &conn->watch, events) < 0)
         conn_close(conn, strerror(errno));
 }
 
@@ -168,6 +169,16 @@ static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
     if (sent > 0)
         touch(conn);
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+}
+
+static void log_turn(const struct conn *conn, const struct input *input, size_t answered,
+                     size_t sent)
+{
+    if (log_enabled(LOG_DEBUG))
+        log_limited(LOG_DEBUG, "turn", "proto", "tcp", "fd", LOG_NUMBER(conn->watch.fd), "input",
+                    LOG_NUMBER(input->length), "unanswered",
+                    LOG_NUMBER(input->length - input->done), "answer", LOG_NUMBER(answered), "sent",
+                    LOG_NUMBER(sent), NULL);
 }
 
 // What a turn leaves behind.
@@ -243,6 +254,7 @@ static void settle(struct conn *conn, struct rest *rest, bool again)
         conn_close(conn, strerror(errno));
         return;
     }
+    log_turn(conn, rest->input, rest->output_length, (size_t)sent);
     rest->output += sent;
     rest->output_length -= (size_t)sent;
     bool owed = rest->output_length > 0 || rest->status == STREAM_PAUSE;
@@ -397,7 +409,7 @@ static struct conn *create(struct tcp *tcp, int fd, bool admitted)
         return NULL;
     }
     if (loop_add(tcp->loop, &conn->watch,
-                 tcp->options->edge ? EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET : EPOLLIN) < 0) {
+                 tcp->options->edge ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN) < 0) {
         drop_held(conn);
         free(conn);
         return NULL;

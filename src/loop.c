@@ -65,12 +65,7 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events)
 
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    return watch->events == events ? 0 : control(loop, EPOLL_CTL_MOD, watch, events);
-}
-
-int loop_again(struct loop *loop, struct watch *watch)
-{
-    return control(loop, EPOLL_CTL_MOD, watch, watch->events);
+    return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
 static void ignore(struct watch *watch, uint32_t events)

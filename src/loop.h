@@ -43,12 +43,10 @@ void loop_finish(struct loop *loop);
 // WATCH->fd and WATCH->ready are set. EVENTS may hold EPOLLET.
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 
-// No system call if EVENTS are those already asked for.
+// The descriptor is looked at anew: if it is ready it is reported in a later turn, edge-triggered
+// too, and also with the same EVENTS as before (EPOLL_CTL_MOD). This is how what a used-up turn
+// left over is carried on.
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
-
-// Reports WATCH again in a later turn if it is ready now, also when edge-triggered: EPOLL_CTL_MOD
-// looks at the descriptor anew. This is how what a used-up turn left over is carried on.
-int loop_again(struct loop *loop, struct watch *watch);
 
 // To be called before close(2): a duplicate of the descriptor elsewhere would keep events coming.
 void loop_remove(struct loop *loop, struct watch *watch);

@@ -81,10 +81,18 @@ void udp_finish(struct udp *udp)
     free(udp->batch);
 }
 
+static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" // within musl's macro
+    return CMSG_NXTHDR(message, at);
+#pragma GCC diagnostic pop
+}
+
 // Where the datagram was sent to, and with which hop limit: ip(7), ipv6(7).
 static void read_control(struct msghdr *message, struct datagram *datagram)
 {
-    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = next_control(message, at)) {
         struct in_pktinfo v4;
         struct in6_pktinfo v6;
         bool is_v4 = at->cmsg_level == IPPROTO_IP;
@@ -243,6 +251,10 @@ static int serve(struct udp_socket *socket)
     for (int i = 0; i < came; i++)
         answers += prepare(socket, (size_t)i, answers);
     size_t sent = send_batch(socket->watch.fd, batch->out, answers);
+    if (log_enabled(LOG_DEBUG))
+        log_limited(LOG_DEBUG, "turn", "proto", "udp", "fd", LOG_NUMBER(socket->watch.fd), "came",
+                    LOG_NUMBER(came > 0 ? came : 0), "answers", LOG_NUMBER(answers), "sent",
+                    LOG_NUMBER(sent), NULL);
     counters->udp_answered += sent;
     counters->udp_dropped += (came > 0 ? (size_t)came : 0) - sent;
     return came;
