@@ -13,14 +13,16 @@ struct option_row {
     bool (*take)(struct options *options, const struct option_row *row, const char *value,
                  struct text *error);
     size_t offset; // of what a number goes to
-    unsigned long minimum, maximum;
+    unsigned minimum, maximum;
     const char *argument, *help; // argument is NULL for an option that takes none
 };
 
+enum { PORT_DEFAULT = 12345, PORT_NONE = 65536 };
+
 static const struct options defaults = {
-    .tcp_port = 12345,
-    .udp_port = 12345,
-    .one_port = true,
+    .port = PORT_NONE,
+    .tcp_port = PORT_NONE,
+    .udp_port = PORT_NONE,
     .max_tcp = 1024,
     .backlog = 4096,
     .max_line = 4096,
@@ -30,65 +32,20 @@ static const struct options defaults = {
     .log_level = LOG_INFO,
 };
 
-static bool parse_number(const struct option_row *row, const char *value, unsigned long *number,
-                         struct text *error)
+static bool take_number(struct options *options, const struct option_row *row, const char *value,
+                        struct text *error)
 {
-    unsigned long result = 0;
+    unsigned long number = 0;
     const char *at = value;
 
-    while (*at >= '0' && *at <= '9' && result <= row->maximum)
-        result = result * 10 + (unsigned long)(*at++ - '0');
-    if (at == value || *at || result < row->minimum || result > row->maximum) {
-        text_format(error, "--%s: '%.64s' is not a number from %lu to %lu", row->name, value,
+    while (*at >= '0' && *at <= '9' && number <= row->maximum)
+        number = number * 10 + (unsigned long)(*at++ - '0');
+    if (at == value || *at || number < row->minimum || number > row->maximum) {
+        text_format(error, "--%s: '%.64s' is not a number from %u to %u", row->name, value,
                     row->minimum, row->maximum);
         return false;
     }
-    *number = result;
-    return true;
-}
-
-static bool take_unsigned(struct options *options, const struct option_row *row, const char *value,
-                          struct text *error)
-{
-    unsigned long number;
-
-    if (!parse_number(row, value, &number, error))
-        return false;
     *(unsigned *)(void *)((char *)options + row->offset) = (unsigned)number;
-    return true;
-}
-
-static bool take_size(struct options *options, const struct option_row *row, const char *value,
-                      struct text *error)
-{
-    unsigned long number;
-
-    if (!parse_number(row, value, &number, error))
-        return false;
-    *(size_t *)(void *)((char *)options + row->offset) = number;
-    return true;
-}
-
-static bool take_port(struct options *options, const struct option_row *row, const char *value,
-                      struct text *error)
-{
-    unsigned long number;
-
-    if (!parse_number(row, value, &number, error))
-        return false;
-    *(uint16_t *)(void *)((char *)options + row->offset) = (uint16_t)number;
-    options->one_port = false;
-    options->ports_given = true;
-    return true;
-}
-
-static bool take_both_ports(struct options *options, const struct option_row *row,
-                            const char *value, struct text *error)
-{
-    if (!take_port(options, row, value, error))
-        return false;
-    options->udp_port = options->tcp_port;
-    options->one_port = true;
     return true;
 }
 
@@ -112,7 +69,15 @@ static bool take_bind(struct options *options, const struct option_row *row, con
         return false;
     }
     options->bind_count++;
+    options->ports_given = true;
     return true;
+}
+
+static bool take_backlog(struct options *options, const struct option_row *row, const char *value,
+                         struct text *error)
+{
+    options->ports_given = true;
+    return take_number(options, row, value, error);
 }
 
 static bool take_trigger(struct options *options, const struct option_row *row, const char *value,
@@ -165,29 +130,29 @@ static bool take_flag(struct options *options, const struct option_row *row, con
 
 // One row is all that an option needs: parsing and --help follow from it.
 static const struct option_row rows[] = {
-    {"port", 'p', take_both_ports, MEMBER(tcp_port), 0, 65535, "N",
+    {"port", 'p', take_number, MEMBER(port), 0, 65535, "N",
      "TCP and UDP port; 0 lets the kernel choose (12345)"},
-    {"tcp-port", 0, take_port, MEMBER(tcp_port), 0, 65535, "N", "TCP port alone"},
-    {"udp-port", 0, take_port, MEMBER(udp_port), 0, 65535, "N", "UDP port alone"},
+    {"tcp-port", 0, take_number, MEMBER(tcp_port), 0, 65535, "N", "TCP port alone"},
+    {"udp-port", 0, take_number, MEMBER(udp_port), 0, 65535, "N", "UDP port alone"},
     {"bind", 0, take_bind, 0, 0, 0, "ADDR",
      "listen on this address only; may be repeated (every address)"},
-    {"max-tcp", 0, take_unsigned, MEMBER(max_tcp), 1, 1000000, "N",
+    {"max-tcp", 0, take_number, MEMBER(max_tcp), 1, 1000000, "N",
      "TCP connections served at once (1024)"},
-    {"backlog", 0, take_unsigned, MEMBER(backlog), 1, 65535, "N",
+    {"backlog", 0, take_backlog, MEMBER(backlog), 1, 65535, "N",
      "connections that may wait to be accepted (4096)"},
-    {"max-line", 0, take_size, MEMBER(max_line), 1, MAX_LINE_LIMIT, "N",
+    {"max-line", 0, take_number, MEMBER(max_line), 1, MAX_LINE_LIMIT, "N",
      "bytes in a line, its LF not counted (4096)"},
-    {"max-datagram", 0, take_size, MEMBER(max_datagram), 1, MAX_DATAGRAM_LIMIT, "N",
+    {"max-datagram", 0, take_number, MEMBER(max_datagram), 1, MAX_DATAGRAM_LIMIT, "N",
      "bytes in a datagram (65507)"},
-    {"idle-timeout", 0, take_unsigned, MEMBER(idle_timeout), 0, 86400 * 365, "S",
+    {"idle-timeout", 0, take_number, MEMBER(idle_timeout), 0, 86400 * 365, "S",
      "close after S seconds without a byte; 0 is never (0)"},
-    {"line-timeout", 0, take_unsigned, MEMBER(line_timeout), 0, 86400 * 365, "S",
+    {"line-timeout", 0, take_number, MEMBER(line_timeout), 0, 86400 * 365, "S",
      "close when a line has not ended after S seconds; 0 is never (30)"},
-    {"drain-timeout", 0, take_unsigned, MEMBER(drain_timeout), 0, 86400, "S",
+    {"drain-timeout", 0, take_number, MEMBER(drain_timeout), 0, 86400, "S",
      "how long a graceful end may take, in seconds (5)"},
     {"trigger", 0, take_trigger, 0, 0, 0, "level|edge",
      "how connections are registered with epoll (level)"},
-    {"socket-buffer", 0, take_unsigned, MEMBER(socket_buffer), 0, 1 << 30, "N",
+    {"socket-buffer", 0, take_number, MEMBER(socket_buffer), 0, 1 << 30, "N",
      "bytes of kernel buffer each way of a TCP connection; 0 is autotuning (0)"},
     {"shutdown-token-file", 0, take_token_file, 0, 0, 0, "PATH",
      "the file that holds the token for /shutdown"},
@@ -242,6 +207,18 @@ static bool wrong_option(int answer, char *argv[], struct text *error)
     return false;
 }
 
+static void settle_ports(struct options *options)
+{
+    options->one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
+    options->ports_given |= options->port != PORT_NONE || !options->one_port;
+    if (options->port == PORT_NONE)
+        options->port = PORT_DEFAULT;
+    if (options->tcp_port == PORT_NONE)
+        options->tcp_port = options->port;
+    if (options->udp_port == PORT_NONE)
+        options->udp_port = options->port;
+}
+
 bool options_parse(struct options *options, int argc, char *argv[], struct text *error)
 {
     struct option longs[ROWS + 1];
@@ -264,6 +241,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
         text_format(error, "'%.64s' is not an option", argv[optind]);
         return false;
     }
+    settle_ports(options);
     return true;
 }
 

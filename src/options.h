@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "address.h"
 #include "log.h"
@@ -20,18 +19,18 @@ struct bind {
 
 struct options {
     bool help, version;
-    uint16_t tcp_port, udp_port;
-    bool one_port; // both come from the same option: where the kernel chooses, it chooses once
+    unsigned port, tcp_port, udp_port; // the first is what the others are unless they are given
+    bool one_port;    // neither is given: where the kernel chooses, it chooses once for both
+    bool ports_given; // any of the three is named on the command line, or --bind, or --backlog
     struct bind bind[BINDS_MAX];
     size_t bind_count; // 0: every address
     unsigned max_tcp, backlog;
-    size_t max_line, max_datagram;                      // bytes
+    unsigned max_line, max_datagram;                    // bytes
     unsigned idle_timeout, line_timeout, drain_timeout; // seconds; 0 is never, or at once
     bool edge;                                          // --trigger=edge
     unsigned socket_buffer;                             // bytes; 0: the kernel's choice
     const char *token_file;                             // NULL: none named; points into argv
     enum log_level log_level;
-    bool ports_given; // named on the command line
 };
 
 // Reads the command line. False for wrong usage: then ERROR names what is wrong, in one line.
