@@ -100,8 +100,11 @@ static void read_control(struct msghdr *message, struct datagram *datagram)
         if (is_v4 && at->cmsg_type == IP_PKTINFO) {
             memcpy(&v4, CMSG_DATA(at), sizeof v4);
             datagram->local = address_of_v4(v4.ipi_addr);
-            // For a broadcast, the kernel names an own address beside the one in the header.
-            datagram->to_host = v4.ipi_addr.s_addr == v4.ipi_spec_dst.s_addr;
+            // For a broadcast, the kernel names an own address beside the one in the header. For
+            // what has waited at a passed socket since before IP_PKTINFO was set, it names none; if
+            // that was a broadcast, it lets no answer go out from such an address (EINVAL).
+            datagram->to_host = v4.ipi_spec_dst.s_addr == v4.ipi_addr.s_addr ||
+                                v4.ipi_spec_dst.s_addr == INADDR_ANY;
         } else if (!is_v4 && at->cmsg_type == IPV6_PKTINFO && !address_is_v4(&datagram->peer)) {
             memcpy(&v6, CMSG_DATA(at), sizeof v6);
             datagram->local.ip = v6.ipi6_addr;
