@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// live: the line that shows how a run goes on.
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "text.h"
+
+enum { LIVE_POINTS = 32 };
+
+struct live {
+    bool shown;
+    bool unicode;
+    double rate[LIVE_POINTS]; // messages a second, the latest at the end
+    uint64_t messages, time;  // when it was last shown
+};
+
+// Notes that there were MESSAGES at TIME (nanoseconds), both since the same moment as before.
+void live_note(struct live *live, uint64_t messages, uint64_t time);
+
+// Writes the line: SHARE of the run is done, P99 in nanoseconds.
+void live_write(const struct live *live, double share, uint64_t p99, struct text *text);
+
+// VALUES as a row of bars, the highest as high as a line is.
+void live_sparkline(const double *values, size_t count, bool unicode, struct text *text);
+
+#endif

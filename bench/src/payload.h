@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// payload: the messages that are sent, and how to know each of them again.
+//
+// A message is printable, begins with its sequence number and the number of its connection, goes
+// on with letters that depend on both, and ends with LF. So a reply that is late, twice there, of
+// another connection or changed in one byte is told apart. No message begins with '/', nor has it a
+// space: a server will not take it for a command or an error message.
+#ifndef PAYLOAD_H
+#define PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PAYLOAD_SEQUENCE_BYTES = 6, // of 6 bits each: a thousand million messages a second for a minute
+    PAYLOAD_STREAM_BYTES = 4,
+    PAYLOAD_STAMP_BYTES = PAYLOAD_SEQUENCE_BYTES + PAYLOAD_STREAM_BYTES,
+};
+
+// Writes message SEQUENCE of connection STREAM into SIZE bytes, the LF included. A message shorter
+// than stamp and LF has the beginning of it.
+void payload_write(char *bytes, size_t size, uint32_t stream, uint64_t sequence);
+
+// Whether BYTES are that message, to the last bit.
+bool payload_matches(const char *bytes, size_t size, uint32_t stream, uint64_t sequence);
+
+// Reads the stamp. False if there is none: too short, or other characters.
+bool payload_read(const char *bytes, size_t size, uint32_t *stream, uint64_t *sequence);
+
+#endif

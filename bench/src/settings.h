@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// settings: echo-bench's command line, made into values.
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "text.h"
+
+enum {
+    SIZE_MAX_BYTES = 1 << 20,
+    DATAGRAM_MAX_BYTES = 65507,
+    DEPTH_MAX = 1 << 16,
+    HOST_MAX_BYTES = 256,
+    REQUEST_MAX_BYTES = 4096,
+};
+
+struct settings {
+    bool help, version;
+    bool tcp, udp, churn, verify, tree, json;
+    unsigned connections, depth, idle;
+    unsigned rate;                            // messages a second in the open loop; 0: closed loop
+    uint64_t messages;                        // 0: as many as go in `duration`
+    size_t size;                              // bytes of a request
+    size_t reply_size;                        // bytes
+    uint64_t duration, warmup, rest, timeout; // nanoseconds
+    pid_t pid;                                // 0: none
+    const char *hgrm;                         // points into argv, or NULL
+    bool has_request;                         // --request; otherwise a payload is sent
+    char request[REQUEST_MAX_BYTES];
+    char host[HOST_MAX_BYTES]; // without brackets
+    const char *port;          // these two point into argv
+    const char *server;
+};
+
+// Reads the command line. False for wrong usage: then ERROR names what is wrong, in one line.
+bool settings_parse(struct settings *settings, int argc, char *argv[], struct text *error);
+
+// What --help prints: every option, its meaning and its default.
+void settings_help(struct text *help);
+
+#endif
