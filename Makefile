@@ -32,9 +32,12 @@ ALL_CFLAGS += -DENABLE_SYSTEMD
 endif
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
-.PHONY: all run check lint setup install uninstall clean FORCE
+BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
+BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,loop.o address.o text.o)
 
-all: epoll-echo
+.PHONY: all run bench check lint setup install install-units uninstall clean FORCE
+
+all: epoll-echo echo-bench
 
 run: epoll-echo
 	./epoll-echo
@@ -44,6 +47,16 @@ epoll-echo: $(B)/epoll-echo
 
 $(B)/epoll-echo: $(DAEMON_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(DAEMON_OBJECTS) $(ALL_LDFLAGS)
+
+echo-bench: $(B)/echo-bench
+	cp $< $@
+
+$(B)/echo-bench: $(BENCH_OBJECTS) $(B)/flags
+	$(CC) -o $@ $(BENCH_OBJECTS) $(ALL_LDFLAGS)
+
+$(B)/bench/%.o: bench/src/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -55,7 +68,47 @@ $(B)/flags: FORCE
 	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' | cmp -s - $@ || \
 		echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' >$@
 
--include $(DAEMON_OBJECTS:.o=.d)
+-include $(DAEMON_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d)
+
+# SOURCE:DESTINATION below PREFIX. What is not there or not built is not installed.
+PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench
+DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \
+	$(foreach f,$(notdir $(wildcard man/*.1)),man/$f:share/man/man1/$f) \
+	$(foreach f,$(notdir $(wildcard completions/*.bash)),completions/$f:share/bash-completion/completions/$(basename $f)) \
+	$(foreach f,$(notdir $(wildcard completions/*.fish)),completions/$f:share/fish/vendor_completions.d/$f) \
+	$(foreach f,$(notdir $(wildcard completions/_*)),completions/$f:share/zsh/site-functions/$f)
+UNITS = $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
+UNIT_DIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+install: $(B)/epoll-echo $(B)/echo-bench $(if $(ENABLE_SYSTEMD),install-units)
+	@set -e; for f in $(PROGRAMS); do \
+		install -D "$${f%%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
+	@set -e; for f in $(DATA); do \
+		install -D -m 644 "$${f%%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
+
+install-units:
+	@mkdir -p "$(UNIT_DIR)"
+	@set -e; for unit in $(UNITS); do \
+		sed -e '/^@service@$$/r systemd/service.common' -e '/^@service@$$/d' "systemd/$$unit.in" | \
+		sed -e 's|@bindir@|$(PREFIX)/bin|' >"$(UNIT_DIR)/$$unit"; \
+		chmod 644 "$(UNIT_DIR)/$$unit"; done
+
+uninstall:
+	rm -f $(foreach f,$(PROGRAMS) $(DATA),"$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$f))") \
+		"$(DESTDIR)$(PREFIX)/bin/echo-bench" $(foreach u,$(UNITS),"$(UNIT_DIR)/$u")
+
+# Debian packages for the tests and the benchmark.
+setup:
+	tests/setup
+
+# Every test that a change has to pass; PARTS="outside lint" runs some.
+check:
+	tests/run $(PARTS)
+
+lint:
+	tests/lint/lint
+
+-include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk
 
 clean:
 	rm -rf $(B) epoll-echo echo-bench
