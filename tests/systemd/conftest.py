@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The daemon's systemd build, a manager to listen to it, and a guest with its units installed."""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from guest import Guest, Impossible, own_network
+from process import Manager, Process
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKE = ["make", "-C", str(ROOT), "--no-print-directory", "-j2"]
+SYSTEMD = [*MAKE, "ENABLE_SYSTEMD=1", "B=build/systemd"]
+
+figures = pytest.StashKey()
+
+
+def make(*arguments):
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def pytest_configure(config):
+    config.stash[figures] = []
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash[figures]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def figure(request):
+    """figure(text) has it printed at the end: what was measured, not only that it was good."""
+    return request.config.stash[figures].append
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network():
+    """Fixed ports and other people's traffic stay outside."""
+    own_network()
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """The program under test."""
+    given = os.environ.get("EPOLL_ECHO_SYSTEMD")
+    if not given:
+        make(*SYSTEMD, "build/systemd/epoll-echo")
+    return Path(given).resolve() if given else ROOT / "build/systemd/epoll-echo"
+
+
+@pytest.fixture
+def start(binary):
+    """start(*options, sockets=[…], **environment) runs the program, without systemd."""
+    running = []
+
+    def start(*options, **details):
+        running.append(Process(binary, *options, **details))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture
+def manager():
+    """Takes what the program tells its service manager."""
+    with Manager() as manager:
+        yield manager
+
+
+@pytest.fixture(scope="session")
+def stage(binary, tmp_path_factory):
+    """What `make ENABLE_SYSTEMD=1 install` installs."""
+    stage = tmp_path_factory.mktemp("stage")
+    make(*SYSTEMD, "install", f"DESTDIR={stage}", "PREFIX=/usr/local")
+    shutil.copy(binary, stage / "usr/local/bin/epoll-echo")
+    return stage
+
+
+@pytest.fixture(scope="session")
+def guest(stage):
+    """A booted systemd in which `systemctl enable --now epoll-echo.socket` was all that was done."""
+    try:
+        guest = Guest(stage).__enter__()
+    except Impossible as reason:
+        pytest.skip(f"no systemd can be booted here: {reason}")
+    try:
+        guest.run("systemctl", "enable", "--now", "epoll-echo.socket")
+        yield guest
+    finally:
+        guest.__exit__()
