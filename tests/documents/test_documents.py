@@ -1,0 +1,91 @@
+"""The documents agree with the program."""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def read(name):
+    return (ROOT / name).read_text()
+
+
+def run(*words):
+    return subprocess.run([str(ROOT / words[0]), *words[1:]], capture_output=True, text=True, timeout=30, check=True)
+
+
+def options_of_help():
+    """The options in --help, each as the set of its names."""
+    lines = run("epoll-echo", "--help").stdout.splitlines()
+    found = [set(re.findall(r"(?<!\S)(-\w|--[\w-]+)", line[:40])) for line in lines if re.match(r" +(-\w, )?--", line)]
+    assert len(found) > 10
+    return found
+
+
+def names_of_help():
+    return set().union(*options_of_help())
+
+
+def test_the_man_page_lists_the_options_of_help():
+    items = [line for line in read("man/epoll-echo.8").splitlines() if line.startswith(".It Fl")]
+    documented = {"--" + name for line in items for name in re.findall(r"Fl -([\w-]+)", line)}
+    documented |= {"-" + name for line in items for name in re.findall(r"Fl (\w)\b", line)}
+    assert documented == names_of_help()
+
+
+@pytest.mark.parametrize("shell", ["epoll-echo.bash", "_epoll-echo", "epoll-echo.fish"])
+def test_the_completions_offer_the_options_of_help(shell):
+    text = read(f"completions/{shell}")
+    if shell.endswith(".fish"):
+        offered = {"--" + name for name in re.findall(r"-l ([\w-]+)", text)}
+    else:
+        offered = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text))
+    assert offered == {name for name in names_of_help() if name.startswith("--")}
+
+
+def test_every_default_of_help_is_in_the_man_page():
+    page = " ".join(read("man/epoll-echo.8").split())
+    for default in re.findall(r"\((\d+)\)$", run("epoll-echo", "--help").stdout, re.MULTILINE):
+        assert default in page
+
+
+def test_the_version_is_the_newest_of_the_news():
+    newest = re.search(r"^## ([\d.]+)", read("NEWS.md"), re.MULTILINE).group(1)
+    assert run("epoll-echo", "--version").stdout.splitlines()[0] == f"epoll-echo {newest}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_what_the_documents_name_is_there(document):
+    text = read(document)
+    files = re.findall(r"\]\(([\w./-]+)\)", text) + re.findall(r"`((?:src|man|docs|tests|bench)/[\w./-]+)`", text)
+    assert not [name for name in files if not (ROOT / name).exists()]
+
+
+def test_architecture_names_every_module_on_its_floor():
+    rows = re.findall(r"^\| \w+ \| ([\w, ]+) \|", read("ARCHITECTURE.md"), re.MULTILINE)
+    named = {name for row in rows for name in row.split(", ")}
+    modules = {path.stem for path in (ROOT / "src").glob("*.[ch]")}
+    assert modules <= named
+
+
+@pytest.mark.parametrize("constant, header, quoted", [
+    ("PEERS_MAX", "peers.h", "32768"),
+    ("PEERS_LONGER_PER_PEER", "peers.h", "10 a second"),
+    ("PEERS_LONGER_IN_ALL", "peers.h", "100 in all"),
+    ("BUSY_MAX", "tcp.h", "256"),
+    ("STREAM_ANSWERS_MAX", "stream.h", "256 command answers"),
+    ("LOG_LIMITED_PER_SECOND", "log.h", "20 a second"),
+])
+def test_the_bounds_in_the_readme_are_those_of_the_source(constant, header, quoted):
+    value = re.search(rf"{constant} = (\d+)", read(f"src/{header}")).group(1)
+    assert re.match(r"\d+", quoted).group(0) == value
+    assert quoted in read("README.md")
+
+
+def test_the_stripped_binary_is_at_most_64_kib(tmp_path):
+    small = tmp_path / "stripped"
+    subprocess.run(["strip", "-o", small, ROOT / "epoll-echo"], check=True)
+    assert small.stat().st_size <= 65536
