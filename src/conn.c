@@ -236,13 +236,23 @@ static bool keep(struct conn *conn, const struct rest *rest)
     return true;
 }
 
+// All that was read is answered. Is there nothing more in the socket, not even FIN?
+static bool nothing_received(const struct conn *conn)
+{
+    char byte;
+
+    return recv(conn->watch.fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 // The connection waits to read; AGAIN as for wait_for: there may be more to read already.
 static void wait_to_read(struct conn *conn, bool again)
 {
-    if (conn->tcp->draining && !again)
-        say_goodbye(conn); // all that was received is answered
-    else
+    if (!conn->tcp->draining)
         wait_for(conn, EPOLLIN, again);
+    else if (nothing_received(conn))
+        say_goodbye(conn);
+    else
+        wait_for(conn, EPOLLIN, true);
 }
 
 // Sends REPLY and settles what the connection does next. AGAIN as for wait_for.
