@@ -119,7 +119,7 @@ def run(shown, *command, **options):
     """A command and its output, as a terminal shows them."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=DEADLINE, cwd=ROOT, **options)
-    return f"$ {shown}\n{done.stdout}"
+    return f"$ {shown}\n" + re.sub(r"(?m) +$", "", done.stdout)
 
 
 # ---- sessions ----
@@ -247,8 +247,8 @@ def sockets():
             time.sleep(0.01)
     listening = run(f"ss -tlnp 'sport = :{DAEMON_PORT}'", "ss", "-tlnp",
                     f"sport = :{DAEMON_PORT}")
-    connected = run(f"ss -tn 'port = :{DAEMON_PORT}'", "ss", "-tn",
-                    f"( sport = :{DAEMON_PORT} or dport = :{DAEMON_PORT} )")
+    either = f"( sport = :{DAEMON_PORT} or dport = :{DAEMON_PORT} )"
+    connected = run(f"ss -tn '{either}'", "ss", "-tn", either)
     daemon.stop()
     client.close()
     return listening + connected
