@@ -13,7 +13,7 @@ struct setting_row {
     bool (*take)(struct settings *settings, const struct setting_row *row, const char *value,
                  struct text *error);
     size_t offset; // of what the value goes to
-    unsigned long minimum, maximum;
+    uint64_t minimum, maximum;
     const char *argument, *help; // argument is NULL for an option that takes none
 };
 
@@ -29,17 +29,17 @@ static const struct settings defaults = {
     .timeout = 5 * NANOSECONDS_PER_SECOND,
 };
 
-static bool parse_number(const struct setting_row *row, const char *value, unsigned long *number,
+static bool parse_number(const struct setting_row *row, const char *value, uint64_t *number,
                          struct text *error)
 {
-    unsigned long result = 0;
+    uint64_t result = 0;
     const char *at = value;
 
     while (*at >= '0' && *at <= '9' && result <= row->maximum)
-        result = result * 10 + (unsigned long)(*at++ - '0');
+        result = result * 10 + (uint64_t)(*at++ - '0');
     if (at == value || *at || result < row->minimum || result > row->maximum) {
-        text_format(error, "--%s: '%.64s' is not a number from %lu to %lu", row->name, value,
-                    row->minimum, row->maximum);
+        text_format(error, "--%s: '%.64s' is not a number from %llu to %llu", row->name, value,
+                    (unsigned long long)row->minimum, (unsigned long long)row->maximum);
         return false;
     }
     *number = result;
@@ -54,7 +54,7 @@ static void *member(struct settings *settings, const struct setting_row *row)
 static bool take_unsigned(struct settings *settings, const struct setting_row *row,
                           const char *value, struct text *error)
 {
-    unsigned long number;
+    uint64_t number;
 
     if (!parse_number(row, value, &number, error))
         return false;
@@ -62,16 +62,27 @@ static bool take_unsigned(struct settings *settings, const struct setting_row *r
     return true;
 }
 
+static bool take_count(struct settings *settings, const struct setting_row *row, const char *value,
+                       struct text *error)
+{
+    return parse_number(row, value, (uint64_t *)member(settings, row), error);
+}
+
 static bool take_size(struct settings *settings, const struct setting_row *row, const char *value,
                       struct text *error)
 {
-    return parse_number(row, value, (size_t *)member(settings, row), error);
+    uint64_t number;
+
+    if (!parse_number(row, value, &number, error))
+        return false;
+    *(size_t *)member(settings, row) = (size_t)number;
+    return true;
 }
 
 static bool take_pid(struct settings *settings, const struct setting_row *row, const char *value,
                      struct text *error)
 {
-    unsigned long number;
+    uint64_t number;
 
     if (!parse_number(row, value, &number, error))
         return false;
@@ -92,8 +103,8 @@ static bool take_seconds(struct settings *settings, const struct setting_row *ro
         for (at++; *at >= '0' && *at <= '9' && unit > 1; at++)
             seconds += (uint64_t)(*at - '0') * (unit /= 10);
     if (at == value || *at || seconds > row->maximum * NANOSECONDS_PER_SECOND) {
-        text_format(error, "--%s: '%.64s' is not a number of seconds from 0 to %lu", row->name,
-                    value, row->maximum);
+        text_format(error, "--%s: '%.64s' is not a number of seconds from 0 to %llu", row->name,
+                    value, (unsigned long long)row->maximum);
         return false;
     }
     *(uint64_t *)member(settings, row) = seconds;
@@ -184,7 +195,7 @@ static const struct setting_row rows[] = {
      "bytes in a message, its LF included (64)"},
     {"duration", 't', take_seconds, MEMBER(duration), 0, DAY_SECONDS, "S",
      "measure for S seconds (5)"},
-    {"messages", 'n', take_size, MEMBER(messages), 1, 1000000000000, "N",
+    {"messages", 'n', take_count, MEMBER(messages), 1, 1000000000000, "N",
      "measure N messages instead"},
     {"warmup", 'w', take_seconds, MEMBER(warmup), 0, DAY_SECONDS, "S",
      "seconds before that, not counted (0.5; 0 with --messages)"},

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "live.h"
+#include "report.h"
+
+static struct settings settings = {
+    .connections = 2, .depth = 16, .size = 64, .idle = 10, .pid = 1, .server = "127.0.0.1:7"};
+static struct results results;
+
+static const char *text_of(void (*write)(const struct settings *, const struct results *,
+                                         struct text *))
+{
+    static char room[REPORT_ROOM];
+    struct text text = text_in(room, sizeof room);
+
+    write(&settings, &results, &text);
+    assert_false(text.cut);
+    return text_end(&text);
+}
+
+static int prepare(void **state)
+{
+    (void)state;
+    results = (struct results){.started = 0, .ended = 2000000000};
+    for (int i = 0; i < 1000; i++)
+        histogram_record(&results.latency, 50000);
+    settings.rate = 0;
+    return 0;
+}
+
+static void contains(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("no '%s' in:\n%s", part, text);
+}
+
+static void test_json_has_what_programs_rely_on(void **state)
+{
+    const char *json;
+
+    (void)state;
+    results.own_cpu = 2000000;
+    results.server = (struct server_results){
+        .cost = true, .memory = true, .cpu = 3000000, .switches = 500, .rss = 640, .pss = 630};
+    json = text_of(report_json);
+    contains(json, "\"messages\": 1000,");
+    contains(json, "\"seconds\": 2.000000,");
+    contains(json, "\"messages_per_second\": 500.0,");
+    contains(json, "\"errors\": 0,");
+    contains(json, "\"loop\": \"closed\"");
+    contains(json, "\"latency_us\": {\"p50\": 50.000, \"p90\": 50.000, \"p99\": 50.000, "
+                   "\"p999\": 50.000, \"max\": 50.000");
+    contains(json, "\"client\": {\"cpu_us_per_message\": 2.000000}");
+    contains(json, "\"cpu_us_per_message\": 3.000000");
+    contains(json, "\"context_switches_per_message\": 0.500000");
+    contains(json, "\"rss_bytes_per_idle_connection\": 64.000000");
+    contains(json, "\"pss_bytes_per_idle_connection\": 63.000000");
+}
+
+static void test_what_was_not_measured_is_null(void **state)
+{
+    const char *json;
+
+    (void)state;
+    json = text_of(report_json);
+    contains(json, "\"rss_bytes_per_idle_connection\": null");
+    contains(json, "\"joules_per_million_messages\": null");
+    contains(json, "\"wakeups_per_second_at_rest\": null");
+}
+
+static void test_errors_are_named(void **state)
+{
+    const char *text;
+
+    (void)state;
+    results_fault(&results, FAULT_LOST, 3, "no answer to %s", "\"this\"\n");
+    results_fault(&results, FAULT_CORRUPT, 1, "a later one");
+    assert_int_equal(results_faults(&results), 4);
+    text = text_of(report_text);
+    contains(text, "errors      4  corrupt 1  lost 3");
+    contains(text, "the first: no answer to .this..");
+    contains(text_of(report_json), "\"lost\": 3");
+}
+
+static void test_the_loop_is_told(void **state)
+{
+    (void)state;
+    contains(text_of(report_text), "closed loop");
+    settings.rate = 100;
+    contains(text_of(report_text), "open loop");
+    contains(text_of(report_json), "\"loop\": \"open\"");
+}
+
+static void test_no_messages_at_all(void **state)
+{
+    (void)state;
+    results_restart(&results);
+    contains(text_of(report_text), "messages    0 in");
+    contains(text_of(report_json), "\"messages\": 0,");
+    assert_null(strstr(text_of(report_json), "nan"));
+}
+
+// Columns as HdrHistogram prints them, the last line at 1.0, and comments after that.
+static void test_hgrm(void **state)
+{
+    static char room[HGRM_ROOM];
+    struct text text = text_in(room, sizeof room);
+    double value, share, before = 0;
+    unsigned long long count;
+
+    (void)state;
+    for (unsigned i = 1; i <= 100000; i++)
+        histogram_record(&results.latency, i * 1000);
+    report_hgrm(&results, &text);
+    text_end(&text);
+    assert_false(text.cut);
+    char *line = strtok(room, "\n");
+    contains(line, "Value");
+    contains(line, "1/(1-Percentile)");
+    while ((line = strtok(NULL, "\n")) && line[0] != '#') {
+        assert_int_equal(sscanf(line, "%lf %lf %llu", &value, &share, &count), 3);
+        assert_true(value >= before);
+        before = value;
+    }
+    assert_true(share >= 1);
+    assert_int_equal(count, 101000);
+    assert_true(value > 99.99 && value < 100.01);
+    contains(line, "#[Mean");
+}
+
+static void test_times_have_units(void **state)
+{
+    char room[REPORT_TIME_MAX];
+
+    (void)state;
+    assert_string_equal(report_time(room, 1500), "1.5 us");
+    assert_string_equal(report_time(room, 1500000), "1.50 ms");
+    assert_string_equal(report_time(room, 2500000000), "2.50 s");
+}
+
+static void test_sparkline(void **state)
+{
+    const double values[] = {0, 0.1, 4, 8};
+    char room[64];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    live_sparkline(values, 4, false, &text);
+    assert_string_equal(text_end(&text), " .=#");
+    text = text_in(room, sizeof room);
+    live_sparkline(values, 4, true, &text);
+    assert_string_equal(text_end(&text), " ▁▄█");
+}
+
+static void test_live_rate(void **state)
+{
+    struct live live = {.shown = true};
+    char room[256];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    live_note(&live, 0, 1000000000);
+    live_note(&live, 500, 1500000000);
+    live_write(&live, 0.25, 42000, &text);
+    contains(text_end(&text), " 25 %       1000/s  p99 42.0 us");
+    live_note(&live, 0, 1600000000); // a new phase begins
+    live_note(&live, 10, 1700000000);
+    text = text_in(room, sizeof room);
+    live_write(&live, 0.5, 42000, &text);
+    contains(text_end(&text), "        100/s");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_json_has_what_programs_rely_on, prepare),
+        cmocka_unit_test_setup(test_what_was_not_measured_is_null, prepare),
+        cmocka_unit_test_setup(test_errors_are_named, prepare),
+        cmocka_unit_test_setup(test_the_loop_is_told, prepare),
+        cmocka_unit_test_setup(test_no_messages_at_all, prepare),
+        cmocka_unit_test_setup(test_hgrm, prepare),
+        cmocka_unit_test(test_times_have_units),
+        cmocka_unit_test(test_sparkline),
+        cmocka_unit_test(test_live_rate),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

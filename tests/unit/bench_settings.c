@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "settings.h"
+#include "util.h"
+
+enum { WORDS_MAX = 12 };
+
+static struct settings settings;
+static char error[256];
+
+// Parses a command line given as one string of words.
+static bool parse(const char *line)
+{
+    static char room[512];
+    char *argv[WORDS_MAX + 2] = {"echo-bench"};
+    int argc = 1;
+    struct text text = text_in(error, sizeof error);
+
+    strncpy(room, line, sizeof room - 1);
+    for (char *word = strtok(room, " "); word && argc <= WORDS_MAX; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    bool parsed = settings_parse(&settings, argc, argv, &text);
+    text_end(&text);
+    return parsed;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_true(parse("localhost:7"));
+    assert_string_equal(settings.host, "localhost");
+    assert_string_equal(settings.port, "7");
+    assert_false(settings.udp);
+    assert_int_equal(settings.connections, 50);
+    assert_int_equal(settings.depth, 1);
+    assert_int_equal(settings.size, 64);
+    assert_int_equal(settings.reply_size, 64);
+    assert_int_equal(settings.duration, 5000000000);
+    assert_int_equal(settings.warmup, 500000000);
+    assert_int_equal(settings.rest, 0);
+}
+
+static void test_no_warmup_where_messages_are_counted(void **state)
+{
+    (void)state;
+    assert_true(parse("-n 10 localhost:7"));
+    assert_int_equal(settings.warmup, 0);
+    assert_true(parse("-n 10 -w 2 localhost:7"));
+    assert_int_equal(settings.warmup, 2000000000);
+}
+
+static void test_seconds(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t nanoseconds;
+    } rows[] = {
+        {"-t 1 h:1", 1000000000},           {"-t 0.25 h:1", 250000000},
+        {"-t 1.000000001 h:1", 1000000001}, {"-t 86400 h:1", 86400000000000},
+        {"-t 2. h:1", 2000000000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_true(parse(rows[i].line));
+        assert_int_equal(settings.duration, rows[i].nanoseconds);
+    }
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    assert_true(parse("[::1]:12345"));
+    assert_string_equal(settings.host, "::1");
+    assert_string_equal(settings.port, "12345");
+    assert_true(parse("127.0.0.1:echo"));
+    assert_string_equal(settings.host, "127.0.0.1");
+    assert_string_equal(settings.port, "echo");
+}
+
+static void test_request(void **state)
+{
+    static const char expected[] = "PING\r\n\t\0\\\xff.";
+
+    (void)state;
+    assert_true(parse("--request=PING\\r\\n\\t\\0\\\\\\xfF. --reply-bytes=7 h:1"));
+    assert_int_equal(settings.size, sizeof expected - 1);
+    assert_memory_equal(settings.request, expected, sizeof expected - 1);
+    assert_int_equal(settings.reply_size, 7);
+}
+
+static void test_wrong_usage(void **state)
+{
+    static const char *const lines[] = {
+        "",
+        "localhost",
+        "localhost:",
+        ":7",
+        "::1:7",
+        "[::1]",
+        "[]:7",
+        "a:1 b:2",
+        "--frobnicate h:1",
+        "--size h:1",
+        "--size=0 h:1",
+        "--size=x h:1",
+        "--size=12x h:1",
+        "--size=1048577 h:1",
+        "--size=99999999999999999999999999 h:1",
+        "--json=yes h:1",
+        "-z h:1",
+        "-t -1 h:1",
+        "-t 1.0000000001 h:1",
+        "-t .5 h:1",
+        "-t 86401 h:1",
+        "-t 999999999999999999999999 h:1",
+        "-t 0 h:1",
+        "--tcp --udp h:1",
+        "--churn --udp h:1",
+        "--churn --rate=5 h:1",
+        "--churn --depth=2 h:1",
+        "--request=x h:1",
+        "--reply-bytes=3 h:1",
+        "--request=\\q --reply-bytes=3 h:1",
+        "--request=\\x4 --reply-bytes=3 h:1",
+        "--request=\\ --reply-bytes=3 h:1",
+        "--request=x --reply-bytes=3 --verify h:1",
+        "--udp --size=65508 h:1",
+        "--udp --idle=3 h:1",
+        "--tree h:1",
+        "--rest=1 h:1",
+        "--pid=0 h:1",
+        "--hgrm= h:1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
+        if (parse(lines[i]))
+            fail_msg("'%s' was accepted", lines[i]);
+        assert_true(error[0] != '\0');
+        assert_null(strchr(error, '\n'));
+    }
+}
+
+static void test_help_needs_nothing_else(void **state)
+{
+    (void)state;
+    assert_true(parse("--help"));
+    assert_true(settings.help);
+    assert_true(parse("-V"));
+    assert_true(settings.version);
+}
+
+static void test_help_fits(void **state)
+{
+    char room[4096];
+    struct text help = text_in(room, sizeof room);
+
+    (void)state;
+    settings_help(&help);
+    text_end(&help);
+    assert_false(help.cut);
+    for (const char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
+        assert_true(strlen(line) <= 95);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_no_warmup_where_messages_are_counted),
+        cmocka_unit_test(test_seconds),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_wrong_usage),
+        cmocka_unit_test(test_help_needs_nothing_else),
+        cmocka_unit_test(test_help_fits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
