@@ -2,24 +2,15 @@
 """The daemon's systemd build, a manager to listen to it, and a guest with its units installed."""
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from build import ROOT, SYSTEMD, make
 from guest import Guest, Impossible, own_network
 from process import Manager, Process
 
-ROOT = Path(__file__).resolve().parents[2]
-MAKE = ["make", "-C", str(ROOT), "--no-print-directory", "-j2"]
-SYSTEMD = [*MAKE, "ENABLE_SYSTEMD=1", "B=build/systemd"]
-
 figures = pytest.StashKey()
-
-
-def make(*arguments):
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout
 
 
 def pytest_configure(config):

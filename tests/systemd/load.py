@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Clients that come without pause, and what became of each of them."""
+import collections
+import itertools
+import socket
+import threading
+
+from guest import PATIENCE, wait_until
+
+TCP_THREADS, UDP_THREADS = 3, 1
+
+
+class Load:
+    """While it is entered, threads connect, ask, and leave; and send datagrams.
+
+    Outcomes of a connection: "answered"; "ended", a clean end before the answer, because the line
+    came after the server had stopped reading; or what went wrong. Of a datagram: "udp answered",
+    or what went wrong.
+    """
+
+    GOOD = {"answered", "ended", "udp answered"}
+
+    def __init__(self, port):
+        self.port = port
+        self.counts = collections.Counter()
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.threads = [
+            threading.Thread(target=self._repeat, args=(turn, number), daemon=True)
+            for turn, count in ((self._connect, TCP_THREADS), (self._send, UDP_THREADS))
+            for number in range(count)
+        ]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        self.await_more()
+        return self
+
+    def __exit__(self, *details):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(4 * PATIENCE)
+
+    def __str__(self):
+        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.counts.items()))
+
+    def failed(self):
+        return {k: v for k, v in self.counts.items() if k not in self.GOOD}
+
+    def await_more(self):
+        """Waits until some more of either kind have been answered."""
+        wanted = {kind: self.counts[kind] + 20 for kind in ("answered", "udp answered")}
+        wait_until(
+            lambda: self.over.is_set() or all(self.counts[k] >= n for k, n in wanted.items()),
+            "answers under load",
+        )
+
+    def _repeat(self, turn, number):
+        # Every connection goes to another address of the loopback: each has all ports for itself.
+        for i in itertools.count(number, len(self.threads)):
+            if self.over.is_set():
+                return
+            try:
+                outcome = turn(f"127.0.{i // 250 % 250}.{i % 250 + 1}", b"%d\n" % i)
+            except OSError as error:
+                outcome = f"{turn.__name__} {type(error).__name__}"
+            with self.lock:
+                self.counts[outcome] += 1
+
+    def _connect(self, address, line):
+        with socket.create_connection((address, self.port), PATIENCE) as s:
+            s.sendall(line)
+            answer = b""
+            while not answer.endswith(b"\n") and (chunk := s.recv(100)):
+                answer += chunk
+        if answer == line:
+            return "answered"
+        return "wrong" if answer else "ended"
+
+    def _send(self, address, line):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(PATIENCE)
+            s.connect((address, self.port))
+            s.send(line)
+            return "udp answered" if s.recv(100) == line else "udp wrong"

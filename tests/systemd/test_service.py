@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: MIT
+"""The installed units under a real systemd: each point of what they promise."""
+import os
+import re
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from build import ROOT
+from guest import wait_until
+from load import Load
+from process import Client, ask_udp, serves
+
+PORT = 12345
+SERVICE = "epoll-echo.service"
+STANDALONE = "epoll-echo-standalone.service"
+TOKEN = "/etc/credstore/epoll-echo.shutdown-token"
+
+
+DROP_IN = "/run/systemd/system/epoll-echo.service.d/test.conf"
+
+# While the socket triggers it, a stopped service comes back with the next client.
+UNDO = f"""
+rm -f {TOKEN} /etc/echo-token /etc/default/epoll-echo
+systemctl stop epoll-echo.socket {SERVICE} {STANDALONE}
+if rm {DROP_IN}; then systemctl daemon-reload; fi 2>/dev/null
+systemctl reset-failed
+systemctl start epoll-echo.socket
+"""
+
+
+@pytest.fixture(autouse=True)
+def as_installed(guest):
+    """Every test begins with the socket listening and the service not started yet."""
+    yield
+    guest.run("sh", "-ec", UNDO)
+
+
+def state(guest, unit=SERVICE):
+    return guest.show(unit, "ActiveState")
+
+
+def await_state(guest, wanted, unit=SERVICE):
+    wait_until(lambda: state(guest, unit) == wanted, f"{unit} {wanted}")
+
+
+def main_pid(guest, unit=SERVICE):
+    return guest.show(unit, "MainPID")
+
+
+def write(guest, path, content, mode=0o644):
+    file = guest.path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    file.chmod(mode)
+
+
+def options(guest, line):
+    write(guest, "/etc/default/epoll-echo", f"EPOLL_ECHO_OPTIONS={line}\n")
+
+
+def drop_in(guest, *lines):
+    """What `systemctl edit --runtime` would do."""
+    content = "\n".join(["[Service]", *lines, ""])
+    write(guest, DROP_IN, content)
+    guest.run("systemctl", "daemon-reload")
+
+
+def ask(line):
+    with Client(PORT) as client:
+        return client.ask(line)
+
+
+# 1: socket activation
+
+
+@pytest.mark.parametrize("address", ["::1", "127.0.0.1"])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_first_packet_activates(guest, protocol, address):
+    assert state(guest) == "inactive"
+    serves(address=address, **{protocol: PORT})
+    assert state(guest) == "active"
+    assert main_pid(guest) != "0"
+    serves(PORT, PORT, address=address)
+
+
+def test_options_that_contradict_are_told(guest):
+    options(guest, "--port=1")
+    guest.run("systemctl", "start", SERVICE, check=False)
+    wait_until(lambda: guest.journal("ECHO_EVENT=cannot serve the passed sockets"), "the message")
+
+
+# 2: restarts
+
+
+def test_twenty_restarts_under_load(guest, figure):
+    serves(PORT, PORT)
+    seen = {main_pid(guest)}
+    lines = [b"line %d\n" % i for i in range(200)]
+    with Load(PORT) as load:
+        for _ in range(20):
+            clients = [Client(PORT) for _ in range(3)]
+            for client in clients:
+                assert client.ask(b"accepted") == b"accepted"
+                client.send(b"".join(lines))
+                client.delivered()
+            restart = subprocess.Popen(guest.command("systemctl", "restart", SERVICE))
+            for client in clients:
+                assert client.rest() == b"".join(lines)  # all that is owed, and a clean end
+                client.socket.close()
+            assert restart.wait(60) == 0
+            seen.add(main_pid(guest))
+            load.await_more()
+    assert len(seen) == 21
+    figure(f"20 restarts: {load}")
+    assert load.failed() == {}
+    assert guest.show("epoll-echo.socket", "Result") == "success"
+
+
+def test_kill_loses_no_new_client(guest):
+    """After a crash, the clients that wait are the next process's."""
+    serves(PORT)
+    for _ in range(2):
+        before = main_pid(guest)
+        guest.run("systemctl", "kill", "-s", "KILL", SERVICE)
+        serves(PORT, PORT)
+        assert main_pid(guest) != before
+
+
+# 3: journal
+
+
+def field(entries, name):
+    return {entry.get(name) for entry in entries}
+
+
+def test_journal_has_fields(guest):
+    serves(PORT)
+    pid = main_pid(guest)
+    entries = guest.journal("ECHO_EVENT=listening", f"_PID={pid}")
+    assert field(entries, "ECHO_PROTO") == {"tcp", "udp"}
+    assert field(entries, "ECHO_ADDR") == {"[::]:12345"}
+    assert field(entries, "PRIORITY") == {"6"}
+    assert field(entries, "SYSLOG_IDENTIFIER") == {"epoll-echo"}
+    assert field(entries, "_SYSTEMD_UNIT") == {SERVICE}
+    assert field(entries, "_TRANSPORT") == {"journal"}
+    assert "listening proto=tcp addr=[::]:12345" in field(entries, "MESSAGE")
+
+
+def test_journal_names_peers(guest):
+    options(guest, "-v")
+    with Client(PORT) as client:
+        client.ask(b"line")
+        peer = "[::1]:%d" % client.socket.getsockname()[1]
+        (entry,) = guest.journal("ECHO_EVENT=connected", f"ECHO_PEER={peer}")
+        assert entry["ECHO_PROTO"] == "tcp"
+
+
+def test_journal_has_priorities(guest):
+    write(guest, TOKEN, "", 0o600)
+    guest.run("systemctl", "start", SERVICE, check=False)
+    wait_until(lambda: guest.journal("ECHO_EVENT=cannot use the token file"), "the message")
+    entries = guest.journal("ECHO_EVENT=cannot use the token file", "PRIORITY=3")
+    assert entries and "shutdown-token" in entries[-1]["ECHO_ERROR"]
+
+
+def run_unit(guest, *lines):
+    """Runs a unit of our own to its end."""
+    content = "\n".join(["[Service]", "Type=oneshot", *lines, ""])
+    write(guest, "/run/systemd/system/own.service", content)
+    guest.run("systemctl", "daemon-reload")
+    guest.run("systemctl", "start", "own.service", check=False)
+
+
+def test_journal_takes_any_value(guest):
+    """A line feed in a value does not end the field, let alone begin another."""
+    path = r"/no/such\nPRIORITY=0\nECHO_EVENT=forged"
+    run_unit(guest, f'ExecStart=/usr/local/bin/epoll-echo "--shutdown-token-file={path}"')
+    (entry,) = guest.journal("_SYSTEMD_UNIT=own.service")
+    path = path.replace(r"\n", "\n")
+    assert path in entry["ECHO_ERROR"] and path in entry["MESSAGE"]
+    assert entry["PRIORITY"] == "3" and entry["ECHO_EVENT"] == "cannot use the token file"
+
+
+def test_logfmt_where_standard_error_is_a_file(guest):
+    """StandardOutput= is the journal still, so JOURNAL_STREAM is set."""
+    run_unit(
+        guest,
+        "ExecStart=/usr/local/bin/epoll-echo --port=0 --bind=192.0.2.1",
+        "StandardError=file:/run/own.log",
+    )
+    assert 'level=error msg="cannot listen"' in guest.path("/run/own.log").read_text()
+    assert not guest.journal("ECHO_EVENT=cannot listen")
+
+
+# 4: credentials
+
+
+def shut_down(guest, token):
+    """Whether the service takes TOKEN, and no other."""
+    assert ask(b"/shutdown wrong") == b"ERR shutdown-token-invalid"
+    assert ask(b"/shutdown " + token) == b"OK, shutting down"
+    await_state(guest, "inactive")
+    assert guest.show(SERVICE, "Result") == "success"
+
+
+def test_no_token(guest):
+    assert ask(b"/shutdown x") == b"ERR shutdown-token-missing"
+
+
+def test_token_in_credstore(guest):
+    write(guest, TOKEN, "store\n", 0o600)
+    shut_down(guest, b"store")
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_load_credential_and_set_credential(guest, loaded):
+    """Of both, the second is what holds where the first finds nothing."""
+    if loaded:
+        write(guest, "/etc/echo-token", "loaded", 0o600)
+    drop_in(
+        guest, "LoadCredential=shutdown-token:/etc/echo-token", "SetCredential=shutdown-token:set"
+    )
+    shut_down(guest, b"loaded" if loaded else b"set")
+
+
+def test_credential_is_read_by_a_dynamic_user_and_nobody_else(guest):
+    write(guest, TOKEN, "secret", 0o600)
+    serves(PORT)
+    status = guest.path(f"/proc/{main_pid(guest)}/status").read_text()
+    user = int(re.search(r"Uid:\t(\d+)", status)[1])
+    assert 61184 <= user <= 65519  # systemd's range for dynamic users
+    path = f"/run/credentials/{SERVICE}/shutdown-token"
+    file = guest.path(path).stat()
+    assert file.st_uid == user and stat.S_IMODE(file.st_mode) == 0o400
+    for other in (65534, 1, user - 1):
+        done = guest.run("setpriv", f"--reuid={other}", "--clear-groups", "cat", path, check=False)
+        assert done.returncode != 0 and "secret" not in done.stdout
+    for value in guest.journal(f"_SYSTEMD_UNIT={SERVICE}"):
+        assert "secret" not in str(value)
+
+
+# 5: notify
+
+
+def test_started_once_it_is_ready(guest):
+    guest.run("systemctl", "start", SERVICE)  # comes back with READY=1
+    assert guest.show(SERVICE, "Type") == "notify"
+    assert guest.journal("ECHO_EVENT=listening", f"_PID={main_pid(guest)}")
+    assert guest.show(SERVICE, "StatusText") == "total_clients=0 active_udp_peers=0 connected_tcp=0"
+
+
+def test_status_text(guest):
+    with Client(PORT) as client:
+        client.ask(b"line")
+        ask_udp(PORT, b"datagram")
+        wanted = "total_clients=2 active_udp_peers=1 connected_tcp=1"
+        wait_until(lambda: guest.show(SERVICE, "StatusText") == wanted, wanted)
+
+
+def test_reload_reads_the_token_again(guest):
+    """With a file: systemd hands credentials over at the start, and not again."""
+    # With a user of that name, DynamicUser= takes it, and its file can be made beforehand.
+    drop_in(guest, "User=games")
+    options(guest, "--shutdown-token-file=/etc/echo-token")
+    write(guest, "/etc/echo-token", "old", 0o600)
+    guest.run("chown", "games", "/etc/echo-token")
+    assert ask(b"/shutdown wrong") == b"ERR shutdown-token-invalid"
+    pid = main_pid(guest)
+
+    def reload(token, event):
+        guest.path("/etc/echo-token").write_text(token)
+        guest.run("systemctl", "reload", SERVICE)
+        wait_until(lambda: guest.journal(f"_PID={pid}", f"ECHO_EVENT={event}"), event)
+
+    reload("", "token not read, the one of before stays")
+    assert ask(b"/shutdown ") == b"ERR shutdown-token-required"
+    reload("new", "token read again")
+    await_state(guest, "active")
+    assert main_pid(guest) == pid
+    assert ask(b"/shutdown old") == b"ERR shutdown-token-invalid"
+    assert ask(b"/shutdown new") == b"OK, shutting down"
+
+
+def test_stuck_loop_is_killed_and_restarted(guest):
+    drop_in(guest, "WatchdogSec=2")
+    serves(PORT)
+    pid = main_pid(guest)
+    guest.run("kill", "-STOP", pid)
+    serves(PORT, PORT)  # by the process that takes its place
+    assert main_pid(guest) != pid
+    assert int(guest.show(SERVICE, "NRestarts")) >= 1
+    assert any("Watchdog timeout" in e["MESSAGE"] for e in guest.journal(f"UNIT={SERVICE}"))
+
+
+def test_stop_drains(guest):
+    """A client that has not read yet gets all that it is owed, and a clean end."""
+    line = b"x" * 4000 + b"\n"
+    client = Client(PORT)
+    assert client.ask(b"accepted") == b"accepted"
+    client.send(line * 100)
+    client.delivered()
+    stopping = subprocess.Popen(guest.command("systemctl", "stop", "epoll-echo.socket", SERVICE))
+    assert client.rest() == line * 100
+    client.socket.close()
+    assert stopping.wait(60) == 0
+    assert state(guest) == "inactive" and guest.show(SERVICE, "Result") == "success"
+    entries = guest.journal(f"_SYSTEMD_UNIT={SERVICE}")
+    assert [e["ECHO_EVENT"] for e in entries][-2:] == ["stopping", "stopped"]
+
+
+# 6: units
+
+
+def exposure(guest, unit):
+    text = guest.run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit).stdout
+    return float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text)[1])
+
+
+@pytest.mark.parametrize(
+    "unit, most", [(SERVICE, 0.6), ("epoll-echo@1.service", 0.6), (STANDALONE, 1.2)]
+)
+def test_exposure(guest, figure, unit, most):
+    level = exposure(guest, unit)
+    figure(f"exposure of {unit}: {level}")
+    assert level <= most
+
+
+def test_units_verify(guest):
+    man = "yes" if (ROOT / "man/epoll-echo.8").exists() else "no"
+    units = guest.path("/usr/local/lib/systemd/system").glob("epoll-echo*")
+    paths = [f"/usr/local/lib/systemd/system/{unit.name}" for unit in units]
+    assert len(paths) == 5
+    done = guest.run("systemd-analyze", "verify", f"--man={man}", *paths)
+    assert done.stdout == ""
+
+
+def open_files(guest, pid):
+    """The soft and the hard limit."""
+    limits = guest.path(f"/proc/{pid}/limits").read_text()
+    return [int(n) for n in re.search(r"Max open files +(\d+) +(\d+) ", limits).groups()]
+
+
+def test_sandbox_holds(guest):
+    serves(PORT, PORT)
+    pid = main_pid(guest)
+    status = guest.path(f"/proc/{pid}/status").read_text()
+    assert re.search(r"NoNewPrivs:\t1\n", status) and re.search(r"Seccomp:\t2\n", status)
+    for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
+        assert re.search(rf"Cap{kind}:\t0+\n", status)
+    assert re.search(r"Threads:\t1\n", status)
+    own = os.readlink(f"/proc/{guest.pid}/ns/net")
+    assert os.readlink(guest.path(f"/proc/{pid}/ns/net")) != own  # PrivateNetwork=
+    files = [open_files(guest, number) for number in ("1", pid)]
+    assert files[1] == [min(65536, files[0][1])] * 2  # LimitNOFILE=, as far as the guest allows
+
+
+def test_standalone(guest):
+    guest.run("systemctl", "stop", "epoll-echo.socket", SERVICE)
+    options(guest, "--port=2345")
+    guest.run("systemctl", "start", STANDALONE)
+    serves(2345, 2345)
+    guest.run("systemctl", "restart", STANDALONE)
+    serves(2345, 2345)
+    guest.run("systemctl", "stop", STANDALONE)
+    assert guest.show(STANDALONE, "Result") == "success"
+
+
+# 7: more than one core
+
+
+def test_one_process_for_each_socket(guest, figure):
+    """They share the port, and each can be restarted without a client refused or reset."""
+    sockets = [f"epoll-echo@{i}.socket" for i in (1, 2)]
+    services = [f"epoll-echo@{i}.service" for i in (1, 2)]
+    guest.run("systemctl", "stop", "epoll-echo.socket", SERVICE)
+    guest.run("systemctl", "enable", "--now", *sockets)
+    try:
+        with Load(PORT) as load:  # the kernel spreads its connections over both
+            for service in services:
+                await_state(guest, "active", service)
+            pids = [main_pid(guest, service) for service in services]
+            for service in services * 3:
+                guest.run("systemctl", "restart", service)
+                load.await_more()
+            for service, pid in zip(services, pids):
+                assert main_pid(guest, service) not in ("0", *pids)
+                status = guest.path(f"/proc/{main_pid(guest, service)}/status").read_text()
+                assert re.search(r"Threads:\t1\n", status)
+        figure(f"6 restarts of one of two processes: {load}")
+        assert load.failed() == {}
+    finally:
+        guest.run("systemctl", "disable", "--now", *sockets)
+        guest.run("systemctl", "stop", *services)
