@@ -23,6 +23,11 @@ from programs import BUILD, DAEMON, DEADLINE, ROOT, Server, fill, receive
 SESSIONS = ROOT / "docs" / "sessions"
 EXAMPLE_PORT, DAEMON_PORT = 7000, 12345
 MADE = {}  # name: (function, tools)
+PROBES = {  # what a tool must be allowed to do
+    "strace": ["strace", "-o", "/dev/null", "true"],
+    "gdb": ["gdb", "-q", "-batch", "-ex", "starti", "-ex", "kill", "true"],
+    "tcpdump": ["timeout", "--preserve-status", "--signal=INT", "0.5", "tcpdump", "-i", "lo"],
+}
 
 
 def session(*tools):
@@ -44,9 +49,8 @@ def missing(name):
                 return "needs /proc/slabinfo"
         elif not shutil.which(tool):
             return f"needs {tool}"
-        elif tool == "strace" and subprocess.run(["strace", "-o", "/dev/null", "true"],
-                                                 capture_output=True).returncode:
-            return "strace may not trace here"
+        elif tool in PROBES and subprocess.run(PROBES[tool], capture_output=True).returncode:
+            return f"{tool} may not do its work here"
     return None
 
 
