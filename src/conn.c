@@ -20,8 +20,9 @@ struct held {
     struct stream stream;
     bool busy;             // not admitted
     bool ended;            // the client has sent FIN: close when all is answered and sent
-    bool closing;          // say goodbye when all is sent
+    bool closing;          // end the connection when all is sent
     bool paused;           // the input has whole lines that are to be answered in the next turn
+    bool leaving;          // all is handed to the kernel, which has not sent all of it yet
     size_t left;           // in a goodbye: bytes that may still be discarded
     uint64_t acknowledged; // by the client when its time was last over
     size_t room;           // bytes
@@ -37,7 +38,9 @@ enum { HELD_ROOM_MIN = 64 };
 
 static bool owes(const struct conn *conn)
 {
-    return conn->held && (conn->held->sent < conn->held->output || conn->held->paused);
+    const struct held *held = conn->held;
+
+    return held && (held->sent < held->output || held->paused || held->leaving);
 }
 
 // Makes conn->held have room for SIZE bytes, what it holds kept. False without memory.
@@ -143,7 +146,7 @@ static void goodbye_ready(struct watch *watch, uint32_t events)
         wait_for(conn, EPOLLIN, (size_t)got == want || (events & EPOLLRDHUP));
 }
 
-// Everything is sent. A close(2) now would turn what the client has not read yet into a reset if
+// All is sent. A close(2) now would turn what the client has not read yet into a reset if
 // it is still sending; so only our side ends, and input is discarded until the client's side ends.
 static void say_goodbye(struct conn *conn)
 {
@@ -158,6 +161,37 @@ static void say_goodbye(struct conn *conn)
     conn->watch.ready = goodbye_ready;
     timeouts_start(&tcp->goodbye, &conn->idle, loop_now(tcp->loop));
     wait_for(conn, EPOLLIN, true);
+}
+
+static void part(struct conn *conn, bool ended)
+{
+    if (ended)
+        conn_close(conn, "end of input"); // nothing unread: FIN and not a reset
+    else
+        say_goodbye(conn);
+}
+
+// Ends a connection that is owed nothing more; ENDED: the client has sent FIN. What the kernel has
+// not sent yet is waited for, without a limit but those of every client that does not read: it
+// would be lost by the end of a goodbye, or with a socket that nobody owns (tcp(7),
+// tcp_orphan_retries).
+static void leave(struct conn *conn, bool ended)
+{
+    if (net_unsent(conn->watch.fd) == 0) {
+        part(conn, ended);
+        return;
+    }
+    if (net_writable_when_sent(conn->watch.fd) < 0 || !reserve(conn, 0)) {
+        conn_close(conn, strerror(errno));
+        return;
+    }
+    struct held *held = conn->held;
+    timeout_stop(&held->line);
+    held->leaving = true;
+    held->ended = ended;
+    held->paused = false;
+    held->sent = held->output = held->input = 0;
+    wait_for(conn, EPOLLOUT, true);
 }
 
 // Sends what goes without waiting: the number of bytes, or -1 with errno if the connection is lost.
@@ -250,7 +284,7 @@ static void wait_to_read(struct conn *conn, bool again)
     if (!conn->tcp->draining)
         wait_for(conn, EPOLLIN, again);
     else if (nothing_received(conn))
-        say_goodbye(conn);
+        leave(conn, false);
     else
         wait_for(conn, EPOLLIN, true);
 }
@@ -268,14 +302,12 @@ static void settle(struct conn *conn, struct rest *rest, bool again)
     rest->output += sent;
     rest->output_length -= (size_t)sent;
     bool owed = rest->output_length > 0 || rest->status == STREAM_PAUSE;
-    if (!owed && rest->input->ended)
-        conn_close(conn, "end of input");
+    if (!owed && (rest->input->ended || rest->status == STREAM_CLOSE))
+        leave(conn, rest->input->ended);
     else if (!keep(conn, rest))
         conn_close(conn, "no memory");
     else if (owed)
         wait_for(conn, EPOLLOUT, true);
-    else if (rest->status == STREAM_CLOSE)
-        say_goodbye(conn);
     else
         wait_to_read(conn, again);
 }
@@ -371,15 +403,15 @@ static void write_turn(struct conn *conn, uint32_t events)
         return;
     }
     held->sent += (size_t)sent;
-    if (held->sent < held->output) {
+    if (held->leaving) {
+        part(conn, held->ended);
+    } else if (held->sent < held->output) {
         wait_for(conn, EPOLLOUT, true);
     } else if (held->paused) {
         memcpy(conn->tcp->input, held->bytes + held->output, held->input);
         answer(conn, held->input, held->ended, true);
-    } else if (held->ended) {
-        conn_close(conn, "end of input");
-    } else if (held->closing) {
-        say_goodbye(conn);
+    } else if (held->ended || held->closing) {
+        leave(conn, held->ended);
     } else {
         read_turn(conn, events);
     }

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #if __has_include(<linux/tcp.h>)
+#include <linux/sockios.h>
 #include <linux/tcp.h> // glibc's own tcp_info ends before tcpi_bytes_acked
 #else
 #include <netinet/tcp.h>
+#define SIOCOUTQNSD 0x894B // musl has no name for it
 #endif
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -166,6 +169,20 @@ void net_announce(int fd, const char *protocol)
 
     log_event(LOG_INFO, "listening", "proto", protocol, "addr",
               known ? ADDRESS_STRING(&local) : NULL, NULL);
+}
+
+int net_unsent(int fd)
+{
+    int unsent = 0;
+
+    return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : unsent;
+}
+
+int net_writable_when_sent(int fd)
+{
+    static const struct setting setting = {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1};
+
+    return set_all(fd, &setting, 1);
 }
 
 uint64_t net_acknowledged(int fd)

@@ -30,6 +30,12 @@ int net_peer(int fd, struct address *peer);
 // Logs that FD, a socket of PROTOCOL, listens, and on which address.
 void net_announce(int fd, const char *protocol);
 
+// Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
+int net_unsent(int fd);
+
+// From now on EPOLLOUT means that all is sent (tcp(7), TCP_NOTSENT_LOWAT): 0, or -1 with errno.
+int net_writable_when_sent(int fd);
+
 // Bytes that the peer of a TCP socket has acknowledged so far; 0 where the kernel does not tell.
 uint64_t net_acknowledged(int fd);
 
