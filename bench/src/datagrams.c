@@ -95,7 +95,7 @@ static bool find_sequence(const struct flow *flow, const char *bytes, size_t len
 {
     uint32_t stream;
 
-    if (bench_stamped(flow->bench))
+    if (bench_stamped(flow->bench) && flow->bench->settings->size > PAYLOAD_STAMP_BYTES)
         return payload_read(bytes, length, &stream, sequence) && stream == flow->number;
     *sequence = flow->answered;
     while (*sequence < flow->begun && !flow_in_flight(flow, *sequence))

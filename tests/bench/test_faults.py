@@ -1,0 +1,159 @@
+"""A server that does something wrong is found out, and what is wrong has a name."""
+
+import pytest
+
+import faulty
+from harness import Daemon, bench
+
+WAIT = "--timeout=30"
+
+
+def kinds(result):
+    return {name: count for name, count in result["error_kinds"].items() if count}
+
+
+def change_at(at, change):
+    return faulty.answering(lambda number, line: change(line) if number == at else line)
+
+
+@pytest.mark.parametrize("at", [0, 1, 37])
+def test_one_changed_bit(serve, at):
+    address = serve(change_at(at, lambda line: line[:-2] + bytes([line[-2] ^ 1]) + line[-1:]))
+    result = bench("--verify", WAIT, "-c", 1, "-d", 4, "-n", 50, address).json(status=1)
+    assert kinds(result) == {"corrupt": 1}
+    assert f"message {at} of connection 0" in result["first_error"]
+
+
+def test_a_line_without_its_end_shows_without_verify(serve):
+    address = serve(change_at(3, lambda line: line[:-1] + b"x"))
+    result = bench(WAIT, "-c", 1, "-n", 10, address).json(status=1)
+    assert kinds(result) == {"corrupt": 1}
+
+
+def test_two_answers_in_the_wrong_order(serve):
+    def talk(connection):
+        held = None
+        for number, line in enumerate(faulty.lines(connection)):
+            if number == 4:
+                held = line
+                continue
+            connection.sendall(line)
+            if number == 5:
+                connection.sendall(held)
+
+    result = bench("--verify", WAIT, "-c", 1, "-d", 8, "-n", 40, serve(faulty.Tcp(talk))).json(status=1)
+    assert kinds(result) == {"reordered": 2}
+
+
+def test_an_answer_of_another_connection(serve):
+    seen = []
+
+    def change(number, line):
+        seen.append(line)
+        return seen[0] if number == 5 else line
+
+    result = bench("--verify", WAIT, "-c", 2, "-n", 40, serve(faulty.answering(change))).json(status=1)
+    assert set(kinds(result)) == {"reordered"}
+
+
+def test_a_dropped_line(serve):
+    address = serve(change_at(20, lambda line: b""))
+    result = bench("--timeout=1", "-c", 1, "-n", 50, address).json(status=1)
+    assert kinds(result) == {"lost": 1}
+    assert result["messages"] < 50
+
+
+def test_a_server_that_never_answers(serve):
+    address = serve(faulty.answering(lambda number, line: b""))
+    result = bench("--timeout=0.5", "-c", 4, "-d", 2, "-t", 0.1, "-w", 0, address).json(status=1)
+    assert kinds(result) == {"lost": 8}
+    assert result["messages"] == 0
+
+
+def test_an_answer_to_nothing(serve):
+    address = serve(change_at(5, lambda line: line * 2))
+    result = bench(WAIT, "-c", 1, "-n", 50, address).json(status=1)
+    assert kinds(result)["unexpected"] >= 1
+
+
+def test_a_connection_that_is_closed(serve):
+    def talk(connection):
+        for number, line in enumerate(faulty.lines(connection)):
+            if number == 7:
+                connection.sendall(b"Sorry\n")
+                return
+            connection.sendall(line)
+
+    result = bench(WAIT, "-c", 3, "-n", 1000, serve(faulty.Tcp(talk))).json(status=1)
+    assert kinds(result) == {"closed": 3}
+    assert "Sorry" in result["first_error"]
+    assert result["messages"] == 21
+
+
+def test_a_server_that_is_full():
+    with Daemon("--max-tcp=3") as daemon:
+        result = bench(WAIT, "-c", 5, "-n", 100, daemon.address).json(status=1)
+    assert set(kinds(result)) == {"closed"}
+    assert "Server Busy" in result["first_error"]
+    assert result["messages"] > 0
+
+
+def test_idle_connections_that_are_turned_away():
+    with Daemon("--max-tcp=3") as daemon:
+        result = bench(WAIT, "--idle=2", "-c", 2, "-t", 0.3, "-w", 0, daemon.address).json(status=1)
+    assert kinds(result) == {"closed": 1}
+
+
+@pytest.mark.parametrize("options", [[], ["--churn"], ["--udp", "-t", "0.5"]], ids=["tcp", "churn", "udp"])
+def test_nobody_listens(options):
+    run = bench(*options, "--timeout=1", "-w", 0, "127.0.0.1:1")
+    assert run.status == 1
+    assert "refused" in run.out + run.err
+
+
+def test_churn_against_a_server_that_closes_early(serve):
+    address = serve(faulty.Tcp(lambda connection: connection.recv(100)))
+    result = bench("--churn", WAIT, "-c", 2, "-n", 10, address).json(status=1)
+    assert kinds(result) == {"closed": 2}
+
+
+def test_a_lost_datagram_does_not_hold_up_the_others(serve):
+    address = serve(faulty.Udp(lambda number, datagram: [] if number == 5 else [datagram]))
+    result = bench("--udp", "--timeout=1", "-c", 1, "-d", 4, "-n", 100, address).json(status=1)
+    assert kinds(result) == {"lost": 1}
+    assert result["messages"] == 99
+
+
+def test_a_datagram_that_comes_twice(serve):
+    address = serve(faulty.Udp(lambda number, datagram: [datagram] * (2 if number == 5 else 1)))
+    result = bench("--udp", WAIT, "-c", 1, "-n", 100, address).json(status=1)
+    assert kinds(result) == {"unexpected": 1}
+    assert result["messages"] == 100
+
+
+@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d + b"x", lambda d: b""],
+                         ids=["short", "long", "empty"])
+def test_a_datagram_of_another_length(serve, change):
+    address = serve(faulty.Udp(lambda number, datagram: [change(datagram) if number == 3 else datagram]))
+    result = bench("--udp", "--timeout=1", "-c", 1, "-n", 10, address).json(status=1)
+    assert kinds(result) == {"corrupt": 1, "lost": 1}
+
+
+def test_a_changed_datagram(serve):
+    address = serve(faulty.Udp(lambda number, d: [d[:-2] + b"?\n" if number == 3 else d]))
+    result = bench("--udp", "--verify", "--timeout=1", "-c", 1, "-n", 10, address).json(status=1)
+    assert kinds(result) == {"corrupt": 1, "lost": 1}
+
+
+def test_datagrams_in_the_wrong_order(serve):
+    held = []
+
+    def change(number, datagram):
+        if number == 2:
+            held.append(datagram)
+            return []
+        return [datagram, held[0]] if number == 3 else [datagram]
+
+    result = bench("--udp", WAIT, "-c", 1, "-d", 4, "-n", 20, serve(faulty.Udp(change))).json(status=1)
+    assert kinds(result) == {"reordered": 1}
+    assert result["messages"] == 20

@@ -1,0 +1,243 @@
+"""What echo-bench counts against a server that does everything right."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import faulty
+from harness import BENCH, PATIENCE, Daemon, bench
+
+KINDS = [
+    pytest.param(["--tcp"], id="tcp"),
+    pytest.param(["--tcp", "--verify"], id="tcp-verify"),
+    pytest.param(["--udp"], id="udp"),
+    pytest.param(["--udp", "--verify"], id="udp-verify"),
+    pytest.param(["--churn"], id="churn"),
+    pytest.param(["--churn", "--verify"], id="churn-verify"),
+]
+
+
+def total_errors(result):
+    return result["errors"], result["first_error"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 2, 11, 64, 4000])
+def test_every_message_is_answered(measure, kind, size):
+    result = measure(*kind, "--timeout=30", "-c", 7, "-n", 300, "-s", size)
+    assert total_errors(result) == (0, "")
+    assert result["messages"] == 300
+    assert result["seconds"] > 0
+    assert result["messages_per_second"] == pytest.approx(300 / result["seconds"], rel=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS[:4])
+def test_many_in_flight(measure, kind):
+    # No more than a UDP socket's receive buffer holds: beyond, the kernel would drop some.
+    result = measure(*kind, "--timeout=30", "-c", 2, "-d", 70, "-n", 3000)
+    assert total_errors(result) == (0, "")
+    assert result["messages"] == 3000
+
+
+def test_more_in_flight_than_the_sockets_hold(measure):
+    result = measure("--verify", "--timeout=30", "-c", 2, "-d", 5000, "-s", 4000, "-n", 20000)
+    assert total_errors(result) == (0, "")
+    assert result["messages"] == 20000
+
+
+def test_a_message_longer_than_all_buffers(serve):
+    address = serve(faulty.answering(lambda number, line: line))
+    result = bench("--verify", "--timeout=30", "-c", 1, "-s", 1 << 20, "-n", 20, address).json()
+    assert (result["messages"], result["errors"]) == (20, 0)
+
+
+def test_the_largest_datagram(measure):
+    result = measure("--udp", "--verify", "--timeout=30", "-c", 2, "-s", 65507, "-n", 50)
+    assert (result["messages"], result["errors"]) == (50, 0)
+
+
+def test_ipv6_and_names(daemon):
+    for host in ("[::1]", "localhost"):
+        assert bench("-n", 10, f"{host}:{daemon.port}").json()["messages"] == 10
+
+
+def test_duration(measure):
+    result = measure("-t", 0.2, "-w", 0.1, "-c", 2, "--timeout=30")
+    assert total_errors(result) == (0, "")
+    assert result["messages"] > 0
+    assert result["seconds"] >= 0.2
+    assert result["loop"] == "closed"
+
+
+def test_latencies_are_in_order(measure):
+    latency = measure("-n", 2000)["latency_us"]
+    values = [latency[key] for key in ("p50", "p90", "p99", "p999", "max")]
+    assert values == sorted(values)
+    assert 0 < latency["mean"] <= latency["max"]
+
+
+def test_open_loop_sends_what_was_planned(measure):
+    result = measure("-r", 1000, "-t", 0.5, "-w", 0, "-c", 3, "-d", 10000, "--timeout=30")
+    assert result["loop"] == "open"
+    assert (result["messages"], result["errors"], result["unsent"]) == (500, 0, 0)
+
+
+def test_open_loop_counts_messages(measure):
+    result = measure("-r", 2000, "-n", 300, "-c", 3, "--timeout=30")
+    assert (result["messages"], result["errors"]) == (300, 0)
+    assert result["seconds"] >= 299 / 2000
+
+
+@pytest.mark.parametrize("kind", KINDS[2:4])
+def test_open_loop_over_udp(measure, kind):
+    result = measure(*kind, "-r", 2000, "-n", 300, "-c", 3, "-d", 50, "--timeout=30")
+    assert (result["messages"], result["errors"]) == (300, 0)
+
+
+STALL = 1.0
+
+
+def test_a_stall_is_not_hidden(serve):
+    """Of 3 s at 100 a second, 100 messages fall into a stall of 1 s: half of them wait 0.5 s."""
+    stall = serve(faulty.stalling(at=100, seconds=STALL))
+    latency = bench("-r", 100, "-n", 300, "-c", 1, "-d", 1, "--timeout=30", stall).json()["latency_us"]
+    assert latency["max"] >= STALL * 0.95e6
+    assert latency["p90"] >= STALL * 0.5e6
+
+
+def test_the_closed_loop_says_that_it_is_one(serve):
+    """The same stall is one slow message there: the reason for the other loop."""
+    stall = serve(faulty.stalling(at=100, seconds=STALL))
+    result = bench("-n", 300, "-c", 1, "--timeout=30", stall).json()
+    assert result["latency_us"]["max"] >= STALL * 0.95e6
+    assert result["loop"] == "closed"
+
+
+def test_a_server_that_does_not_echo(serve):
+    address = serve(faulty.answering(lambda number, line: b"+PONG\r\n" if line == b"PING\r\n" else b"?"))
+    result = bench("--request=PING\\r\\n", "--reply-bytes=7", "-c", 5, "-d", 4, "-n", 500, address).json()
+    assert (result["messages"], result["errors"]) == (500, 0)
+    assert (result["size"], result["reply_size"]) == (6, 7)
+
+
+def test_idle_connections_stay_open_and_are_weighed():
+    with Daemon("--max-tcp=3000") as daemon:
+        result = bench("--idle=2000", "-n", 100, "--rest=0.2", f"--pid={daemon.pid}", "--timeout=30",
+                       daemon.address).json()
+    assert total_errors(result) == (0, "")
+    server = result["server"]
+    assert 0 < server["rss_bytes_per_idle_connection"] < 10000
+    assert server["pss_bytes_per_idle_connection"] <= server["rss_bytes_per_idle_connection"] + 10
+
+
+def schedstat(pid):
+    """CPU nanoseconds as the kernel shows them for each thread."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def test_cpu_is_what_schedstat_shows():
+    with Daemon() as daemon:
+        before = schedstat(daemon.pid)
+        result = bench("-n", 20000, "-c", 10, "--rest=0", f"--pid={daemon.pid}", "--timeout=30", daemon.address).json()
+        whole = schedstat(daemon.pid) - before
+    measured = result["server"]["cpu_us_per_message"] * 1000 * result["messages"]
+    # What connecting and closing take is not in it.
+    assert 0.5 * whole <= measured <= 1.01 * whole
+    assert result["client"]["cpu_us_per_message"] > 0
+    assert result["server"]["context_switches_per_message"] >= 0
+    assert result["server"]["wakeups_per_second_at_rest"] is None
+
+
+def test_energy_is_measured_or_null(daemon):
+    server = bench("-n", 10, f"--pid={daemon.pid}", "--rest=0", daemon.address).json()["server"]
+    if not Path("/sys/class/powercap").is_dir():
+        assert server["joules_per_million_messages"] is None
+        text = bench("-n", 10, f"--pid={daemon.pid}", "--rest=0", daemon.address, plain=True).out
+        assert "energy      not measured" in text
+
+
+FORKING = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+if os.fork() == 0:
+    if os.fork() == 0:
+        while True:
+            connection = listener.accept()[0]
+            while data := connection.recv(65536):
+                connection.sendall(data)
+    os.wait()
+os.wait()
+"""
+
+
+def test_the_tree_counts_what_descendants_do():
+    with subprocess.Popen(["/usr/bin/python3", "-c", FORKING], stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as server:
+        try:
+            address = f"127.0.0.1:{int(server.stdout.readline())}"
+            words = ["-n", 500, "-c", 1, f"--pid={server.pid}", "--rest=0", "--timeout=30", address]
+            tree = bench("--tree", *words).json()["server"]["cpu_us_per_message"]
+            alone = bench(*words).json()["server"]["cpu_us_per_message"]
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    assert alone == 0
+    assert tree > 0
+
+
+def test_ctrl_c_prints_the_results_so_far(daemon):
+    with subprocess.Popen([BENCH, "--json", "-t", "600", daemon.address], stdout=subprocess.PIPE,
+                          text=True) as running:
+        wait_for_traffic(daemon)
+        running.send_signal(signal.SIGINT)
+        out = running.communicate(timeout=PATIENCE)[0]
+    assert running.returncode == 0
+    assert '"interrupted": true' in out
+    assert '"errors": 0' in out
+
+
+def test_ctrl_c_while_the_server_says_nothing(serve):
+    heard = threading.Event()
+
+    def talk(connection):
+        connection.recv(100)
+        heard.set()
+        while connection.recv(65536):
+            pass
+
+    address = serve(faulty.Tcp(talk))
+    with subprocess.Popen([BENCH, "-t", "600", "-w", "0", address], stdout=subprocess.PIPE, text=True) as running:
+        assert heard.wait(PATIENCE)
+        running.send_signal(signal.SIGINT)
+        out = running.communicate(timeout=PATIENCE)[0]
+    assert "interrupted" in out
+
+
+def wait_for_traffic(daemon):
+    """Until the daemon has used some CPU: then messages go."""
+    start = schedstat(daemon.pid)
+    deadline = time.monotonic() + PATIENCE
+    while schedstat(daemon.pid) - start < 50_000_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_hgrm(daemon, tmp_path):
+    path = tmp_path / "latency.hgrm"
+    result = bench("-n", 1000, f"--hgrm={path}", daemon.address).json()
+    table = path.read_text().splitlines()
+    rows = [line.split() for line in table if line and line[0] != "#"][1:]
+    assert int(rows[-1][2]) == 1000
+    assert float(rows[-1][0]) == pytest.approx(result["latency_us"]["max"] / 1000, abs=1e-5)
+    assert [float(row[1]) for row in rows] == sorted(float(row[1]) for row in rows)
+
+
+def test_hgrm_that_cannot_be_written(daemon):
+    run = bench("-n", 10, "--hgrm=/no/such/dir/file", daemon.address)
+    assert run.status == 1
+    assert "/no/such/dir/file" in run.err
