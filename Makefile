@@ -1,6 +1,6 @@
 # epoll-echo: `make run` builds and starts the daemon; `make setup check` runs every test.
 #
-# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1.
+# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
 
 VERSION = 1.0.0
 PREFIX ?= /usr/local
@@ -26,7 +26,7 @@ ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
 DAEMON = main server listen tcp conn udp credential net loop service stream answer gate guard \
 	peers siphash options address timeouts log text
-ifdef ENABLE_SYSTEMD
+ifeq ($(ENABLE_SYSTEMD),1)
 DAEMON += systemd
 ALL_CFLAGS += -DENABLE_SYSTEMD
 endif
@@ -80,7 +80,7 @@ DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \
 UNITS = $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
 UNIT_DIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
-install: $(B)/epoll-echo $(B)/echo-bench $(if $(ENABLE_SYSTEMD),install-units)
+install: $(B)/epoll-echo $(B)/echo-bench $(if $(filter 1,$(ENABLE_SYSTEMD)),install-units)
 	@set -e; for f in $(PROGRAMS); do \
 		install -D "$${f%%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
 	@set -e; for f in $(DATA); do \
