@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// select(2): at most 1,024 descriptors.
+#include <sys/select.h>
+
+#include "clients.h"
+
+static struct client clients[FD_SETSIZE];
+static char bytes[MODEL_BUFFER_BYTES];
+
+static void turn(int fd, fd_set *read, fd_set *write)
+{
+    int state = client_turn(fd, &clients[fd], bytes);
+
+    FD_CLR(fd, state == 0 ? write : read);
+    if (state < 0) {
+        FD_CLR(fd, write);
+        client_close(fd, &clients[fd]);
+    } else {
+        FD_SET(fd, state == 0 ? read : write);
+    }
+}
+
+static int take(int listener, int highest, fd_set *read)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+
+    if (fd >= FD_SETSIZE) {
+        close(fd);
+        return highest;
+    }
+    if (fd >= 0)
+        FD_SET(fd, read);
+    return fd > highest ? fd : highest;
+}
+
+int main(int argc, char *argv[])
+{
+    int listener = model_socket(argc, argv, SOCK_STREAM | SOCK_NONBLOCK);
+    int highest = listener;
+    fd_set read, write;
+
+    FD_ZERO(&read);
+    FD_ZERO(&write);
+    FD_SET(listener, &read);
+    for (;;) {
+        fd_set readable = read, writable = write;
+        int ready = select(highest + 1, &readable, &writable, NULL, NULL);
+
+        for (int fd = 0; ready > 0 && fd <= highest; fd++) {
+            if (!FD_ISSET(fd, &readable) && !FD_ISSET(fd, &writable))
+                continue;
+            ready--;
+            if (fd == listener)
+                highest = take(listener, highest, &read);
+            else
+                turn(fd, &read, &write);
+        }
+    }
+}

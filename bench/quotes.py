@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Compares the figures quoted in documents with the committed run.
+
+A quote stands between two comments, which a reader of the page does not see:
+
+    <!--bench epoll-echo idle-18000 cpu_us-->4.1<!--/bench-->
+
+The words are the server, load and metric of a line in the CSV; a fourth one, low or high, quotes an
+end of the spread instead of the median. The figure is right if it is the CSV's, rounded to as many
+decimals as it has.
+
+Usage: quotes.py --check FILE...     exit status 1 if a figure is wrong
+       quotes.py --update FILE...    writes the right ones, with as many decimals as before
+Option: --csv=FILE                   instead of bench/results/results.csv
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import figures
+
+QUOTE = re.compile(r"(<!--bench ([^>]*?)-->)(.*?)(<!--/bench-->)", re.S)
+OPENING = re.compile(r"<!--\s*bench\b")
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+class Wrong(Exception):
+    pass
+
+
+def right_text(known, words, text):
+    """TEXT with the figure that WORDS name, as many decimals as it has now."""
+    name, part = tuple(words[:3]), words[3] if len(words) == 4 else "median"
+    found = NUMBER.findall(text)
+    if len(words) not in (3, 4) or part not in ("median", "low", "high"):
+        raise Wrong(f"'{' '.join(words)}' is not SERVER LOAD METRIC [low|high]")
+    if name not in known:
+        raise Wrong(f"there is no figure '{' '.join(name)}'")
+    if len(found) != 1:
+        raise Wrong(f"'{text}' is not one number")
+    decimals = len(found[0].partition(".")[2])
+    value = f"{getattr(known[name], part):,.{decimals}f}"
+    return text.replace(found[0], value if "," in found[0] or "," not in value else value.replace(",", ""))
+
+
+def review(path, known):
+    """The text with all quotes right, and what was wrong."""
+    text, wrong = path.read_text(), []
+
+    def replace(match):
+        line = text[:match.start()].count("\n") + 1
+        try:
+            right = right_text(known, match[2].split(), match[3])
+        except Wrong as error:
+            wrong.append(f"{path}:{line}: {error}")
+            return match[0]
+        if right.replace(",", "") != match[3].replace(",", ""):
+            wrong.append(f"{path}:{line}: {match[2].strip()} is {right}, not {match[3]}")
+            return match[1] + right + match[4]
+        return match[0]
+
+    mended, count = QUOTE.subn(replace, text)
+    if count != len(OPENING.findall(text)):
+        wrong.append(f"{path}: a quote is begun and not ended")
+    return mended, wrong, count
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--check", action="store_true")
+    action.add_argument("--update", action="store_true")
+    parser.add_argument("--csv", type=Path, default=Path(__file__).resolve().parent / "results/results.csv")
+    parser.add_argument("files", nargs="+", type=Path)
+    options = parser.parse_args()
+    known, bad, quotes = figures.read(options.csv), 0, 0
+    for path in options.files:
+        mended, wrong, count = review(path, known)
+        quotes += count
+        if options.update and mended != path.read_text():
+            path.write_text(mended)
+        elif wrong:
+            print("\n".join(wrong), file=sys.stderr)
+            bad += len(wrong)
+    print(f"{quotes} quoted figures, {bad} wrong")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

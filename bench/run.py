@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+"""Runs the matrix of servers and loads, and writes the report: see bench/README.md.
+
+The server runs on one core and the load on another. Every load goes round all servers before the
+next one, and all of it several times, so that what changes on the machine meets all alike.
+"""
+
+import argparse
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import figures
+import matrix
+import report
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 60  # seconds until a run is given up
+DAEMON_MOST = 19000  # --max-tcp
+
+
+class Trouble(Exception):
+    """A server or a run that did not work; the report names it."""
+
+
+class Plan:
+    def __init__(self, quick):
+        self.quick = quick
+        self.rounds = 2 if quick else 3
+        self.seconds = 0.4 if quick else 1.0
+        self.warmup = 0.1 if quick else 0.2
+        self.budget = 90 if quick else 780  # no run begins after so many seconds
+
+    def loads(self):
+        return [load for load in matrix.LOADS if load.quick or not self.quick]
+
+
+def fits(server, load):
+    if server.protocol != load.protocol or load.connections > server.most:
+        return False
+    # A load in place of another is only for those that cannot take the other.
+    return not load.instead or next(
+        other for other in matrix.LOADS if other.name == load.instead).connections > server.most
+
+
+def command_of(server, models):
+    if server.name in (matrix.SUBJECT, matrix.UDP_SUBJECT):
+        return [str(ROOT / "epoll-echo"), "--port=0", f"--max-tcp={DAEMON_MOST}"]
+    return [str(models / server.name), "0"]
+
+
+def pinned(core):
+    """For preexec: the program runs on that core alone."""
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+@contextlib.contextmanager
+def running(server, models, core):
+    """A server on its core: yields its pid and port."""
+    # What it writes goes to a file: a pipe that nobody reads would stop it.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command_of(server, models), stdin=subprocess.DEVNULL, stdout=said,
+                                   stderr=subprocess.STDOUT, preexec_fn=pinned(core))
+        try:
+            yield process.pid, wait_for_port(process, server, said)
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_for_port(process, server, said):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        said.seek(0)
+        text = said.read()
+        found = re.search(rf"listening (?:proto={server.protocol} addr=\S+:)?(\d+)", text)
+        if found:
+            return int(found[1])
+        if process.poll() is not None:
+            raise Trouble(f"does not start: {text.strip()[:200] or process.returncode}")
+        time.sleep(0.005)
+    raise Trouble("does not say that it listens")
+
+
+def measure(server, load, plan, pid, port, core):
+    command = [str(ROOT / "echo-bench"), "--json", f"--pid={pid}", f"--duration={plan.seconds}",
+               f"--warmup={plan.warmup}", f"--rest={1 if load.rest else 0}", *load.options.split(),
+               *(["--tree"] if server.tree else []), f"127.0.0.1:{port}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                              preexec_fn=pinned(core))
+    except subprocess.TimeoutExpired:
+        raise Trouble(f"no end within {PATIENCE} s") from None
+    if done.returncode != 0:
+        try:
+            raise Trouble(f"{load.name}: {json.loads(done.stdout)['first_error']}")
+        except ValueError:
+            raise Trouble(f"{load.name}: {done.stderr.strip()[:200]}") from None
+    return json.loads(done.stdout)
+
+
+def values_of(result):
+    values = {}
+    for metric, (_, path) in matrix.METRICS.items():
+        value = result
+        for key in path:
+            value = value.get(key) if value is not None else None
+        values[metric] = value
+    return values
+
+
+def cpu_times():
+    """Jiffies of the machine: busy ones, and those that the host took away."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+    return sum(fields[:3]) + sum(fields[5:7]), fields[7]
+
+
+class Probe:
+    """How fast the machine is, and who else uses it while a run lasts."""
+
+    BYTES = bytes(8_000_000)
+
+    def __init__(self):
+        self.began = time.monotonic()
+        self.before = cpu_times()
+        self.own = self._own()
+
+    @staticmethod
+    def _own():
+        """CPU seconds of this program and of all that it has started and waited for."""
+        times = os.times()
+        return sum(times[:4])
+
+    def finish(self):
+        begin = time.perf_counter()
+        hashlib.sha256(self.BYTES).digest()
+        speed = (time.perf_counter() - begin) * 1000
+        wall = (time.monotonic() - self.began) * os.cpu_count()
+        busy, stolen = ((after - before) / os.sysconf("SC_CLK_TCK")
+                        for after, before in zip(cpu_times(), self.before))
+        own = self._own() - self.own
+        return {"probe_ms": speed, "foreign_percent": max(0.0, 100 * (busy - own) / wall),
+                "steal_percent": 100 * stolen / wall}
+
+
+def one_run(server, load, plan, models, cores):
+    probe = Probe()
+    with running(server, models, cores[0]) as (pid, port):
+        result = measure(server, load, plan, pid, port, cores[1])
+    # The processes of a tree are nobody's to wait for: their time would count as somebody else's.
+    return values_of(result), {} if server.tree else probe.finish()
+
+
+class Progress:
+    def __init__(self, total):
+        self.total, self.done = total, 0
+        self.began = time.monotonic()
+        self.live = sys.stdout.isatty()
+
+    def step(self, text):
+        self.done += 1
+        spent = time.monotonic() - self.began
+        left = spent / self.done * (self.total - self.done)
+        line = f"{self.done:4}/{self.total}  {spent:4.0f} s, {left:4.0f} s to go  {text}"
+        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
+
+    def end(self):
+        if self.live:
+            print()
+
+
+def work(plan, left_out):
+    """Every run of the matrix, as round, load and server."""
+    for round_ in range(plan.rounds):
+        for load in plan.loads():
+            for server in matrix.SERVERS:
+                if fits(server, load) and server.name not in left_out:
+                    yield round_, load, server
+
+
+def run_matrix(plan, models, cores, left_out, troubles):
+    runs = figures.Runs()
+    progress = Progress(sum(1 for _ in work(plan, left_out)))
+    for number, (round_, load, server) in enumerate(work(plan, left_out)):
+        if time.monotonic() - progress.began > plan.budget:
+            troubles.append(f"out of time: {progress.total - number} of {progress.total} runs were not made")
+            break
+        try:
+            values, noise = one_run(server, load, plan, models, cores)
+        except Trouble as trouble:
+            troubles.append(f"{server.name}: {trouble}")
+            progress.step(f"{server.name} {load.name}: {trouble}")
+            continue
+        runs.add(server.name, load.name, round_, values)
+        if load.name in matrix.ALIASES:
+            runs.add(server.name, matrix.ALIASES[load.name], round_, values)
+        runs.add("machine", "all", number, noise)
+        progress.step(f"{server.name} {load.name}: {values['cpu_us']:.2f} µs")
+    progress.end()
+    return runs
+
+
+def find_left_out(models):
+    """Models that could not be built, with the compiler's first complaint."""
+    left_out = {}
+    for server in matrix.SERVERS:
+        binary = Path(command_of(server, models)[0])
+        if not os.access(binary, os.X_OK):
+            log = binary.with_suffix(".log")
+            errors = [line for line in log.read_text().splitlines() if "error" in line] if log.exists() else []
+            left_out[server.name] = errors[0] if errors else "could not be built"
+    return left_out
+
+
+def binary_sizes(models, runs):
+    """Stripped, as a distribution would ship them."""
+    with tempfile.TemporaryDirectory() as place:
+        for server in matrix.SERVERS:
+            binary, copy = command_of(server, models)[0], os.path.join(place, "stripped")
+            if shutil.which("strip") and os.access(binary, os.X_OK):
+                subprocess.run(["strip", "-o", copy, binary], check=True)
+                runs.add(server.name, "binary", 0, {"bytes": os.path.getsize(copy)})
+
+
+def first_line(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"
+
+
+def machine(plan, left_out, troubles, cores):
+    info = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", info)
+    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": model[1] if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "virtual": "hypervisor" in info,
+        "memory_gb": round(int(memory[1]) / 1e6, 1) if memory else 0,
+        "kernel": platform.release(),
+        "compiler": first_line(os.environ.get("CC", "cc"), "--version"),
+        "commit": first_line("git", "describe", "--always", "--dirty"),
+        "server_core": cores[0], "load_core": cores[1],
+        "quick": plan.quick, "seconds_per_run": plan.seconds,
+        "powercap": os.path.isdir("/sys/class/powercap") and bool(os.listdir("/sys/class/powercap")),
+        "left_out": left_out, "troubles": sorted(set(troubles)),
+    }
+
+
+def choose_cores():
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("bench/run.py: server and load need a core each, and there is only one")
+    return cores[0], cores[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs the benchmark and writes the report.")
+    parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")),
+                        help="less than two minutes, for a first impression (also QUICK=1)")
+    parser.add_argument("--models", type=Path, default=ROOT / "build/models", help="where the model servers are")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench/report")
+    options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    plan, cores, troubles = Plan(options.quick), choose_cores(), []
+    left_out = find_left_out(options.models)
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}")
+    runs = run_matrix(plan, options.models, cores, left_out, troubles)
+    binary_sizes(options.models, runs)
+    options.output.mkdir(parents=True, exist_ok=True)
+    figures.write(options.output / "results.csv", runs.figures())
+    (options.output / "machine.json").write_text(
+        json.dumps(machine(plan, left_out, troubles, cores), indent=1) + "\n")
+    report.write(options.output)
+    print(f"see {options.output / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()
