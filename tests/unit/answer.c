@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "answer.h"
+
+static struct facts facts_of(enum protocol protocol, const char *peer, const char *local)
+{
+    struct facts facts = {.known = true,
+                          .protocol = protocol,
+                          .time = {.tv_sec = 1795226463, .tv_nsec = 123456789},
+                          .counters = {.total_clients = 7,
+                                       .active_udp_peers = 2,
+                                       .connected_tcp = 3,
+                                       .busy_tcp = 4,
+                                       .udp_answered = 5,
+                                       .udp_dropped = 6}};
+
+    assert_true(address_parse(peer, &facts.peer));
+    assert_true(address_parse(local, &facts.local));
+    facts.peer.port = 40000;
+    facts.local.port = 12345;
+    return facts;
+}
+
+static struct {
+    struct facts facts;
+    struct gate gate;
+} asked;
+
+static int begin(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_TCP, "192.0.2.1", "192.0.2.2");
+    asked.gate = (struct gate){.passed = false};
+    return token_take(&asked.gate.token, "open sesame\n", 12) ? -1 : 0;
+}
+
+// The message, LENGTH bytes, is in a block of its own: AddressSanitizer sees a byte too far.
+static void expect(const char *message, size_t length, const char *expected)
+{
+    char room[ANSWER_MAX_BYTES], *exact = malloc(length);
+    struct text answer = text_in(room, sizeof room);
+
+    assert_non_null(exact);
+    memcpy(exact, message, length);
+    assert_true(answer_is_command(exact, length));
+    answer_command(exact, length, &asked.facts, &asked.gate, &answer);
+    free(exact);
+    assert_false(answer.cut);
+    if (expected)
+        assert_bytes(answer.bytes, answer.length, expected);
+    assert_int_equal(answer.bytes[answer.length - 1], '\n');
+    assert_ptr_equal(memchr(answer.bytes, '\n', answer.length), answer.bytes + answer.length - 1);
+}
+
+static void expect_line(const char *message, const char *expected)
+{
+    expect(message, strlen(message), expected);
+}
+
+#define STATS                                                                                      \
+    "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 udp_dropped=6\n"
+#define UNKNOWN "ERR unknown-command\n"
+
+static void a_command_begins_with_a_slash(void **state)
+{
+    (void)state;
+    assert_true(answer_is_command("/", 1));
+    assert_true(answer_is_command("/x", 2));
+    assert_false(answer_is_command("", 0));
+    assert_false(answer_is_command(" /stats", 7));
+    assert_false(answer_is_command("stats", 5));
+}
+
+static void each_command_has_its_answer(void **state)
+{
+    (void)state;
+    expect_line("/stats\n", STATS);
+    expect_line("/time\n", "2026-11-21T02:01:03.123456789Z\n");
+    expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345\n");
+    expect_line("/help\n", "/stats /time /whoami /help /shutdown TOKEN\n");
+    expect_line("/other\n", UNKNOWN);
+}
+
+static void a_name_ends_at_white_space_or_the_end(void **state)
+{
+    static const char *const stats[] = {
+        "/stats",    "/stats\n",        "/stats\r\n", "/stats\r",    "/stats ",   "/stats x y\n",
+        "/stats\tx", "/stats\vx\r\n\n", "/stats\fx",  "/stats\rx\n", "/stats\nx",
+    };
+    static const char *const unknown[] = {
+        "/",       "/\n",     "/ stats",    "//stats",  "/stat",     "/statsx",  "/STATS",
+        "/stats/", "/stats.", "/stats\x85", "/\nstats", "/helphelp", "/\r\n\r\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof stats / sizeof stats[0]; i++)
+        expect_line(stats[i], STATS);
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        expect_line(unknown[i], UNKNOWN);
+    expect("/stats\0", 7, UNKNOWN);
+    expect("/stats \0", 8, STATS);
+}
+
+static void shutdown_takes_the_token_and_nothing_else(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_TCP, "127.0.0.1", "127.0.0.1");
+    expect_line("/shutdown\n", "ERR shutdown-token-required\n");
+    expect_line("/shutdown \t\r\n", "ERR shutdown-token-required\n");
+    expect_line("/shutdown open sesame \n", "ERR shutdown-token-invalid\n");
+    assert_false(asked.gate.passed);
+    expect_line("/shutdown \t open sesame\r\n", "OK, shutting down\n");
+    assert_true(asked.gate.passed);
+}
+
+static void shutdown_is_for_loopback(void **state)
+{
+    static const char *const near[] = {"127.0.0.1", "::1", "::ffff:127.1.2.3"};
+
+    (void)state;
+    expect_line("/shutdown open sesame", "ERR shutdown-loopback-required\n");
+    assert_false(asked.gate.passed);
+    for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
+        asked.facts = facts_of(PROTOCOL_TCP, near[i], "::1");
+        asked.gate.passed = false;
+        expect_line("/shutdown open sesame", "OK, shutting down\n");
+        assert_true(asked.gate.passed);
+    }
+}
+
+static void shutdown_without_a_token_configured_is_refused(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_TCP, "::1", "::1");
+    asked.gate.token.length = 0;
+    expect_line("/shutdown", "ERR shutdown-token-required\n");
+    expect_line("/shutdown x", "ERR shutdown-token-missing\n");
+    assert_false(asked.gate.passed);
+}
+
+static void shutdown_is_throttled(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_TCP, "::1", "::1");
+    for (int i = 0; i < GUESSES_MAX; i++)
+        expect_line("/shutdown x", "ERR shutdown-token-invalid\n");
+    expect_line("/shutdown open sesame", "ERR shutdown-throttled\n");
+    asked.facts.now += GUESSES_SECONDS * TICKS_PER_SECOND + 1;
+    expect_line("/shutdown open sesame", "OK, shutting down\n");
+}
+
+static void shutdown_over_udp_is_never_allowed(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_UDP, "127.0.0.1", "127.0.0.1");
+    for (int i = 0; i < 2 * GUESSES_MAX; i++)
+        expect_line("/shutdown x", "ERR shutdown-not-allowed\n"); // and no guess is counted
+    expect_line("/shutdown", "ERR shutdown-not-allowed\n");
+    expect_line("/shutdown open sesame\n", "ERR shutdown-not-allowed\n");
+    assert_false(asked.gate.passed);
+    assert_int_equal(asked.gate.wrong_count, 0);
+}
+
+static void whoami_shows_ipv6_in_brackets(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_UDP, "2001:db8::1", "::ffff:192.0.2.2");
+    expect_line("/whoami", "proto=udp peer=[2001:db8::1]:40000 local=192.0.2.2:12345\n");
+}
+
+static void time_has_nine_decimals_at_any_instant(void **state)
+{
+    static const struct {
+        struct timespec time;
+        const char *line;
+    } row[] = {
+        {{0, 0}, "1970-01-01T00:00:00.000000000Z\n"},
+        {{951782399, 999999999}, "2000-02-28T23:59:59.999999999Z\n"},
+        {{951782400, 1}, "2000-02-29T00:00:00.000000001Z\n"},
+        {{4102444800, 10}, "2100-01-01T00:00:00.000000010Z\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        asked.facts.time = row[i].time;
+        expect_line("/time\n", row[i].line);
+    }
+}
+
+static void the_longest_answers_fit(void **state)
+{
+    (void)state;
+    asked.facts = facts_of(PROTOCOL_TCP, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                           "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+    asked.facts.peer.port = asked.facts.local.port = UINT16_MAX;
+    asked.facts.peer.scope = asked.facts.local.scope = UINT32_MAX;
+    asked.facts.counters =
+        (struct counters){UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    expect_line("/whoami", NULL);
+    expect_line("/stats", NULL);
+    asked.facts.time = (struct timespec){INT64_MAX, 999999999}; // no such year
+    expect_line("/time", NULL);
+}
+
+#define test(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(a_command_begins_with_a_slash),
+        test(each_command_has_its_answer),
+        test(a_name_ends_at_white_space_or_the_end),
+        test(shutdown_takes_the_token_and_nothing_else),
+        test(shutdown_is_for_loopback),
+        test(shutdown_without_a_token_configured_is_refused),
+        test(shutdown_is_throttled),
+        test(shutdown_over_udp_is_never_allowed),
+        test(whoami_shows_ipv6_in_brackets),
+        test(time_has_nine_decimals_at_any_instant),
+        test(the_longest_answers_fit),
+    };
+
+    return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "guard.h"
+
+enum { OWN_PORT = 12345 };
+
+// A datagram that is answered; each test spoils one thing.
+static struct datagram good(void)
+{
+    struct datagram datagram = {.to_host = true, .hop_limit = 64, .bytes = "hello", .length = 5};
+
+    assert_true(address_parse("192.0.2.1", &datagram.peer));
+    datagram.peer.port = 40000;
+    assert_true(address_parse("192.0.2.2", &datagram.local));
+    datagram.local.port = OWN_PORT;
+    return datagram;
+}
+
+static void a_good_datagram_is_answered(void **state)
+{
+    struct datagram datagram = good();
+
+    (void)state;
+    assert_true(guard_accepts_addresses(&datagram, OWN_PORT));
+    assert_true(guard_accepts_content(&datagram));
+}
+
+static void services_are_no_clients(void **state)
+{
+    static const struct {
+        uint16_t port;
+        bool accepted;
+    } row[] = {
+        {0, false},   {1, false},        {7, false},           {53, false},   {1023, false},
+        {1024, true}, {OWN_PORT, false}, {OWN_PORT - 1, true}, {65535, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct datagram datagram = good();
+
+        datagram.peer.port = row[i].port;
+        assert_int_equal(guard_accepts_addresses(&datagram, OWN_PORT), row[i].accepted);
+    }
+}
+
+static void both_ends_are_one_host_each(void **state)
+{
+    static const char *const none[] = {"0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        struct datagram from = good(), to = good();
+
+        assert_true(address_parse(none[i], &from.peer));
+        from.peer.port = 40000;
+        assert_false(guard_accepts_addresses(&from, OWN_PORT));
+        assert_true(address_parse(none[i], &to.local));
+        assert_false(guard_accepts_addresses(&to, OWN_PORT));
+    }
+}
+
+static void a_broadcast_address_of_the_network_is_no_host(void **state)
+{
+    struct datagram datagram = good();
+
+    (void)state;
+    datagram.to_host = false;
+    assert_false(guard_accepts_addresses(&datagram, OWN_PORT));
+}
+
+static void an_answer_needs_a_hop_left(void **state)
+{
+    static const int limit[] = {0, 1, 2, 255};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof limit / sizeof limit[0]; i++) {
+        struct datagram datagram = good();
+
+        datagram.hop_limit = limit[i];
+        assert_int_equal(guard_accepts_content(&datagram), limit[i] > 1);
+    }
+}
+
+static void errors_are_not_answered(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool accepted;
+    } row[] = {
+        {"ERR unknown-command\n", false},
+        {"ERR ", false},
+        {"ERR", true},
+        {"", true},
+        {"err ", true},
+        {"ERRx", true},
+        {" ERR ", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct datagram datagram = good();
+        size_t length = strlen(row[i].bytes);
+        char *exact = malloc(length + 1); // a byte too far is seen by AddressSanitizer
+
+        assert_non_null(exact);
+        memcpy(exact + 1, row[i].bytes, length);
+        datagram.bytes = exact + 1;
+        datagram.length = length;
+        assert_int_equal(guard_accepts_content(&datagram), row[i].accepted);
+        free(exact);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_datagram_is_answered),
+        cmocka_unit_test(services_are_no_clients),
+        cmocka_unit_test(both_ends_are_one_host_each),
+        cmocka_unit_test(a_broadcast_address_of_the_network_is_no_host),
+        cmocka_unit_test(an_answer_needs_a_hop_left),
+        cmocka_unit_test(errors_are_not_answered),
+    };
+
+    return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
+}

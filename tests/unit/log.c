@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// Linked with --wrap=clock_gettime: the time is the test's own.
+#include "unit.h"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static time_t monotonic_seconds = 1000;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    *time = (struct timespec){.tv_sec = clock == CLOCK_REALTIME ? 1795226463 : monotonic_seconds,
+                              .tv_nsec = 123456789};
+    return 0;
+}
+
+#define STAMP "ts=2026-11-21T02:01:03.123Z "
+
+// Standard error, for the time of one test, is a pipe.
+static struct {
+    int real, reading;
+    char line[8192];
+} errors;
+
+static int begin(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    if (pipe2(pair, O_NONBLOCK) < 0)
+        return -1;
+    errors.real = dup(STDERR_FILENO);
+    errors.reading = pair[0];
+    dup2(pair[1], STDERR_FILENO);
+    close(pair[1]);
+    log_set_level(LOG_INFO);
+    monotonic_seconds++; // what the limiter counted is over
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    dup2(errors.real, STDERR_FILENO);
+    close(errors.real);
+    close(errors.reading);
+    log_set_sink(NULL);
+    return 0;
+}
+
+static const char *logged(void)
+{
+    ssize_t got = read(errors.reading, errors.line, sizeof errors.line - 1);
+
+    errors.line[got > 0 ? got : 0] = '\0';
+    return errors.line;
+}
+
+static size_t lines_logged(void)
+{
+    size_t lines = 0;
+
+    for (const char *at = logged(); *at; at++)
+        lines += *at == '\n';
+    return lines;
+}
+
+static void an_event_is_one_line_of_fields(void **state)
+{
+    (void)state;
+    log_event(LOG_INFO, "listening", "proto", "tcp", "addr", "[::]:12345", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=listening proto=tcp addr=[::]:12345\n");
+}
+
+static void each_level_has_its_name_and_severity(void **state)
+{
+    static const struct {
+        enum log_level level;
+        const char *line;
+        int severity;
+    } row[] = {
+        {LOG_ERROR, STAMP "level=error msg=m\n", 3},
+        {LOG_WARNING, STAMP "level=warning msg=m\n", 4},
+        {LOG_INFO, STAMP "level=info msg=m\n", 6},
+        {LOG_DETAIL, STAMP "level=info msg=m\n", 6},
+        {LOG_DEBUG, STAMP "level=debug msg=m\n", 7},
+    };
+
+    (void)state;
+    log_set_level(LOG_DEBUG);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        log_event(row[i].level, "m", NULL);
+        assert_string_equal(logged(), row[i].line);
+        assert_int_equal(log_severity(row[i].level), row[i].severity);
+    }
+}
+
+static void events_above_the_level_are_left_out(void **state)
+{
+    (void)state;
+    log_set_level(LOG_WARNING);
+    log_event(LOG_INFO, "m", NULL);
+    log_limited(LOG_INFO, "m", NULL);
+    assert_string_equal(logged(), "");
+    assert_false(log_enabled(LOG_INFO));
+    assert_true(log_enabled(LOG_WARNING));
+    log_event(LOG_WARNING, "m", NULL);
+    assert_string_equal(logged(), STAMP "level=warning msg=m\n");
+}
+
+static void values_that_are_not_plain_are_quoted(void **state)
+{
+    static const char *const row[][2] = {
+        {"plain", "plain"},
+        {"", "\"\""},
+        {"two words", "\"two words\""},
+        {"a=b", "\"a=b\""},
+        {"say \"x\"", "\"say \\\"x\\\"\""},
+        {"back\\slash", "\"back\\\\slash\""},
+        {"line\nline", "\"line\\nline\""},
+        {"\r\t\x1b[2J", "\"\\x0d\\x09\\x1b[2J\""},
+        {"\x7f\x80\xff", "\"\\x7f\\x80\\xff\""},
+        {"caf\xc3\xa9", "\"caf\\xc3\\xa9\""},
+        {"!~", "!~"},
+        {"\x7f", "\"\\x7f\""},
+    };
+    char expected[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        log_event(LOG_INFO, "m", "value", row[i][0], NULL);
+        snprintf(expected, sizeof expected, STAMP "level=info msg=m value=%s\n", row[i][1]);
+        assert_string_equal(logged(), expected);
+    }
+}
+
+static void a_pair_without_a_value_is_left_out(void **state)
+{
+    (void)state;
+    log_event(LOG_INFO, "m", "a", NULL, "b", "2", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=m b=2\n");
+}
+
+static void fields_beyond_the_limit_are_left_out(void **state)
+{
+    (void)state;
+    log_event(LOG_INFO, "m", "a", "1", "b", "2", "c", "3", "d", "4", "e", "5", "f", "6", "g", "7",
+              "h", "8", "i", "9", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=m a=1 b=2 c=3 d=4 e=5 f=6 g=7 h=8\n");
+}
+
+static void a_line_too_long_is_cut_and_still_one_line(void **state)
+{
+    static char value[10000];
+
+    (void)state;
+    memset(value, 'x', sizeof value - 1);
+    log_event(LOG_INFO, "m", "value", value, NULL);
+    assert_int_equal(strlen(logged()), 4096);
+    assert_int_equal(errors.line[4095], '\n');
+    assert_null(memchr(errors.line, '\n', 4095));
+}
+
+static void limited_events_are_so_many_a_second(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3 * LOG_LIMITED_PER_SECOND; i++)
+        log_limited(LOG_INFO, "m", NULL);
+    assert_int_equal(lines_logged(), LOG_LIMITED_PER_SECOND);
+    log_event(LOG_INFO, "other", NULL); // not limited, and tells what was not written
+    assert_string_equal(logged(), STAMP "level=info msg=other suppressed=40\n");
+    monotonic_seconds++;
+    log_limited(LOG_INFO, "m", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=m\n");
+}
+
+static void a_line_that_would_wait_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096);
+    while (write(STDERR_FILENO, "x", 1) == 1)
+        ;
+    log_event(LOG_INFO, "lost", NULL);
+    log_event(LOG_INFO, "lost", NULL);
+    assert_int_equal(strspn(logged(), "x"), 4096);
+    log_event(LOG_INFO, "m", "a", "1", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=m a=1 suppressed=2\n");
+    log_event(LOG_INFO, "m", NULL);
+    assert_string_equal(logged(), STAMP "level=info msg=m\n");
+}
+
+static struct {
+    unsigned calls;
+    bool written;
+    enum log_level level;
+    char field[256]; // the last one, KEY=VALUE
+    size_t fields;
+} sink;
+
+static bool take(enum log_level level, const char *message, const struct log_field *fields,
+                 size_t count)
+{
+    assert_string_equal(message, "m");
+    sink.calls++;
+    sink.level = level;
+    sink.fields = count;
+    if (count > 0)
+        snprintf(sink.field, sizeof sink.field, "%s=%s", fields[count - 1].key,
+                 fields[count - 1].value);
+    return sink.written;
+}
+
+static void a_sink_takes_the_place_of_standard_error(void **state)
+{
+    (void)state;
+    sink.written = true;
+    log_set_sink(take);
+    log_event(LOG_WARNING, "m", "a", "two words", NULL);
+    assert_int_equal(sink.calls, 1);
+    assert_int_equal(sink.level, LOG_WARNING);
+    assert_int_equal(sink.fields, 1);
+    assert_string_equal(sink.field, "a=two words");
+    log_event(LOG_DEBUG, "m", NULL);
+    assert_int_equal(sink.calls, 1);
+    assert_string_equal(logged(), "");
+}
+
+static void what_a_sink_refuses_is_counted_too(void **state)
+{
+    (void)state;
+    log_set_sink(take);
+    sink.written = false;
+    log_event(LOG_INFO, "m", NULL);
+    sink.written = true;
+    // Eight fields and the ninth.
+    log_event(LOG_INFO, "m", "a", "1", "b", "2", "c", "3", "d", "4", "e", "5", "f", "6", "g", "7",
+              "h", "8", NULL);
+    assert_int_equal(sink.fields, LOG_FIELDS_MAX + 1);
+    assert_string_equal(sink.field, "suppressed=1");
+}
+
+static void numbers_are_decimal(void **state)
+{
+    (void)state;
+    assert_string_equal(LOG_NUMBER(0), "0");
+    assert_string_equal(LOG_NUMBER(UINT64_MAX), "18446744073709551615");
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(an_event_is_one_line_of_fields),
+        test(each_level_has_its_name_and_severity),
+        test(events_above_the_level_are_left_out),
+        test(values_that_are_not_plain_are_quoted),
+        test(a_pair_without_a_value_is_left_out),
+        test(fields_beyond_the_limit_are_left_out),
+        test(a_line_too_long_is_cut_and_still_one_line),
+        test(limited_events_are_so_many_a_second),
+        test(a_line_that_would_wait_is_dropped_and_counted),
+        test(a_sink_takes_the_place_of_standard_error),
+        test(what_a_sink_refuses_is_counted_too),
+        test(numbers_are_decimal),
+    };
+
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+// Linked with --wrap for clock_gettime and epoll_wait: see below.
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+#include "util.h"
+
+static struct {
+    unsigned clock_reads;
+    time_t seconds;
+    int wait_error; // of the next epoll_wait; 0: none
+} kernel;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    assert_int_equal(clock, CLOCK_MONOTONIC);
+    kernel.clock_reads++;
+    *time = (struct timespec){.tv_sec = kernel.seconds, .tv_nsec = 999999999};
+    return 0;
+}
+
+int __real_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds)
+{
+    if (kernel.wait_error == 0)
+        return __real_epoll_wait(epoll, events, room, milliseconds);
+    errno = kernel.wait_error;
+    kernel.wait_error = 0;
+    return -1;
+}
+
+static struct loop loop;
+static unsigned expired;
+
+static void count_expired(struct loop *of)
+{
+    assert_ptr_equal(of, &loop);
+    expired++;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&kernel, 0, sizeof kernel);
+    expired = 0;
+    return loop_init(&loop, count_expired);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    loop_finish(&loop);
+    return 0;
+}
+
+// A watch on an eventfd, which is readable as soon as it is told so.
+struct bell {
+    struct watch watch;
+    unsigned rung;
+    uint32_t events;
+    struct bell *takes_away; // the first time that it is reported
+};
+
+static void bell_remove(struct bell *bell)
+{
+    loop_remove(&loop, &bell->watch);
+    close(bell->watch.fd);
+    free(bell);
+}
+
+static void bell_ready(struct watch *watch, uint32_t events)
+{
+    struct bell *bell = container_of(watch, struct bell, watch);
+
+    bell->rung++;
+    bell->events = events;
+    if (bell->takes_away) {
+        bell->takes_away->takes_away = NULL;
+        bell_remove(bell->takes_away);
+        bell->takes_away = NULL;
+    }
+}
+
+static struct bell *bell_add(uint32_t events, bool ringing)
+{
+    struct bell *bell = calloc(1, sizeof *bell);
+
+    assert_non_null(bell);
+    bell->watch = (struct watch){.ready = bell_ready, .fd = eventfd(ringing, EFD_NONBLOCK)};
+    assert_true(bell->watch.fd >= 0);
+    assert_int_equal(loop_add(&loop, &bell->watch, events), 0);
+    return bell;
+}
+
+static void ring(struct bell *bell)
+{
+    uint64_t one = 1;
+
+    assert_int_equal(write(bell->watch.fd, &one, sizeof one), sizeof one);
+}
+
+static void hush(struct bell *bell)
+{
+    uint64_t rings;
+
+    assert_int_equal(read(bell->watch.fd, &rings, sizeof rings), sizeof rings);
+}
+
+static void turn(void)
+{
+    assert_int_equal(loop_turn(&loop), 0);
+}
+
+static void only_what_is_ready_is_called(void **state)
+{
+    struct bell *quiet = bell_add(EPOLLIN, false), *ringing = bell_add(EPOLLIN, true);
+
+    (void)state;
+    turn();
+    assert_int_equal(quiet->rung, 0);
+    assert_int_equal(ringing->rung, 1);
+    assert_int_equal(ringing->events, EPOLLIN);
+    assert_int_equal(ringing->watch.events, EPOLLIN);
+    turn(); // level-triggered: until it is read
+    assert_int_equal(ringing->rung, 2);
+    hush(ringing);
+    ring(quiet);
+    turn();
+    assert_int_equal(ringing->rung, 2);
+    assert_int_equal(quiet->rung, 1);
+    bell_remove(quiet);
+    bell_remove(ringing);
+}
+
+static void a_changed_watch_reports_what_it_is_changed_to(void **state)
+{
+    struct bell *bell = bell_add(EPOLLIN, true);
+
+    (void)state;
+    assert_int_equal(loop_change(&loop, &bell->watch, EPOLLOUT), 0);
+    assert_int_equal(bell->watch.events, EPOLLOUT);
+    turn();
+    assert_int_equal(bell->events, EPOLLOUT);
+    bell_remove(bell);
+}
+
+static void a_removed_watchs_waiting_events_are_taken_back(void **state)
+{
+    // Whichever comes first frees the other, whose event stands in the same batch.
+    struct bell *one = bell_add(EPOLLIN, true), *other = bell_add(EPOLLIN, true);
+
+    (void)state;
+    one->takes_away = other;
+    other->takes_away = one;
+    turn();
+    assert_int_equal(loop.ready, 2);
+    struct bell *left = loop.batch[0].data.ptr;
+    assert_int_equal(left->rung, 1);
+    turn();
+    assert_int_equal(loop.ready, 1);
+    assert_int_equal(left->rung, 2);
+    bell_remove(left);
+}
+
+static void bell_rung_last(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    bell_remove(container_of(watch, struct bell, watch));
+}
+
+static void a_handler_may_free_its_own_watch(void **state)
+{
+    struct bell *once = bell_add(EPOLLIN, true), *after = bell_add(EPOLLIN, true);
+
+    (void)state;
+    once->watch.ready = bell_rung_last;
+    turn();
+    assert_int_equal(loop.ready, 2);
+    assert_int_equal(after->rung, 1);
+    turn();
+    assert_int_equal(loop.ready, 1);
+    assert_int_equal(after->rung, 2);
+    bell_remove(after);
+}
+
+static void an_edge_is_reported_once_and_again_when_asked(void **state)
+{
+    struct bell *edge = bell_add(EPOLLIN | EPOLLET, true), *level = bell_add(EPOLLIN, true);
+
+    (void)state;
+    turn();
+    turn();
+    assert_int_equal(level->rung, 2);
+    assert_int_equal(edge->rung, 1);
+    assert_int_equal(loop_change(&loop, &edge->watch, EPOLLIN | EPOLLET), 0);
+    turn();
+    turn();
+    assert_int_equal(level->rung, 4);
+    assert_int_equal(edge->rung, 2);
+    bell_remove(edge);
+    bell_remove(level);
+}
+
+static void more_than_a_batch_takes_turns(void **state)
+{
+    enum { MANY = 2 * LOOP_BATCH_MAX };
+    struct bell *bell[MANY];
+
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        bell[i] = bell_add(EPOLLIN, true);
+    turn();
+    turn();
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(bell[i]->rung, 1);
+        bell_remove(bell[i]);
+    }
+}
+
+static void the_end_of_a_pipe_is_reported_unasked(void **state)
+{
+    struct bell bell = {.watch = {.ready = bell_ready}};
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(pipe(pair), 0);
+    bell.watch.fd = pair[0];
+    assert_int_equal(loop_add(&loop, &bell.watch, 0), 0);
+    close(pair[1]);
+    turn();
+    assert_int_equal(bell.events, EPOLLHUP);
+    loop_remove(&loop, &bell.watch);
+    close(pair[0]);
+}
+
+static void an_interrupted_wait_is_no_failure(void **state)
+{
+    (void)state;
+    kernel.wait_error = EINTR;
+    turn();
+    kernel.wait_error = EBADF;
+    assert_int_equal(loop_turn(&loop), -1);
+    assert_int_equal(errno, EBADF);
+}
+
+static void what_epoll_refuses_is_told(void **state)
+{
+    struct bell *bell = bell_add(EPOLLIN, false);
+    struct watch none = {.ready = bell_ready, .fd = -1};
+
+    (void)state;
+    assert_int_equal(loop_add(&loop, &bell->watch, EPOLLIN), -1);
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(loop_add(&loop, &none, EPOLLIN), -1);
+    assert_int_equal(errno, EBADF);
+    loop_remove(&loop, &bell->watch);
+    assert_int_equal(loop_change(&loop, &bell->watch, EPOLLOUT), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(bell->watch.events, EPOLLIN); // as it was
+    bell_remove(bell);
+}
+
+static void without_descriptors_nothing_is_left_open(void **state)
+{
+    struct loop other;
+    struct rlimit limit, low;
+    int next = dup(STDERR_FILENO); // the lowest that is free
+
+    (void)state;
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    for (rlim_t room = 0; room < 2; room++) { // none for epoll, and none for the timer
+        low.rlim_cur = (rlim_t)next + room;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        assert_int_equal(loop_init(&other, count_expired), -1);
+        assert_int_equal(errno, EMFILE);
+        loop_finish(&other);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(dup(STDERR_FILENO), next);
+    close(next);
+}
+
+static void a_deadline_that_has_come_expires_once(void **state)
+{
+    struct bell *bell = bell_add(EPOLLIN, true);
+
+    (void)state;
+    assert_int_equal(loop_arm(&loop, 1), 0); // a quarter of a second after the machine's start
+    assert_int_equal(loop.armed, 1);
+    turn();
+    turn();
+    assert_int_equal(bell->rung, 2);
+    assert_int_equal(expired, 1);
+    assert_int_equal(loop.armed, TICKS_NEVER);
+    bell_remove(bell);
+}
+
+static void only_an_earlier_deadline_counts(void **state)
+{
+    struct itimerspec before, after;
+
+    (void)state;
+    assert_int_equal(loop_arm(&loop, TICKS_NEVER), 0); // never: nothing is armed
+    assert_int_equal(timerfd_gettime(loop.timer.fd, &before), 0);
+    assert_int_equal(before.it_value.tv_sec, 0);
+    assert_int_equal(loop_arm(&loop, TICKS_NEVER - 2), 0);
+    assert_int_equal(loop_arm(&loop, TICKS_NEVER - 1), 0);
+    assert_int_equal(loop.armed, TICKS_NEVER - 2);
+    assert_int_equal(loop_arm(&loop, TICKS_NEVER / 2), 0);
+    assert_int_equal(loop.armed, TICKS_NEVER / 2);
+    assert_int_equal(timerfd_gettime(loop.timer.fd, &after), 0);
+    assert_true(after.it_value.tv_sec > 0);
+    assert_int_equal(after.it_interval.tv_sec, 0); // it does not tick
+    assert_int_equal(expired, 0);
+}
+
+static void the_clock_is_read_once_a_turn_and_only_if_asked(void **state)
+{
+    struct bell *bell = bell_add(EPOLLIN, true);
+
+    (void)state;
+    turn();
+    assert_int_equal(kernel.clock_reads, 0);
+    kernel.seconds = 100;
+    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3); // rounded down
+    kernel.seconds = 200;
+    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3);
+    assert_int_equal(kernel.clock_reads, 1);
+    turn();
+    assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 3);
+    bell_remove(bell);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(only_what_is_ready_is_called),
+        test(a_changed_watch_reports_what_it_is_changed_to),
+        test(a_removed_watchs_waiting_events_are_taken_back),
+        test(a_handler_may_free_its_own_watch),
+        test(an_edge_is_reported_once_and_again_when_asked),
+        test(more_than_a_batch_takes_turns),
+        test(the_end_of_a_pipe_is_reported_unasked),
+        test(an_interrupted_wait_is_no_failure),
+        test(what_epoll_refuses_is_told),
+        test(without_descriptors_nothing_is_left_open),
+        test(a_deadline_that_has_come_expires_once),
+        test(only_an_earlier_deadline_counts),
+        test(the_clock_is_read_once_a_turn_and_only_if_asked),
+    };
+
+    return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "options.h"
+
+enum { WORDS_MAX = 80 };
+
+static struct {
+    struct options options;
+    char error[256];
+    char words[512]; // argv points into it, as take_bind may
+    char *argv[WORDS_MAX + 1];
+} parsed;
+
+// Parses LINE, words with one space in between.
+static bool parse(const char *line)
+{
+    struct text error = text_in(parsed.error, sizeof parsed.error);
+    int argc = 0;
+
+    snprintf(parsed.words, sizeof parsed.words, "epoll-echo%s%s", *line ? " " : "", line);
+    for (char *at = parsed.words; at; argc++) {
+        assert_true(argc < WORDS_MAX);
+        parsed.argv[argc] = at;
+        at = strchr(at, ' ');
+        if (at)
+            *at++ = '\0';
+    }
+    parsed.argv[argc] = NULL;
+    bool right = options_parse(&parsed.options, argc, parsed.argv, &error);
+    text_end(&error);
+    assert_int_equal(right, error.length == 0);
+    assert_null(strchr(parsed.error, '\n'));
+    return right;
+}
+
+static const struct options *options_of(const char *line)
+{
+    if (!parse(line))
+        fail_msg("%s: %s", line, parsed.error);
+    return &parsed.options;
+}
+
+static void expect_error(const char *line, const char *error)
+{
+    if (parse(line))
+        fail_msg("%s: was accepted", line);
+    assert_string_equal(parsed.error, error);
+}
+
+static void the_defaults_are_the_contracts(void **state)
+{
+    const struct options *options = options_of("");
+
+    (void)state;
+    assert_int_equal(options->tcp_port, 12345);
+    assert_int_equal(options->udp_port, 12345);
+    assert_int_equal(options->bind_count, 0);
+    assert_int_equal(options->max_tcp, 1024);
+    assert_int_equal(options->backlog, 4096);
+    assert_int_equal(options->max_line, 4096);
+    assert_int_equal(options->max_datagram, 65507);
+    assert_int_equal(options->idle_timeout, 0);
+    assert_int_equal(options->line_timeout, 30);
+    assert_int_equal(options->drain_timeout, 5);
+    assert_int_equal(options->socket_buffer, 0);
+    assert_false(options->edge || options->help || options->version || options->ports_given);
+    assert_true(options->one_port);
+    assert_null(options->token_file);
+    assert_int_equal(options->log_level, LOG_INFO);
+}
+
+static void ports_are_common_or_apart_in_any_order(void **state)
+{
+    static const struct {
+        const char *line;
+        unsigned tcp, udp;
+        bool one, given;
+    } row[] = {
+        {"", 12345, 12345, true, false},
+        {"--port=0", 0, 0, true, true},
+        {"-p 80", 80, 80, true, true},
+        {"-p80", 80, 80, true, true},
+        {"--port 65535", 65535, 65535, true, true},
+        {"--tcp-port=1", 1, 12345, false, true},
+        {"--udp-port=1", 12345, 1, false, true},
+        {"--tcp-port=1 --port=2", 1, 2, false, true},
+        {"--port=2 --tcp-port=1", 1, 2, false, true},
+        {"--udp-port=3 --port=2 --tcp-port=1", 1, 3, false, true},
+        {"--port=1 --port=2", 2, 2, true, true},
+        {"--tcp-port=0 --udp-port=0", 0, 0, false, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        const struct options *options = options_of(row[i].line);
+
+        assert_int_equal(options->tcp_port, row[i].tcp);
+        assert_int_equal(options->udp_port, row[i].udp);
+        assert_int_equal(options->one_port, row[i].one);
+        assert_int_equal(options->ports_given, row[i].given);
+    }
+}
+
+static const struct number {
+    const char *name;
+    size_t offset;
+    unsigned minimum, maximum;
+} numbers[] = {
+    {"port", offsetof(struct options, port), 0, 65535},
+    {"tcp-port", offsetof(struct options, tcp_port), 0, 65535},
+    {"udp-port", offsetof(struct options, udp_port), 0, 65535},
+    {"max-tcp", offsetof(struct options, max_tcp), 1, 1000000},
+    {"backlog", offsetof(struct options, backlog), 1, 65535},
+    {"max-line", offsetof(struct options, max_line), 1, MAX_LINE_LIMIT},
+    {"max-datagram", offsetof(struct options, max_datagram), 1, MAX_DATAGRAM_LIMIT},
+    {"idle-timeout", offsetof(struct options, idle_timeout), 0, 31536000},
+    {"line-timeout", offsetof(struct options, line_timeout), 0, 31536000},
+    {"drain-timeout", offsetof(struct options, drain_timeout), 0, 86400},
+    {"socket-buffer", offsetof(struct options, socket_buffer), 0, 1 << 30},
+};
+
+static void expect_number(const struct number *number, const char *written, unsigned value)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "--%s=%s", number->name, written);
+    const struct options *options = options_of(line);
+    assert_int_equal(*(const unsigned *)(const void *)((const char *)options + number->offset),
+                     value);
+}
+
+static void expect_no_number(const struct number *number, const char *written)
+{
+    char line[128], error[192];
+
+    snprintf(line, sizeof line, "--%s=%s", number->name, written);
+    snprintf(error, sizeof error, "--%s: '%s' is not a number from %u to %u", number->name, written,
+             number->minimum, number->maximum);
+    expect_error(line, error);
+}
+
+static void numbers_are_taken_within_their_bounds(void **state)
+{
+    char written[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const struct number *number = &numbers[i];
+
+        snprintf(written, sizeof written, "%u", number->minimum);
+        expect_number(number, written, number->minimum);
+        snprintf(written, sizeof written, "%u", number->maximum);
+        expect_number(number, written, number->maximum);
+        snprintf(written, sizeof written, "00000000000000000000%u", number->maximum);
+        expect_number(number, written, number->maximum);
+        snprintf(written, sizeof written, "%u", number->maximum + 1);
+        expect_no_number(number, written);
+        if (number->minimum > 0)
+            expect_no_number(number, "0");
+    }
+}
+
+static void what_is_no_number_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "-1",
+        "+1",
+        "1x",
+        "x1",
+        "0x10",
+        "1.0",
+        "1e3",
+        "\t1",
+        "4294967296",
+        "4294967297",
+        "18446744073709551616",
+        "18446744073709551617",
+        "99999999999999999999999999999999",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        expect_no_number(&numbers[3], wrong[i]);
+}
+
+static void addresses_are_collected(void **state)
+{
+    const struct options *options = options_of("--bind=127.0.0.1 --bind ::1 --bind=fe80::1%eth0");
+
+    (void)state;
+    assert_int_equal(options->bind_count, 3);
+    assert_true(options->ports_given);
+    assert_string_equal(ADDRESS_STRING(&options->bind[0].address), "127.0.0.1:0");
+    assert_string_equal(ADDRESS_STRING(&options->bind[1].address), "[::1]:0");
+    assert_null(options->bind[1].interface);
+    assert_string_equal(ADDRESS_STRING(&options->bind[2].address), "[fe80::1]:0");
+    assert_string_equal(options->bind[2].interface, "eth0");
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "localhost",
+        "[::1]",
+        "1.2.3.4:80",
+        "::1%",
+        "%lo",
+        "1.2.3.4%lo",
+        "::ffff:1.2.3.4%lo",
+        "fe80::1%sixteen-letters-",
+        "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa",
+    };
+    char line[128], error[192];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(line, sizeof line, "--bind=%s", wrong[i]);
+        snprintf(error, sizeof error, "--bind: '%s' is not an IPv4 or IPv6 address", wrong[i]);
+        expect_error(line, error);
+    }
+}
+
+static void addresses_have_a_bound(void **state)
+{
+    struct text error = text_in(parsed.error, sizeof parsed.error);
+    char name[] = "epoll-echo", word[] = "--bind=::1";
+    char *argv[BINDS_MAX + 3] = {name};
+
+    (void)state;
+    for (int i = 1; i <= BINDS_MAX; i++)
+        argv[i] = word;
+    assert_true(options_parse(&parsed.options, BINDS_MAX + 1, argv, &error));
+    assert_int_equal(parsed.options.bind_count, BINDS_MAX);
+    argv[BINDS_MAX + 1] = word;
+    assert_false(options_parse(&parsed.options, BINDS_MAX + 2, argv, &error));
+    assert_string_equal(text_end(&error), "--bind: more than 64 addresses");
+}
+
+static void trigger_is_level_or_edge(void **state)
+{
+    (void)state;
+    assert_true(options_of("--trigger=edge")->edge);
+    assert_false(options_of("--trigger=edge --trigger=level")->edge);
+    expect_error("--trigger=both", "--trigger: 'both' is neither level nor edge");
+    expect_error("--trigger=", "--trigger: '' is neither level nor edge");
+}
+
+static void the_token_file_is_a_path(void **state)
+{
+    (void)state;
+    assert_string_equal(options_of("--shutdown-token-file=/x/y")->token_file, "/x/y");
+    expect_error("--shutdown-token-file=", "--shutdown-token-file: the path is empty");
+}
+
+static void the_log_level_goes_up_and_down_within_its_bounds(void **state)
+{
+    static const struct {
+        const char *line;
+        enum log_level level;
+    } row[] = {
+        {"-v", LOG_DETAIL},   {"-vv", LOG_DEBUG},
+        {"-v -v", LOG_DEBUG}, {"-vvvv", LOG_DEBUG},
+        {"-q", LOG_WARNING},  {"--verbose", LOG_DETAIL},
+        {"-qq", LOG_ERROR},   {"-qqqq", LOG_ERROR},
+        {"-qv", LOG_INFO},    {"--quiet --verbose", LOG_INFO},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+        assert_int_equal(options_of(row[i].line)->log_level, row[i].level);
+}
+
+static void help_and_version_are_told(void **state)
+{
+    (void)state;
+    assert_true(options_of("-h")->help);
+    assert_true(options_of("--help")->help);
+    assert_true(options_of("-V")->version);
+    assert_true(options_of("--vers")->version); // GNU style: as short as it is unambiguous
+}
+
+static void wrong_usage_is_named(void **state)
+{
+    static const char *const row[][2] = {
+        {"--other", "unknown or ambiguous option '--other'"},
+        {"--max", "unknown or ambiguous option '--max'"},
+        {"-x", "unknown option '-x'"},
+        {"-vx", "unknown option '-x'"},
+        {"-xv", "unknown option '-x'"},
+        {"-?", "unknown option '-?'"},
+        {"-:", "unknown option '-:'"},
+        {"--port", "'--port' needs a value"},
+        {"-p", "'-p' needs a value"},
+        {"--help=x", "--help takes no value"},
+        {"--verbose=2", "--verbose takes no value"},
+        {"word", "'word' is not an option"},
+        {"-v word", "'word' is not an option"},
+        {"-- word", "'word' is not an option"},
+        {"-", "'-' is not an option"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+        expect_error(row[i][0], row[i][1]);
+}
+
+static void what_the_error_quotes_is_bounded(void **state)
+{
+    char line[400] = "--";
+
+    (void)state;
+    memset(line + 2, 'x', 390);
+    assert_false(parse(line));
+    assert_int_equal(strlen(parsed.error), strlen("unknown or ambiguous option ''") + 64);
+    memcpy(line, "--port=", 7);
+    assert_false(parse(line));
+    memcpy(line, "--bind=", 7);
+    assert_false(parse(line));
+}
+
+static void help_names_every_option(void **state)
+{
+    static const char *const option[] = {
+        "--bind=ADDR",   "--trigger=level|edge", "--shutdown-token-file=PATH",
+        "-v, --verbose", "-q, --quiet",          "-h, --help",
+        "-V, --version", "-p, --port=N",         "--max-tcp=N",
+    };
+    char room[4096], name[64];
+    struct text help = text_in(room, sizeof room);
+
+    (void)state;
+    options_help(&help);
+    text_end(&help);
+    assert_false(help.cut);
+    for (size_t i = 0; i < sizeof option / sizeof option[0]; i++)
+        assert_non_null(strstr(room, option[i]));
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        snprintf(name, sizeof name, "--%s=", numbers[i].name);
+        assert_non_null(strstr(room, name));
+    }
+    for (char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
+        assert_true(strlen(line) <= 110);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_defaults_are_the_contracts),
+        cmocka_unit_test(ports_are_common_or_apart_in_any_order),
+        cmocka_unit_test(numbers_are_taken_within_their_bounds),
+        cmocka_unit_test(what_is_no_number_is_refused),
+        cmocka_unit_test(addresses_are_collected),
+        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(addresses_have_a_bound),
+        cmocka_unit_test(trigger_is_level_or_edge),
+        cmocka_unit_test(the_token_file_is_a_path),
+        cmocka_unit_test(the_log_level_goes_up_and_down_within_its_bounds),
+        cmocka_unit_test(help_and_version_are_told),
+        cmocka_unit_test(wrong_usage_is_named),
+        cmocka_unit_test(what_the_error_quotes_is_bounded),
+        cmocka_unit_test(help_names_every_option),
+    };
+
+    return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "model.h"
+#include "stream.h"
+#include "util.h"
+
+static struct facts facts;
+static struct gate gate;
+
+static int begin(void **state)
+{
+    (void)state;
+    facts = (struct facts){.known = true, .time = {1795226463, 5}, .now = 1000};
+    gate = (struct gate){.passed = false};
+    if (!address_parse("127.0.0.1", &facts.peer) || !address_parse("::1", &facts.local))
+        return -1;
+    return token_take(&gate.token, "sesame", 6) ? -1 : 0;
+}
+
+static size_t cut_nowhere(struct cuts *cuts, size_t left)
+{
+    (void)cuts;
+    return left;
+}
+
+static struct cuts whole = {cut_nowhere};
+
+// All of STREAM in one read, then the end: what comes back.
+static void expect(const char *stream, size_t max_line, const char *expected, bool closed)
+{
+    struct answers answers;
+
+    assert_true(feed_answers(stream, strlen(stream), max_line, &facts, &gate, &whole, &answers));
+    assert_bytes(answers.bytes, answers.length, expected);
+    assert_int_equal(answers.closed, closed);
+    free(answers.bytes);
+}
+
+#define LONG ANSWER_LINE_TOO_LONG
+#define UNKNOWN "ERR unknown-command\n"
+
+static void lines_come_back_as_they_are(void **state)
+{
+    (void)state;
+    expect("a\r\nb\n", 4096, "a\r\nb\n", false);
+    expect("\n\n\n", 4096, "\n\n\n", false);
+    expect("a/b\n /c\n", 4096, "a/b\n /c\n", false);
+}
+
+static void an_unterminated_last_line_is_answered_at_the_end(void **state)
+{
+    (void)state;
+    expect("a\nb", 4096, "a\nb", false);
+    expect("a\n/x", 4096, "a\n" UNKNOWN, false);
+    expect("/", 1, UNKNOWN, false);
+    expect("", 4096, "", false);
+}
+
+static void commands_stand_in_line(void **state)
+{
+    (void)state;
+    expect("a\n/x\nb\n/y\n/z\nc", 4096, "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false);
+}
+
+static void a_line_one_byte_too_long_is_an_error(void **state)
+{
+    (void)state;
+    expect("abcd\n", 4, "abcd\n", false);
+    expect("abcde\n", 4, LONG, false);
+    expect("/bcd\n", 4, UNKNOWN, false);
+    expect("/bcde\n", 4, LONG, false);
+    expect("abcde\nok\nx", 4, LONG "ok\nx", false);
+    expect("abcdeabcde\n/x\nx", 4, LONG UNKNOWN "x", false);
+    expect("abcde", 4, LONG, false);
+}
+
+static void the_second_overlong_line_in_a_row_is_the_last(void **state)
+{
+    (void)state;
+    expect("abcde\nabcde\nok\n", 4, LONG LONG, true);
+    expect("abcde\nok\nabcde\nok\n", 4, LONG "ok\n" LONG "ok\n", false);
+    expect("abcde\n\nabcde\n", 4, LONG "\n" LONG, false);
+    expect("abcde\n/x\nabcde\n", 4, LONG UNKNOWN LONG, false);
+    expect("abcdeabcdeabcdeabcde\n", 4, LONG, false); // one line, however long
+}
+
+static void an_overlong_line_is_answered_before_its_end(void **state)
+{
+    struct stream stream = {.discarding = false};
+    char buffer[8 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
+    struct input input = {.bytes = "abcde", .length = 5};
+    struct reply reply = {.buffer = buffer};
+
+    (void)state;
+    assert_int_equal(stream_answer(&stream, 4, &input, &facts, &gate, &reply), STREAM_MORE);
+    assert_bytes(reply.bytes, reply.length, LONG);
+    assert_true(stream.discarding);
+    assert_int_equal(input.done, input.length); // and nothing of it is kept
+}
+
+static void nothing_is_answered_before_the_line_ends(void **state)
+{
+    struct stream stream = {.discarding = false};
+    struct input input = {.bytes = "a\n/stats", .length = 8};
+    char buffer[8 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
+    struct reply reply = {.buffer = buffer};
+
+    (void)state;
+    assert_int_equal(stream_answer(&stream, 4096, &input, &facts, &gate, &reply), STREAM_MORE);
+    assert_bytes(reply.bytes, reply.length, "a\n");
+    assert_int_equal(input.done, 2);
+}
+
+static void echoes_are_not_copied(void **state)
+{
+    static const char bytes[] = "a\nbc\nd/e\n\nunfinished";
+    struct stream stream = {.discarding = false};
+    struct input input = {.bytes = bytes, .length = sizeof bytes - 1};
+    struct reply reply = {.buffer = NULL};
+
+    (void)state;
+    assert_int_equal(stream_answer(&stream, 4096, &input, &facts, &gate, &reply), STREAM_MORE);
+    assert_ptr_equal(reply.bytes, bytes);
+    assert_int_equal(reply.length, 10);
+    assert_int_equal(reply.answers, 0);
+}
+
+static void facts_are_asked_for_only_by_a_command(void **state)
+{
+    struct stream stream = {.discarding = false};
+    struct facts unknown = {.known = false};
+    struct input input = {.bytes = "a\n/x\n", .length = 5};
+    char buffer[5 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
+    struct reply reply = {.buffer = buffer};
+
+    (void)state;
+    assert_int_equal(stream_answer(&stream, 9, &input, &unknown, &gate, &reply), STREAM_FACTS);
+    assert_int_equal(input.done, 2);
+    assert_int_equal(stream_answer(&stream, 9, &input, &facts, &gate, &reply), STREAM_MORE);
+    assert_bytes(reply.bytes, reply.length, "a\n" UNKNOWN);
+}
+
+static void a_turn_has_so_many_answers(void **state)
+{
+    enum { MANY = 2 * STREAM_ANSWERS_MAX + 1 };
+    static char bytes[2 * MANY], buffer[sizeof bytes + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
+    struct stream stream = {.discarding = false};
+    struct input input = {.bytes = bytes, .length = sizeof bytes};
+    enum stream_status status = STREAM_PAUSE;
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++)
+        memcpy(bytes + 2 * i, "/\n", 2);
+    for (size_t turn = 0; turn < 3; turn++) {
+        struct reply reply = {.buffer = buffer};
+
+        assert_int_equal(status, STREAM_PAUSE);
+        status = stream_answer(&stream, 9, &input, &facts, &gate, &reply);
+        assert_int_equal(reply.answers, turn < 2 ? STREAM_ANSWERS_MAX : 1);
+        assert_int_equal(reply.length, reply.answers * strlen(UNKNOWN));
+    }
+    assert_int_equal(status, STREAM_MORE);
+    assert_int_equal(input.done, input.length);
+}
+
+// The two properties: any cuts give what the model says.
+
+static void check(const char *stream, size_t length, size_t max_line, struct cuts *cuts)
+{
+    struct gate of_model = gate, of_feed = gate;
+    struct answers said = model_answers(stream, length, max_line, &facts, &of_model), given;
+    bool sound = feed_answers(stream, length, max_line, &facts, &of_feed, cuts, &given);
+
+    assert_true(sound);
+    assert_true(answers_equal(&said, &given));
+    assert_memory_equal(&of_model, &of_feed, sizeof of_feed);
+    free(said.bytes);
+    free(given.bytes);
+}
+
+// A bit for each place between two bytes.
+struct cuts_by_bits {
+    struct cuts cuts;
+    unsigned bits;
+};
+
+static size_t cut_by_bits(struct cuts *cuts, size_t left)
+{
+    struct cuts_by_bits *of = container_of(cuts, struct cuts_by_bits, cuts);
+    size_t got = 1;
+
+    for (; got < left && !(of->bits & 1); got++)
+        of->bits >>= 1;
+    of->bits >>= 1;
+    return got;
+}
+
+static void every_short_stream_in_every_cut_is_answered_as_the_model_says(void **state)
+{
+    enum { LONGEST = 6, LETTERS = 3 };
+
+    (void)state;
+    for (unsigned length = 0, streams = 1; length <= LONGEST; length++, streams *= LETTERS) {
+        for (unsigned number = 0; number < streams; number++) {
+            char stream[LONGEST];
+
+            for (unsigned at = 0, left = number; at < length; at++, left /= LETTERS)
+                stream[at] = "/a\n"[left % LETTERS];
+            for (unsigned bits = 0; bits < (length > 0 ? 1u << (length - 1) : 1); bits++) {
+                for (size_t max_line = 1; max_line <= 3; max_line++) {
+                    struct cuts_by_bits cuts = {{cut_by_bits}, bits};
+
+                    check(stream, length, max_line, &cuts.cuts);
+                }
+            }
+        }
+    }
+}
+
+struct cuts_by_chance {
+    struct cuts cuts;
+    struct chance *chance;
+    size_t most;
+};
+
+static size_t cut_by_chance(struct cuts *cuts, size_t left)
+{
+    struct cuts_by_chance *of = container_of(cuts, struct cuts_by_chance, cuts);
+
+    return 1 + chance_below(of->chance, size_min(left, of->most));
+}
+
+static struct text *add_some(struct text *stream, struct chance *chance, const char *letters,
+                             size_t kinds, size_t length)
+{
+    for (; length > 0; length--)
+        text_bytes(stream, &letters[chance_below(chance, kinds)], 1);
+    return stream;
+}
+
+static void add_command(struct text *stream, struct chance *chance)
+{
+    static const char *const command[] = {
+        "/stats", "/time", "/whoami",          "/help",           "/shutdown",
+        "/",      "/x",    "/shutdown sesame", "/shutdown other", "/stats x /time",
+    };
+    static const char *const end[] = {"\n", "\r\n", " \n", "\r\r\n"};
+
+    text_string(stream, command[chance_below(chance, ARRAY_LENGTH(command))]);
+    text_string(stream, end[chance_below(chance, ARRAY_LENGTH(end))]);
+}
+
+// A piece of what makes streams hard: lines of just the longest length and beyond, commands,
+// slashes, NULs and CRs anywhere, empty lines.
+static void add_piece(struct text *stream, struct chance *chance, size_t max_line)
+{
+    static const char hard[] = "/\0\r\n a";
+    char any = (char)chance_below(chance, 256);
+
+    switch (chance_below(chance, 7)) {
+    case 0:
+        add_command(stream, chance);
+        break;
+    case 1:
+        text_string(add_some(stream, chance, "ab/ \r", 5, max_line - chance_below(chance, 2)),
+                    "\n");
+        break;
+    case 2:
+        text_string(add_some(stream, chance, "ab/", 3, max_line + 1 + chance_below(chance, 9)),
+                    "\n");
+        break;
+    case 3:
+        text_string(add_some(stream, chance, "ab", 2, 2 * max_line + chance_below(chance, 99)),
+                    "\n");
+        break;
+    case 4:
+        add_some(stream, chance, hard, sizeof hard - 1, chance_below(chance, 30));
+        break;
+    case 5:
+        text_string(add_some(stream, chance, "cd", 2, chance_below(chance, 12)), "\n");
+        break;
+    default:
+        text_bytes(stream, &any, 1);
+    }
+}
+
+static void random_streams_in_random_cuts_are_answered_as_the_model_says(void **state)
+{
+    static const size_t limits[] = {1, 2, 3, 7, 16, 64, 300, 4096};
+    static const size_t most[] = {1, 2, 5, 40, 500, 65536};
+    static char room[60000];
+    struct chance chance = chance_start(3);
+
+    (void)state;
+    for (int i = 0; i < 2500; i++) {
+        size_t max_line = limits[chance_below(&chance, ARRAY_LENGTH(limits))];
+        struct cuts_by_chance cuts = {
+            {cut_by_chance}, &chance, most[chance_below(&chance, ARRAY_LENGTH(most))]};
+        struct text stream = text_in(room, chance_below(&chance, 8) ? 2000 : sizeof room);
+        size_t pieces = chance_below(&chance, chance_below(&chance, 50) ? 20 : 1500);
+
+        for (; pieces > 0; pieces--)
+            add_piece(&stream, &chance, max_line);
+        check(stream.bytes, stream.length, max_line, &cuts.cuts);
+        check(stream.bytes, stream.length, max_line, &whole);
+    }
+}
+
+#define test(name) cmocka_unit_test_setup(name, begin)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(lines_come_back_as_they_are),
+        test(an_unterminated_last_line_is_answered_at_the_end),
+        test(commands_stand_in_line),
+        test(a_line_one_byte_too_long_is_an_error),
+        test(the_second_overlong_line_in_a_row_is_the_last),
+        test(an_overlong_line_is_answered_before_its_end),
+        test(nothing_is_answered_before_the_line_ends),
+        test(echoes_are_not_copied),
+        test(facts_are_asked_for_only_by_a_command),
+        test(a_turn_has_so_many_answers),
+        test(every_short_stream_in_every_cut_is_answered_as_the_model_says),
+        test(random_streams_in_random_cuts_are_answered_as_the_model_says),
+    };
+
+    return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}

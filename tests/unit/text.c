@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "text.h"
+
+static void texts_follow_each_other(void **state)
+{
+    char room[32];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    text_bytes(&text, "a\0b", 3);
+    text_string(&text, "-cd");
+    text_format(&text, "-%d", 42);
+    assert_int_equal(text.length, 9);
+    assert_memory_equal(text.bytes, "a\0b-cd-42", 9);
+    assert_false(text.cut);
+}
+
+static void what_does_not_fit_is_cut_off_and_remembered(void **state)
+{
+    char room[4];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    text_string(&text, "abc");
+    text_string(&text, "de");
+    assert_bytes(text.bytes, text.length, "abcd");
+    assert_true(text.cut);
+    text_string(&text, "f");
+    assert_bytes(text.bytes, text.length, "abcd");
+}
+
+static void what_just_fits_is_not_cut(void **state)
+{
+    char room[4];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    text_string(&text, "abcd");
+    text_bytes(&text, "", 0);
+    assert_bytes(text.bytes, text.length, "abcd");
+    assert_false(text.cut);
+}
+
+static void no_room_is_room_for_nothing(void **state)
+{
+    struct text text = text_in(NULL, 0);
+
+    (void)state;
+    text_bytes(&text, NULL, 0);
+    assert_false(text.cut);
+    text_string(&text, "a");
+    assert_true(text.cut);
+    assert_int_equal(text.length, 0);
+}
+
+static void a_piece_longer_than_any_is_left_out_whole(void **state)
+{
+    char room[1024];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    text_format(&text, "%255s", "");
+    assert_int_equal(text.length, 255);
+    assert_false(text.cut);
+    text_format(&text, "%256s", "");
+    assert_int_equal(text.length, 255);
+    assert_true(text.cut);
+}
+
+static void the_end_is_a_nul_within_the_room(void **state)
+{
+    char room[4];
+    struct text text = text_in(room, sizeof room);
+
+    (void)state;
+    text_string(&text, "abc");
+    assert_string_equal(text_end(&text), "abc");
+    assert_false(text.cut);
+    text_string(&text, "d");
+    assert_string_equal(text_end(&text), "abc");
+    assert_true(text.cut);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_follow_each_other),
+        cmocka_unit_test(what_does_not_fit_is_cut_off_and_remembered),
+        cmocka_unit_test(what_just_fits_is_not_cut),
+        cmocka_unit_test(no_room_is_room_for_nothing),
+        cmocka_unit_test(a_piece_longer_than_any_is_left_out_whole),
+        cmocka_unit_test(the_end_is_a_nul_within_the_room),
+    };
+
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+#include "timeouts.h"
+
+static void nothing_started_is_never_due(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout timeout;
+
+    (void)state;
+    timeouts_init(&timeouts, 30);
+    timeout_init(&timeout);
+    assert_false(timeout_running(&timeout));
+    assert_null(timeouts_due(&timeouts, TICKS_NEVER - 1));
+    assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
+}
+
+static void a_timeout_never_falls_due_early(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout timeout;
+
+    (void)state;
+    timeouts_init(&timeouts, 2);
+    timeout_init(&timeout);
+    timeouts_start(&timeouts, &timeout, 100);
+    assert_true(timeout_running(&timeout));
+    // Two seconds after the end of tick 100.
+    assert_int_equal(timeouts_next(&timeouts), 100 + 2 * TICKS_PER_SECOND + 1);
+    assert_null(timeouts_due(&timeouts, 100 + 2 * TICKS_PER_SECOND));
+    assert_ptr_equal(timeouts_due(&timeouts, 100 + 2 * TICKS_PER_SECOND + 1), &timeout);
+}
+
+static void what_is_due_stays_until_it_is_stopped(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout timeout;
+
+    (void)state;
+    timeouts_init(&timeouts, 1);
+    timeout_init(&timeout);
+    timeouts_start(&timeouts, &timeout, 0);
+    assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
+    assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
+    timeout_stop(&timeout);
+    assert_null(timeouts_due(&timeouts, 1000));
+    timeout_stop(&timeout); // once more does nothing
+    assert_false(timeout_running(&timeout));
+}
+
+static void they_fall_due_in_order_of_starting(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout timeout[3];
+
+    (void)state;
+    timeouts_init(&timeouts, 1);
+    for (int i = 0; i < 3; i++) {
+        timeout_init(&timeout[i]);
+        timeouts_start(&timeouts, &timeout[i], (ticks)i);
+    }
+    timeouts_start(&timeouts, &timeout[0], 3); // anew: the last now
+    for (int i = 1; i <= 3; i++) {
+        struct timeout *due = timeouts_due(&timeouts, 1000);
+
+        assert_ptr_equal(due, &timeout[i % 3]);
+        timeout_stop(due);
+    }
+}
+
+static void no_seconds_is_never(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout timeout;
+
+    (void)state;
+    timeouts_init(&timeouts, 0);
+    timeout_init(&timeout);
+    timeouts_start(&timeouts, &timeout, 100);
+    assert_true(timeout_running(&timeout)); // it stands in the list all the same
+    assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
+    assert_null(timeouts_due(&timeouts, TICKS_NEVER - 1));
+    timeout_stop(&timeout);
+}
+
+static void a_timeout_may_be_moved_in_memory(void **state)
+{
+    struct timeouts timeouts;
+    struct timeout before, old, moved, after;
+
+    (void)state;
+    timeouts_init(&timeouts, 1);
+    timeout_init(&before);
+    timeout_init(&old);
+    timeout_init(&after);
+    timeouts_start(&timeouts, &before, 0);
+    timeouts_start(&timeouts, &old, 1);
+    timeouts_start(&timeouts, &after, 2);
+    moved = old;
+    memset(&old, 0, sizeof old);
+    list_moved(&moved.link);
+    timeout_stop(&before);
+    assert_ptr_equal(timeouts_due(&timeouts, 1000), &moved);
+    timeout_stop(&moved);
+    assert_ptr_equal(timeouts_due(&timeouts, 1000), &after);
+    timeout_stop(&after);
+    assert_true(list_empty(&timeouts.list));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_started_is_never_due),
+        cmocka_unit_test(a_timeout_never_falls_due_early),
+        cmocka_unit_test(what_is_due_stays_until_it_is_stopped),
+        cmocka_unit_test(they_fall_due_in_order_of_starting),
+        cmocka_unit_test(no_seconds_is_never),
+        cmocka_unit_test(a_timeout_may_be_moved_in_memory),
+    };
+
+    return cmocka_run_group_tests_name("timeouts", tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+# `make unit`: each tests/unit/NAME.c is a program build/unit/NAME of its own, built and run plain
+# and with sanitizers. It links what it uses of the daemon, or of the load generator if its name
+# begins with bench_.
+
+UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+UNIT_PROGRAMS = $(UNIT:%=$(B)/unit/%)
+UNIT_DAEMON = $(addprefix $(B)/src/,$(addsuffix .o,$(filter-out main,$(DAEMON))))
+UNIT_BENCH = $(patsubst bench/src/%.c,$(B)/bench/%.o,$(filter-out %/main.c,$(wildcard bench/src/*.c)))
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: unit unit-programs unit-run
+
+# One after the other: two builds and two cores.
+unit:
+	@$(MAKE) --no-print-directory unit-run
+	@$(MAKE) --no-print-directory unit-run B=build/asan CFLAGS='$(SANITIZE)'
+
+unit-run: unit-programs
+	@tests/unit/run $(UNIT_PROGRAMS)
+
+unit-programs: $(UNIT_PROGRAMS)
+
+# An archive, so that a test that brings its own main or its own clock pulls in no more than it uses.
+$(B)/unit/daemon.a: $(UNIT_DAEMON)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/unit/bench.a: $(UNIT_BENCH)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/unit/%.o: tests/unit/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Isrc -Ibench/src -MMD -MP -c -o $@ $<
+
+# Calls that a test answers itself.
+$(B)/unit/log: UNIT_WRAP = -Wl,--wrap=clock_gettime
+$(B)/unit/loop: UNIT_WRAP = -Wl,--wrap=clock_gettime,--wrap=epoll_wait
+
+$(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/bench.a $(B)/unit/daemon.a
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
+
+$(B)/unit/%: $(B)/unit/%.o $(B)/unit/daemon.a
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
+
+.PRECIOUS: $(B)/unit/%.o
+
+-include $(UNIT:%=$(B)/unit/%.d)
