@@ -12,9 +12,9 @@ static char bytes[MODEL_BUFFER_BYTES];
 
 static nfds_t take(int listener, nfds_t count)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    int fd;
 
-    if (fd >= 0)
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0)
         watched[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
     return count;
 }

@@ -22,15 +22,17 @@ static void turn(int fd, fd_set *read, fd_set *write)
 
 static int take(int listener, int highest, fd_set *read)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    int fd;
 
-    if (fd >= FD_SETSIZE) {
-        close(fd);
-        return highest;
-    }
-    if (fd >= 0)
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+        if (fd >= FD_SETSIZE) {
+            close(fd);
+            continue;
+        }
         FD_SET(fd, read);
-    return fd > highest ? fd : highest;
+        highest = fd > highest ? fd : highest;
+    }
+    return highest;
 }
 
 int main(int argc, char *argv[])
