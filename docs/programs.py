@@ -104,6 +104,11 @@ def connect(to, receive_buffer=0, port=0):
         client.bind(("127.0.0.1", port))
     if receive_buffer:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        SO_RCVBUFFORCE = 33  # beyond net.core.rmem_max, if we may
+        try:
+            client.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
+        except OSError:
+            pass
     client.settimeout(DEADLINE)
     client.connect(("127.0.0.1", to))
     return client

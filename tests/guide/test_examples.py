@@ -12,9 +12,11 @@ import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import record
 from programs import DEADLINE, Server, fill, receive, receive_all
 
 ECHOES = ["level", "edge", "halfclose", "oneshot", "timers-signals"]
@@ -30,6 +32,25 @@ def echo(request, start):
 def reset(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
+
+
+def until(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def state(server):
+    with open(f"/proc/{server.process.pid}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0]
+
+
+def stop(server):
+    """From its sleep in epoll_wait(): what is sent from now on is all there when it goes on."""
+    until(lambda: state(server) == "S")
+    server.process.send_signal(signal.SIGSTOP)
+    until(lambda: state(server) == "T")
 
 
 def ask(client, line):
@@ -78,6 +99,21 @@ def test_echo_survives_clients_that_vanish(echo):
     steady.close()
 
 
+def test_echo_survives_a_reset_in_a_half_closed_connection(echo):
+    """The one that raises SIGPIPE at the first send."""
+    client = echo.connect()
+    ask(client, b"x\n")
+    stop(echo)
+    client.sendall(b"unread\n" * 1000)
+    client.shutdown(socket.SHUT_WR)
+    reset(client)
+    echo.process.send_signal(signal.SIGCONT)
+    with echo.connect() as other:
+        ask(other, b"still there\n")
+        ask(other, b"and now\n")
+    assert echo.process.poll() is None
+
+
 def is_served(server):
     """Whether a new client gets an echo, or is turned away."""
     client = server.connect()
@@ -100,20 +136,19 @@ def test_echo_rests_without_descriptors_and_serves_again(start, name):
     assert admitted and len(admitted) < len(clients)
     assert count_wakeups(server, 0.3) < 20
     admitted.pop().close()
-    while not is_served(server):  # the server hears of the close when it gets to it
-        pass
+    until(lambda: is_served(server))  # the server hears of the close when it gets to it
 
 
 def count_wakeups(server, seconds):
-    """How often the main thread went to sleep and woke again in a span of time."""
+    """How often it was put on a core and taken off in a span of time. One that spins is seen by
+    its CPU time, or, where others compete for the core, by the switches."""
     def switches():
-        with open(f"/proc/{server.process.pid}/status") as status:
-            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read(),
-                                 re.M).group(1))
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", status)))
     before, cpu = switches(), server.cpu_seconds()
     time.sleep(seconds)  # this is a measurement of rest, not a wait for something
     spent = server.cpu_seconds() - cpu
-    assert spent < seconds / 2, f"{spent} s of CPU in {seconds} s"
+    assert spent < seconds / 10, f"{spent} s of CPU in {seconds} s"
     return switches() - before
 
 
@@ -130,46 +165,53 @@ def test_echo_sleeps_while_nothing_can_be_done(echo):
 
 # ---- edge ----
 
-def flood(client, stop):
-    client.settimeout(0.1)
-    data = b"f" * 65536
-    while not stop.is_set():
-        for action in (lambda: client.send(data), lambda: client.recv(1 << 20)):
-            try:
-                action()
-            except socket.timeout:
-                pass
-
-
+@pytest.mark.skipif(bool(record.missing("spin")), reason="needs strace")
 def test_edge_a_greedy_peer_does_not_starve_the_rest(start):
-    """Pipelining without end on one connection; another one gets a hundred answers meanwhile."""
+    """Megabytes and a ping arrive together: the ping is answered after one turn of the others."""
     server = start("edge")
-    stop = threading.Event()
-    with server.connect() as greedy, server.connect() as modest:
-        thread = threading.Thread(target=flood, args=(greedy, stop))
-        thread.start()
-        try:
-            for _ in range(100):
-                ask(modest, b"ping\n")
-        finally:
-            stop.set()
-            thread.join()
+    with server.connect(receive_buffer=4 << 20) as greedy, server.connect() as modest:
+        ask(greedy, b"x\n")
+        ask(modest, b"x\n")
+        stop(server)
+        sent = len(fill(greedy))
+        modest.sendall(b"ping\n")
+        strace = subprocess.Popen(["strace", "-e", "trace=sendto", "-p", str(server.process.pid)],
+                                  stderr=subprocess.PIPE, text=True)
+        assert "attached" in strace.stderr.readline()
+        server.process.send_signal(signal.SIGCONT)
+        before = 0  # bytes that went to the greedy one
+        for line in strace.stderr:
+            if "ping" in line:
+                break
+            before += int(re.search(r"= (\d+)|$", line).group(1) or 0)
+        strace.terminate()
+        strace.communicate()
+        assert before <= 65536 + 16384 < sent / 4
 
 
 # ---- halfclose ----
+
+def waits_for_output(server):
+    """Whether EPOLLOUT is in one of the masks of its interest list."""
+    text = "".join(path.read_text() for path in Path(f"/proc/{server.process.pid}/fdinfo").iterdir())
+    return any(int(events, 16) & select.EPOLLOUT
+               for events in re.findall(r"^tfd:.*events: *(\w+)", text, re.M))
+
 
 def test_halfclose_is_seen_while_output_is_blocked(start):
     """The FIN is noticed in a state that does not read, and does not wake the loop again."""
     server = start("halfclose")
     with server.connect(receive_buffer=8192) as client:
-        sent = fill(client)
+        sent = b""
+        while not waits_for_output(server):  # until our receive buffer and its send buffer are full
+            piece = os.urandom(16384)
+            client.sendall(piece)
+            sent += piece
         client.shutdown(socket.SHUT_WR)
-        # The FIN can stand behind input that does not fit into the server's buffer: then it is
-        # seen later, when the client reads. Both are right; only the end is certain.
+        assert int(server.wait_for(r"half-closed, (\d+) bytes owed").group(1)) > 0
+        assert count_wakeups(server, 0.5) < 20
         assert receive_all(client) == sent
-    assert int(server.wait_for(r"half-closed, (\d+) bytes owed").group(1)) >= 0
-    wakeups = int(server.wait_for(r"finished after (\d+) wakeups").group(1))
-    assert wakeups < len(sent) / 16  # some for each piece of 16 KiB; a spin makes millions
+    server.wait_for("finished after")
 
 
 def test_halfclose_with_bytes_owed(start):
@@ -278,8 +320,7 @@ def test_timers_close_the_idle_and_spare_the_active(start):
     server = start("timers-signals", 1)
     for _ in range(10):
         with server.connect() as idle, server.connect() as active:
-            idle.setblocking(False)
-            widest, last = 0, time.monotonic()
+            widest, last, end = 0, time.monotonic(), time.monotonic() + DEADLINE
             try:
                 while True:  # speak more often than the limit until the other one is closed
                     ask(active, b"here\n")
@@ -287,6 +328,7 @@ def test_timers_close_the_idle_and_spare_the_active(start):
                     widest, last = max(widest, now - last), now
                     if select.select([idle], [], [], 0.05)[0]:
                         break
+                    assert now < end
                 assert idle.recv(1) == b""
                 server.wait_for("^idle$")
                 assert receive_all(active) == b""  # silent from here on, it is closed as well
