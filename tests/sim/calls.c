@@ -1,0 +1,642 @@
+// SPDX-License-Identifier: MIT
+#include "calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "enter.h"
+#include "fault.h"
+#include "files.h"
+#include "flow.h"
+#include "judge.h"
+#include "netsock.h"
+#include "wrap.h"
+#include "world.h"
+
+// A turn of the daemon makes far fewer; one that does not end makes more.
+enum { CALLS_PER_TURN_MAX = 200000, STALL_ONE_IN = 5000 };
+
+static struct {
+    enum token_file token;
+    size_t token_read; // bytes
+    bool log_stalled, log_polled;
+    bool stalls; // the process does not run for a while, now and then
+} calls;
+
+void calls_begin(enum token_file token)
+{
+    calls.token = token;
+    calls.log_stalled = false;
+    calls.stalls = chance_one_in(&world.chance, 3);
+}
+
+void calls_token(enum token_file token)
+{
+    calls.token = token;
+}
+
+void calls_stall_log(bool stalled)
+{
+    calls.log_stalled = stalled;
+}
+
+// Time passes, and others act, between any two calls.
+void enter(void)
+{
+    if (++world.calls > CALLS_PER_TURN_MAX)
+        fail("a turn does not end");
+    world.now += chance_between(&world.chance, 200, 3000);
+    if (calls.stalls && chance_one_in(&world.chance, STALL_ONE_IN))
+        world.now += chance_magnitude(&world.chance, 2 * SECOND);
+    world_run();
+}
+
+// RESULT, or -errno, as a system call returns it.
+long leave(const char *call, int fd, long result)
+{
+    trace("%s(%d) = %ld %s", call, fd, result < 0 ? -1 : result,
+          result < 0 ? strerrorname_np((int)-result) : "");
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static struct flow *flow_of(int fd)
+{
+    struct flow *flow = files_get(fd, FILE_FLOW)->object;
+
+    fault_busy_with(flow);
+    return flow;
+}
+
+static struct netsock *socket_of(int fd)
+{
+    return files_get(fd, FILE_SOCKET)->object;
+}
+
+static int open_file(const char *call, enum call fault, enum file_kind kind)
+{
+    enter();
+    int error = fault_error(fault, NULL);
+    int fd = error ? -error : files_open(kind, NULL);
+
+    return (int)leave(call, fd, fd == -1 ? -EMFILE : fd);
+}
+
+int __wrap_epoll_create1(int flags)
+{
+    if (flags != EPOLL_CLOEXEC)
+        fail("epoll_create1 without EPOLL_CLOEXEC");
+    return open_file("epoll_create1", CALL_EPOLL_CREATE1, FILE_EPOLL);
+}
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    if (clock != CLOCK_MONOTONIC || flags != (TFD_NONBLOCK | TFD_CLOEXEC))
+        fail("timerfd_create with other flags");
+    return open_file("timerfd_create", CALL_TIMERFD_CREATE, FILE_TIMER);
+}
+
+int __wrap_signalfd(int fd, const sigset_t *set, int flags)
+{
+    if (fd != -1 || flags != (SFD_NONBLOCK | SFD_CLOEXEC) || !sigismember(set, SIGTERM) ||
+        !sigismember(set, SIGINT))
+        fail("signalfd with other arguments");
+    return open_file("signalfd", CALL_SIGNALFD, FILE_SIGNALS);
+}
+
+int __wrap_socket(int family, int type, int protocol)
+{
+    struct netsock *opened = NULL;
+
+    (void)protocol;
+    enter();
+    if ((type & (SOCK_NONBLOCK | SOCK_CLOEXEC)) != (SOCK_NONBLOCK | SOCK_CLOEXEC))
+        fail("a socket that blocks, or is inherited");
+    int error = fault_error(CALL_SOCKET, NULL);
+    if (!error)
+        error = netsock_open(family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), &opened);
+    return (int)leave("socket", -1, error ? -error : opened->fd);
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int number;
+
+    enter();
+    if (length != sizeof number)
+        fail("setsockopt with a length of %u", length);
+    memcpy(&number, value, sizeof number);
+    int error = fault_error(CALL_SETSOCKOPT, NULL);
+    if (!error)
+        error = netsock_set(socket_of(fd), level, name, number);
+    return (int)leave("setsockopt", fd, -error);
+}
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    enter();
+    (void)length;
+    int error = fault_error(CALL_BIND, NULL);
+    if (!error)
+        error = netsock_bind(socket_of(fd), address);
+    return (int)leave("bind", fd, -error);
+}
+
+int __wrap_listen(int fd, int backlog)
+{
+    enter();
+    int error = fault_error(CALL_LISTEN, NULL);
+    struct netsock *socket = socket_of(fd);
+
+    if (!error) {
+        socket->listening = true;
+        socket->backlog = (unsigned)backlog;
+    }
+    return (int)leave("listen", fd, -error);
+}
+
+int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
+{
+    enter();
+    struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
+    bool excused = flow && flow->excused;
+    int error = fault_error(CALL_GETSOCKNAME, flow);
+
+    if (flow) {
+        flow->excused = excused; // it costs only the name
+        flow->names_failed |= error != 0;
+        if (!error)
+            *length = netsock_name(&flow->local, flow->family, name, *length);
+    } else if (!error) {
+        *length = netsock_name(&socket_of(fd)->bound, socket_of(fd)->family, name, *length);
+    }
+    return (int)leave("getsockname", fd, -error);
+}
+
+int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
+{
+    enter();
+    struct flow *flow = flow_of(fd);
+    int error = fault_error(CALL_GETPEERNAME, NULL);
+
+    if (flow->dead)
+        error = ENOTCONN;
+    flow->names_failed |= error != 0;
+    if (!error)
+        *length = netsock_name(&flow->peer, flow->family, name, *length);
+    return (int)leave("getpeername", fd, -error);
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    enter();
+    struct flow *flow = flow_of(fd);
+    struct tcp_info info = {.tcpi_bytes_acked = flow->acknowledged};
+    int error = fault_error(CALL_GETSOCKOPT, flow);
+
+    if (level != IPPROTO_TCP || name != TCP_INFO)
+        fail("getsockopt of something else than TCP_INFO");
+    if (!error)
+        memcpy(value, &info, *length < sizeof info ? *length : sizeof info);
+    return (int)leave("getsockopt", fd, -error);
+}
+
+// These take a client out of the queue, which is gone.
+static bool costs_client(int error)
+{
+    return error != EINTR && error != EMFILE && error != ENFILE && error != ENOBUFS &&
+           error != ENOMEM;
+}
+
+static long accept_flow(struct netsock *socket, int error)
+{
+    struct flow *flow;
+    int fd = -1;
+
+    if (error && costs_client(error)) {
+        flow = netsock_dequeue(socket);
+        if (!flow)
+            return -EAGAIN;
+        flow->excused = true;
+        flow_reset(flow, ECONNRESET);
+        return -error;
+    }
+    // Linux looks for a descriptor first, and for a client then.
+    if (!error && (fd = files_open(FILE_FLOW, NULL)) < 0)
+        error = EMFILE;
+    if (error)
+        return -error;
+    flow = netsock_dequeue(socket);
+    if (!flow) {
+        files_close(fd);
+        return -EAGAIN;
+    }
+    files_get(fd, FILE_FLOW)->object = flow;
+    flow->fd = fd;
+    return fd;
+}
+
+int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
+{
+    struct netsock *socket = socket_of(fd);
+
+    enter();
+    if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC) || name || length)
+        fail("accept4 with other arguments");
+    fault_busy_with(NULL);
+    long result = accept_flow(socket, fault_error(CALL_ACCEPT4, NULL));
+    if (result >= 0)
+        judge_accepted(socket, flow_of((int)result));
+    else if (result != -EAGAIN && result != -EINTR && !costs_client((int)-result))
+        judge_accept_failed(socket);
+    return (int)leave("accept4", fd, result);
+}
+
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
+    int error = 0;
+
+    enter();
+    files_get(epoll, FILE_EPOLL);
+    if (operation != EPOLL_CTL_DEL)
+        error =
+            fault_error(operation == EPOLL_CTL_ADD ? CALL_EPOLL_ADD : CALL_EPOLL_MOD, flow);
+    if (error && flow)
+        flow->must_close = true;
+    if (error && !flow && world.started && files_kind(fd) == FILE_SOCKET)
+        judge_accept_failed(socket_of(fd));
+    if (!error)
+        error = files_control(operation, fd, event);
+    if (!error && flow && operation == EPOLL_CTL_ADD)
+        judge_registered(flow);
+    if (operation == EPOLL_CTL_DEL && error)
+        fail("EPOLL_CTL_DEL of what is not registered");
+    return (int)leave(operation == EPOLL_CTL_ADD   ? "epoll_ctl ADD"
+                      : operation == EPOLL_CTL_MOD ? "epoll_ctl MOD"
+                                                   : "epoll_ctl DEL",
+                      fd, -error);
+}
+
+// Lets time pass until something is ready.
+static int wait_for_events(struct epoll_event *events, int max)
+{
+    int found;
+
+    while ((found = files_ready(events, max)) == 0) {
+        uint64_t next = world_next() < timer_at() ? world_next() : timer_at();
+
+        judge_sleep();
+        if (next == NEVER)
+            fail("the server waits for ever");
+        if (next > world.now)
+            world.now = next;
+        world_run();
+    }
+    return found;
+}
+
+static int add_spurious(struct epoll_event *events, int found, int max)
+{
+    struct epoll_event more;
+
+    if (found == max || !fault_spurious() || !files_spurious(&more))
+        return found;
+    for (int i = 0; i < found; i++)
+        if (events[i].data.ptr == more.data.ptr)
+            return found;
+    events[found] = more;
+    return found + 1;
+}
+
+static void shuffle(struct epoll_event *events, int count)
+{
+    for (int i = count - 1; i > 0; i--) {
+        int j = (int)chance_between(&world.chance, 0, (uint64_t)i);
+        struct epoll_event event = events[i];
+
+        events[i] = events[j];
+        events[j] = event;
+    }
+}
+
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
+{
+    enter();
+    files_get(fd, FILE_EPOLL);
+    if (timeout != -1)
+        fail("epoll_wait with a timeout");
+    judge_turn_over();
+    fault_new_turn();
+    int error = fault_error(CALL_EPOLL_WAIT, NULL);
+    int found = error ? -error : wait_for_events(events, max);
+    if (!error) {
+        found = add_spurious(events, found, max);
+        if (world.seed % 2)
+            shuffle(events, found);
+    }
+    judge_turn();
+    return (int)leave("epoll_wait", fd, found);
+}
+
+// The memory that the daemon offers is there, whether it is needed or not.
+static void touch_last(char *bytes, size_t length)
+{
+    volatile char *last = bytes + length - 1;
+
+    if (length > 0)
+        *last = *last;
+}
+
+// Whether there is anything to be read, which the daemon asks at the end of its time.
+static ssize_t peek(struct flow *flow)
+{
+    int error = fault_error(CALL_RECV, flow);
+
+    // An error that a peek tells is the end of the connection, and is reported ever after.
+    if (error && error != EINTR)
+        flow_reset(flow, error);
+    long result = flow_peek(flow);
+    if (!world.draining)
+        fail("recv with MSG_PEEK");
+    judge_peeked(flow, result);
+    return leave("recv MSG_PEEK", flow->fd, result);
+}
+
+ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags)
+{
+    struct flow *flow = flow_of(fd);
+    bool cut_short = fault_short();
+
+    enter();
+    if (flags == MSG_PEEK)
+        return peek(flow);
+    if (flags != 0 || length == 0)
+        fail("recv with flags %d and room for %zu bytes", flags, length);
+    touch_last(buffer, length);
+    judge_recv(flow);
+    int error = fault_error(CALL_RECV, flow);
+    long result = error ? -error : flow_recv(flow, buffer, length, cut_short);
+    judge_received(flow, buffer, result, cut_short);
+    return leave("recv", fd, result);
+}
+
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
+{
+    struct flow *flow = flow_of(fd);
+    bool cut_short = fault_short();
+
+    enter();
+    if (flags != MSG_NOSIGNAL || length == 0)
+        fail("send with flags %d and %zu bytes", flags, length);
+    int error = fault_error(CALL_SEND, flow);
+    if (error == EAGAIN)
+        flow_press(flow);
+    long result = error ? -error : flow_send(flow, bytes, length, cut_short);
+    judge_sent(flow, bytes, result);
+    return leave("send", fd, result);
+}
+
+int __wrap_shutdown(int fd, int how)
+{
+    struct flow *flow = flow_of(fd);
+
+    enter();
+    if (how != SHUT_WR)
+        fail("shutdown of more than the own side");
+    int error = fault_error(CALL_SHUTDOWN, flow);
+    long result = error ? -error : flow_shutdown(flow);
+    judge_shutdown(flow, result);
+    return (int)leave("shutdown", fd, result);
+}
+
+int __wrap_close(int fd)
+{
+    enum file_kind kind = files_kind(fd);
+    bool registered = kind != FILE_NONE && files_get(fd, kind)->registered;
+
+    enter();
+    trace("close(%d)", fd);
+    if (kind == FILE_NONE || kind == FILE_STANDARD)
+        fail("close of descriptor %d, which is not the server's", fd);
+    if (registered && (kind == FILE_FLOW || kind == FILE_SOCKET))
+        fail("descriptor %d is closed without EPOLL_CTL_DEL", fd);
+    if (kind == FILE_FLOW) {
+        judge_closed(flow_of(fd));
+        flow_close(flow_of(fd));
+    } else if (kind == FILE_SOCKET) {
+        if (socket_of(fd)->listening)
+            judge_listener_closed();
+        else
+            judge_batch_over(socket_of(fd), false);
+        netsock_close(socket_of(fd));
+    }
+    files_close(fd);
+    judge_progress();
+    return 0;
+}
+
+static long read_signal(void *buffer, size_t length)
+{
+    struct signalfd_siginfo info = {.ssi_signo = 0};
+    int error = fault_error(CALL_READ, NULL);
+
+    if (error || length < sizeof info)
+        return -(error ? error : EINVAL);
+    info.ssi_signo = (uint32_t)signal_read();
+    if (info.ssi_signo == 0)
+        return -EAGAIN;
+    memcpy(buffer, &info, sizeof info);
+    judge_signal((int)info.ssi_signo);
+    return sizeof info;
+}
+
+static long read_timer(void *buffer)
+{
+    uint64_t times = 1;
+    int error = fault_error(CALL_READ_TIMER, NULL);
+
+    if (error)
+        return -error;
+    if (!timer_read())
+        return -EAGAIN;
+    memcpy(buffer, &times, sizeof times);
+    judge_progress();
+    return sizeof times;
+}
+
+static long read_token(char *buffer, size_t length)
+{
+    static const char content[] = JUDGE_TOKEN "\n";
+    size_t whole = calls.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
+    size_t left = whole - calls.token_read;
+    int error = fault_error(CALL_READ_FILE, NULL);
+
+    touch_last(buffer, length);
+    if (error)
+        return -error;
+    if (length > left)
+        length = left;
+    if (length > 1 && fault_short())
+        length = 1;
+    memcpy(buffer, content + calls.token_read, length);
+    calls.token_read += length;
+    return (long)length;
+}
+
+ssize_t __wrap_read(int fd, void *buffer, size_t length)
+{
+    enter();
+    long result = files_kind(fd) == FILE_TIMER     ? read_timer(buffer)
+                  : files_kind(fd) == FILE_SIGNALS ? read_signal(buffer, length)
+                                                   : -EBADF;
+    if (files_kind(fd) == FILE_TOKEN)
+        result = read_token(buffer, length);
+    if (result == -EBADF)
+        fail("read of descriptor %d", fd);
+    return leave("read", fd, result);
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    enter();
+    if (strcmp(path, CALLS_TOKEN_PATH) != 0 || !(flags & O_CLOEXEC) || !(flags & O_NONBLOCK))
+        fail("open of '%s' with flags %#x", path, (unsigned)flags);
+    int error = fault_error(CALL_OPEN, NULL);
+    if (!error && calls.token == TOKEN_ABSENT)
+        error = ENOENT;
+    int fd = error ? -1 : files_open(FILE_TOKEN, NULL);
+    if (!error && fd < 0)
+        error = EMFILE;
+    calls.token_read = 0;
+    return (int)leave("open", fd, error ? -error : fd);
+}
+
+int __wrap_fstat(int fd, struct stat *status)
+{
+    enter();
+    files_get(fd, FILE_TOKEN);
+    int error = fault_error(CALL_FSTAT, NULL);
+    if (!error)
+        *status = (struct stat){.st_mode = calls.token == TOKEN_READABLE ? 0100644 : 0100600};
+    return (int)leave("fstat", fd, -error);
+}
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when,
+                           struct itimerspec *before)
+{
+    enter();
+    files_get(fd, FILE_TIMER);
+    if (flags != TFD_TIMER_ABSTIME || before || when->it_interval.tv_sec ||
+        when->it_interval.tv_nsec || (when->it_value.tv_sec == 0 && when->it_value.tv_nsec == 0))
+        fail("timerfd_settime with other arguments");
+    int error = fault_error(CALL_TIMERFD_SETTIME, NULL);
+    if (error)
+        world.fatal = true;
+    else
+        timer_set((uint64_t)when->it_value.tv_sec * SECOND + (uint64_t)when->it_value.tv_nsec);
+    return (int)leave("timerfd_settime", fd, -error);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    enter();
+    uint64_t now = clock == CLOCK_MONOTONIC ? world.now : (uint64_t)((int64_t)world.now + world.wall);
+
+    *time = (struct timespec){.tv_sec = (time_t)(now / SECOND), .tv_nsec = (long)(now % SECOND)};
+    return 0;
+}
+
+int __wrap_getrlimit(int resource, struct rlimit *limit)
+{
+    uint64_t soft, hard;
+
+    enter();
+    (void)resource;
+    int error = fault_error(CALL_GETRLIMIT, NULL);
+    files_limit(&soft, &hard);
+    if (!error)
+        *limit = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+    return (int)leave("getrlimit", -1, -error);
+}
+
+int __wrap_setrlimit(int resource, const struct rlimit *limit)
+{
+    enter();
+    (void)resource;
+    int error = fault_error(CALL_SETRLIMIT, NULL);
+    if (!error && !files_set_limit(limit->rlim_cur))
+        error = EPERM;
+    return (int)leave("setrlimit", -1, -error);
+}
+
+ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
+{
+    enter();
+    (void)flags;
+    int error = fault_error(CALL_GETRANDOM, NULL);
+    for (size_t i = 0; !error && i < length; i++)
+        ((char *)buffer)[i] = (char)chance_next(&world.chance);
+    return leave("getrandom", -1, error ? -error : (long)length);
+}
+
+int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
+{
+    enter();
+    if (count != 1 || polled->fd != 2 || timeout != 0)
+        fail("poll of something else than standard error");
+    int error = fault_error(CALL_POLL, NULL);
+    polled->revents = calls.log_stalled ? 0 : POLLOUT;
+    calls.log_polled = !error && !calls.log_stalled;
+    return (int)leave("poll", 2, error ? -error : !calls.log_stalled);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+{
+    enter();
+    if (fd != 2)
+        fail("write to descriptor %d", fd);
+    if (!calls.log_polled)
+        fail("the log waits for its reader");
+    calls.log_polled = false;
+    int error = fault_error(CALL_WRITE, NULL);
+    judge_log(bytes, length);
+    return leave("write", fd, error ? -error : (long)length);
+}
+
+unsigned __wrap_if_nametoindex(const char *name)
+{
+    enter();
+    return strcmp(name, "eth0") == 0 ? 2 : 0;
+}
+
+// The process's own settings: the simulation's must stay as they are.
+int __wrap_sigprocmask(int how, const sigset_t *set, sigset_t *before)
+{
+    (void)before;
+    if (how != SIG_BLOCK || !sigismember(set, SIGTERM) || !sigismember(set, SIGINT))
+        fail("the signals are not blocked");
+    return 0;
+}
+
+wrap_handler *__wrap_signal(int number, wrap_handler *handler)
+{
+    (void)number;
+    return handler;
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fifo.h"
+#include "flow.h"
+#include "judge.h"
+#include "memory.h"
+#include "netsock.h"
+#include "server.h"
+#include "talk.h"
+#include "world.h"
+
+enum reading { READS_ALL, READS_LITTLE, READS_LATE, READS_NEVER };
+enum ending { ENDS_WITH_FIN, ENDS_WITH_CLOSE, ENDS_WITH_RESET, ENDS_NEVER };
+
+enum { CLIENTS_MAX = 1024, TRIES_MAX = 20 };
+
+struct client {
+    struct sockaddr_in6 address;
+    struct flow *flow;
+    uint64_t due; // of the next act, or NEVER
+    uint64_t pace; // between two acts, at most
+    struct talk talk;
+    struct fifo out;
+    enum reading reading;
+    uint64_t reads_from;
+    enum ending ending;
+    uint64_t ends_at; // whatever is left to say; or NEVER
+    bool polite;      // sends nothing after the server's FIN, and closes soon
+    unsigned tries;
+    bool closed, done;
+};
+
+static struct {
+    struct client *client[CLIENTS_MAX];
+    unsigned count;
+    uint16_t port;
+} clients;
+
+static uint64_t between(uint64_t low, uint64_t high)
+{
+    return chance_between(&world.chance, low, high);
+}
+
+void client_begin(void)
+{
+    clients.count = 0;
+    clients.port = 20000;
+}
+
+void client_finish_all(void)
+{
+    while (clients.count > 0) {
+        struct client *client = clients.client[--clients.count];
+
+        fifo_finish(&client->out);
+        memory_own(client, 0);
+    }
+}
+
+bool client_is_closed(const struct client *client)
+{
+    return client->closed;
+}
+
+static void act(void *subject);
+
+static void act_at(struct client *client, uint64_t at)
+{
+    if (client->done || client->due <= at)
+        return;
+    client->due = at;
+    world_at(at, act, client);
+}
+
+void client_poke(struct client *client)
+{
+    act_at(client, world.now + between(1000, client->pace));
+}
+
+static void connect_flow(struct client *client)
+{
+    client->flow = flow_open(client, &client->address, 16 + chance_magnitude(&world.chance, 200000),
+                             16 + chance_magnitude(&world.chance, 200000));
+    if (client->flow)
+        trace("flow %u: client connects", client->flow->number);
+    else if (++client->tries == TRIES_MAX || world.ending)
+        client->done = true;
+    if (!client->done)
+        act_at(client, world.now + between(1000, client->pace));
+}
+
+static void read_some(struct client *client)
+{
+    struct flow *flow = client->flow;
+
+    if (client->reading == READS_ALL ||
+        (client->reading == READS_LATE && world.now >= client->reads_from))
+        flow_client_recv(flow, flow->tx.length);
+    else if (client->reading == READS_LITTLE)
+        flow_client_recv(flow, between(1, 3000));
+}
+
+static void write_some(struct client *client)
+{
+    struct flow *flow = client->flow;
+
+    if (client->polite && flow->fin_out && flow->tx.length == 0)
+        return;
+    if (client->out.length == 0)
+        talk_next(&client->talk, &client->out);
+    size_t chunk = client->talk.kind == TALK_TRICKLE
+                       ? between(1, 3)
+                       : 1 + chance_magnitude(&world.chance, client->out.length);
+    if (chunk > client->out.length)
+        chunk = client->out.length;
+    fifo_take(&client->out, NULL, flow_client_send(flow, fifo_first(&client->out), chunk));
+}
+
+static bool said_all(const struct client *client)
+{
+    return client->out.length == 0 && talk_over(&client->talk);
+}
+
+static void end(struct client *client)
+{
+    struct flow *flow = client->flow;
+
+    switch (client->ending) {
+    case ENDS_WITH_FIN:
+        flow_client_fin(flow);
+        return;
+    case ENDS_WITH_CLOSE:
+        client->closed = client->done = true;
+        flow_client_close(flow);
+        return;
+    case ENDS_WITH_RESET: {
+        static const int error[] = {ECONNRESET, ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH};
+
+        client->done = true;
+        flow_reset(flow, error[between(0, 4)]);
+        return;
+    }
+    case ENDS_NEVER:
+        return;
+    }
+}
+
+static void end_some_time(struct client *client)
+{
+    const struct flow *flow = client->flow;
+
+    if (client->ends_at <= world.now || said_all(client))
+        end(client);
+    if (!client->done && client->polite && flow->fin_out && flow->tx.length == 0) {
+        client->closed = client->done = true;
+        flow_client_close(client->flow);
+    }
+}
+
+// Whether anything is left to do without being poked.
+static bool busy(const struct client *client)
+{
+    const struct flow *flow = client->flow;
+    bool takes = client->reading == READS_ALL || client->reading == READS_LITTLE ||
+                 (client->reading == READS_LATE && world.now >= client->reads_from);
+
+    return !client->done &&
+           ((!flow->fin_in && !said_all(client) && flow->rx.length < flow->rx_room) ||
+            (takes && flow->tx.length > 0) || (client->polite && flow->fin_out));
+}
+
+static void act(void *subject)
+{
+    struct client *client = subject;
+
+    if (client->due > world.now || client->done || world.hush)
+        return; // it acts sooner or later than was planned
+    client->due = NEVER;
+    if (!client->flow) {
+        connect_flow(client);
+        return;
+    }
+    client->done = client->flow->dead;
+    if (client->done)
+        return;
+    read_some(client);
+    write_some(client);
+    end_some_time(client);
+    if (busy(client))
+        act_at(client, world.now + between(1000, client->pace));
+    else if (client->reading == READS_LATE && world.now < client->reads_from)
+        act_at(client, client->reads_from);
+    else if (client->ends_at != NEVER && client->ends_at > world.now)
+        act_at(client, client->ends_at);
+}
+
+static struct sockaddr_in6 choose_address(void)
+{
+    static const char *const text[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
+                                       "198.51.100.9", "203.0.113.250",  "::1",
+                                       "2001:db8::7",  "2001:db8:1::99", "fd00::1:2"};
+
+    return netsock_parse(text[between(0, sizeof text / sizeof text[0] - 1)], clients.port++);
+}
+
+static uint64_t choose_pace(void)
+{
+    static const uint64_t pace[] = {100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND,
+                                    300 * MILLISECOND, 5 * SECOND};
+
+    return pace[between(0, sizeof pace / sizeof pace[0] - 1)];
+}
+
+static struct client *create(uint64_t start)
+{
+    struct client *client = memory_own(NULL, sizeof *client);
+
+    *client = (struct client){.address = choose_address(), .pace = choose_pace(), .due = NEVER};
+    clients.client[clients.count++] = client;
+    client->reading = (enum reading)between(0, 7);
+    if (client->reading > READS_NEVER)
+        client->reading = READS_ALL;
+    client->reads_from = start + chance_magnitude(&world.chance, 20 * SECOND);
+    client->ending = (enum ending)between(0, 5);
+    if (client->ending > ENDS_NEVER)
+        client->ending = ENDS_WITH_FIN;
+    client->ends_at = NEVER;
+    if (chance_one_in(&world.chance, 4))
+        client->ends_at = start + chance_magnitude(&world.chance, 20 * SECOND);
+    client->polite = !chance_one_in(&world.chance, 4);
+    act_at(client, start);
+    return client;
+}
+
+void client_create(uint64_t start)
+{
+    if (clients.count < CLIENTS_MAX)
+        talk_begin(&create(start)->talk, world.server->options.max_line);
+}
+
+void client_create_stopper(uint64_t start)
+{
+    if (clients.count == CLIENTS_MAX)
+        return;
+    struct client *client = create(start);
+    talk_text(&client->talk, "/shutdown " JUDGE_TOKEN "\n");
+    client->reading = READS_ALL;
+    client->ends_at = NEVER;
+}

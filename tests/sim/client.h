@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// client: TCP clients of every behaviour: they talk, flood, stall, half-close, reset, never read.
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct client;
+
+void client_begin(void);
+void client_finish_all(void);
+
+// A client that comes at a time; one that asks the server to end.
+void client_create(uint64_t start);
+void client_create_stopper(uint64_t start);
+
+// Something has happened at its socket.
+void client_poke(struct client *client);
+
+// It has closed its socket, so that the next byte for it is answered with RST.
+bool client_is_closed(const struct client *client);
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// flow: a TCP connection as the kernel sees it, from the client's SYN to the end of the universe.
+#ifndef FLOW_H
+#define FLOW_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "expect.h"
+#include "fifo.h"
+
+struct client;
+struct listening;
+
+struct flow {
+    unsigned number;
+    struct flow *next; // in the listener's queue
+    int fd;            // the daemon's; -1 before accept4 and after close
+    int family;        // of the socket
+    struct sockaddr_in6 peer, local;
+    struct client *client;
+
+    // The kernel's part.
+    struct fifo rx, tx; // to the daemon, to the client
+    size_t rx_room, tx_room;
+    bool fin_in, fin_out; // the client's, the daemon's
+    bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
+    bool closed;          // by the daemon
+    int error;            // waits to be told
+    bool no_space;        // SOCK_NOSPACE: somebody waits for room in tx
+    uint64_t pressure;    // no memory for tx until then
+    bool lost;            // bytes that the daemon sent never reached the client
+
+    // The judge's part.
+    struct expect expect;
+    bool registered;              // with epoll, so the daemon has taken it in
+    bool busy;                    // to be told "Server Busy"
+    bool fin_read, error_told;    // to the daemon
+    bool excused;                 // an injected fault struck it: it may be closed
+    bool must_close;              // and must be
+    bool names_failed;            // getpeername or getsockname
+    bool shut;                    // shutdown(SHUT_WR)
+    size_t left_behind;           // bytes in rx after the last recv
+    bool fin_behind;              // and FIN
+    uint64_t read_at;             // when recv was last called
+    size_t discarded;             // in the goodbye
+    uint64_t shut_low, shut_high; // when the goodbye began
+    uint64_t byte_low, byte_high; // when a byte last moved
+    uint64_t owed_until;          // when the daemon last owed something
+    uint64_t taken;               // when the client last took a byte
+    uint64_t acknowledged;        // bytes that the client has taken
+    uint64_t turn;                // the turn of the counts below
+    unsigned recvs, sends;
+};
+
+enum { FLOWS_MAX = 1024 };
+
+// A client's connection, which waits to be accepted; NULL if nobody listens. WRITABLE sizes of the
+// kernel's buffers.
+struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
+                       size_t tx_room);
+void flow_finish_all(void);
+struct flow *flow_at(unsigned number); // NULL after the last
+
+// The client's calls. The number of bytes that went.
+size_t flow_client_send(struct flow *flow, const char *bytes, size_t length);
+size_t flow_client_recv(struct flow *flow, size_t length);
+void flow_client_fin(struct flow *flow);
+void flow_client_close(struct flow *flow);
+// ERROR is what the daemon is told of it.
+void flow_reset(struct flow *flow, int error);
+
+// The daemon's calls: a result, or -errno.
+long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short);
+long flow_peek(struct flow *flow);
+long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_short);
+long flow_shutdown(struct flow *flow);
+void flow_close(struct flow *flow);
+// No memory for its output for a while.
+void flow_press(struct flow *flow);
+
+bool flow_writable(const struct flow *flow);
+uint32_t flow_poll(struct flow *flow);
+
+#endif

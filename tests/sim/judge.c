@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: MIT
+#include "judge.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+
+#include "fault.h"
+#include "files.h"
+#include "flow.h"
+#include "memory.h"
+#include "netsock.h"
+#include "questions.h"
+#include "server.h"
+#include "world.h"
+
+enum {
+    FUTILE_MAX = 60,          // turns in a row that do nothing
+    TURN_BYTES_MAX = 65536,   // that one turn reads of one connection
+    ACCEPTS_MAX = 64,         // of one listener in one turn
+    GOODBYE_BYTES = 1 << 20,  // that a goodbye discards
+    GOODBYES_MAX = 256,       // "Server Busy" at the same time
+    CONN_BYTES = 56,          // of an idle connection
+    CONN_BYTES_MAX = 1 << 19, // of any, beside its line
+    LOG_PER_SECOND_MAX = 40,
+    REST_AFTER_SECONDS = 20, // of the last coming or going
+    GUESSES_MAX_PER_MINUTE = 5,
+};
+
+static struct {
+    bool token, token_uncertain;
+    unsigned admitted, busy;             // open now
+    uint64_t tcp_total, busy_total;      // since the start
+    uint64_t failed_high;                // when accepting last failed, or 0
+    bool freed;                          // a connection has ended since
+    uint64_t drain_turn;
+    size_t memory;                       // after the start
+    uint64_t log_second;
+    unsigned log_lines;
+    // The latest wrong tokens, the last one first: when they were read, and when told so.
+    uint64_t guesses_read[GUESSES_MAX_PER_MINUTE + 1], guesses_told[GUESSES_MAX_PER_MINUTE + 1];
+} judge;
+
+static const struct options *options(void)
+{
+    return &world.server->options;
+}
+
+void judge_begin(void)
+{
+    memset(&judge, 0, sizeof judge);
+    questions_begin();
+}
+
+void judge_token(bool token, bool uncertain)
+{
+    judge.token = token;
+    judge.token_uncertain |= uncertain;
+}
+
+bool judge_has_token(void)
+{
+    return judge.token;
+}
+
+bool judge_token_uncertain(void)
+{
+    return judge.token_uncertain;
+}
+
+void judge_totals(uint64_t *total, uint64_t *busy)
+{
+    *total = judge.tcp_total + questions_peers_sure();
+    *busy = judge.busy_total;
+}
+
+uint64_t judge_maybe(void)
+{
+    return questions_peers_maybe();
+}
+
+static void remember(uint64_t guesses[], uint64_t at)
+{
+    memmove(&guesses[1], &guesses[0], GUESSES_MAX_PER_MINUTE * sizeof guesses[0]);
+    guesses[0] = at;
+}
+
+void judge_guess_read(void)
+{
+    remember(judge.guesses_read, world.now);
+}
+
+// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
+void judge_guess_told_wrong(uint64_t asked)
+{
+    uint64_t sixth = judge.guesses_told[GUESSES_MAX_PER_MINUTE - 1];
+
+    if (sixth != 0 && asked - sixth < 55 * SECOND)
+        fail("a sixth wrong token within a minute is looked at");
+    remember(judge.guesses_told, asked);
+}
+
+bool judge_may_throttle(void)
+{
+    uint64_t fifth = judge.guesses_read[GUESSES_MAX_PER_MINUTE - 1];
+
+    return fifth != 0 && world.now - fifth < 65 * SECOND;
+}
+
+void judge_progress(void)
+{
+    world.progress = true;
+}
+
+void judge_started(void)
+{
+    world.started = true;
+    judge.memory = memory_bytes();
+    if (world.server->tcp.max_busy > GOODBYES_MAX)
+        fail("more goodbyes than %d are allowed", GOODBYES_MAX);
+}
+
+// TCP: what the daemon does.
+
+// While clients come and go, the server is not at rest, whoever else is.
+static void no_rest(void)
+{
+    uint64_t later = world.now + REST_AFTER_SECONDS * SECOND;
+
+    if (world.rest_from != NEVER && world.rest_from < later)
+        world.rest_from = later;
+}
+
+void judge_accepted(struct netsock *socket, struct flow *flow)
+{
+    judge_progress();
+    no_rest();
+    if (socket->turn != world.turn)
+        socket->accepts = 0;
+    socket->turn = world.turn;
+    if (++socket->accepts > ACCEPTS_MAX && !world.stops && !world.may_stop)
+        fail("more than %d clients are accepted in a turn", ACCEPTS_MAX);
+    if (judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy)
+        fail("flow %u is accepted while nobody can be told", flow->number);
+}
+
+void judge_accept_failed(struct netsock *socket)
+{
+    (void)socket;
+    judge.failed_high = world.now;
+    judge.freed = false;
+}
+
+static bool from_loopback(const struct flow *flow)
+{
+    return netsock_is_v4(&flow->peer) ? flow->peer.sin6_addr.s6_addr[12] == 127
+                                      : IN6_IS_ADDR_LOOPBACK(&flow->peer.sin6_addr);
+}
+
+void judge_registered(struct flow *flow)
+{
+    flow->registered = true;
+    flow->busy = judge.admitted >= options()->max_tcp;
+    flow->byte_low = world.turn_start;
+    flow->byte_high = flow->owed_until = flow->taken = world.now;
+    flow->expect.line_max = options()->max_line;
+    flow->expect.loopback = from_loopback(flow);
+    if (flow->busy) {
+        judge.busy++;
+        judge.busy_total++;
+        expect_text(flow, "Server Busy\n");
+        flow->expect.closing = true;
+        return;
+    }
+    judge.tcp_total++;
+    expect_connected(++judge.admitted);
+}
+
+static void count_calls(struct flow *flow)
+{
+    if (flow->turn != world.turn)
+        flow->recvs = flow->sends = 0;
+    flow->turn = world.turn;
+}
+
+// Beside its own turn, a connection has one when the end begins.
+static unsigned turns(void)
+{
+    return world.draining && world.turn == judge.drain_turn ? 2 : 1;
+}
+
+void judge_recv(struct flow *flow)
+{
+    count_calls(flow);
+    if (++flow->recvs > turns())
+        fail("flow %u: %u recv in a turn", flow->number, flow->recvs);
+    if (flow->fin_read || flow->error_told)
+        fail("flow %u: recv after the end", flow->number);
+    if (!flow->shut && expect_owes(&flow->expect))
+        fail("flow %u: recv while answers are unsent", flow->number);
+}
+
+// What recv or send has told ends the connection.
+static void told(struct flow *flow, long result)
+{
+    if (result == -EAGAIN || result == -EINTR)
+        return;
+    flow->error_told = flow->must_close = true;
+    judge_progress();
+}
+
+static void moved(struct flow *flow)
+{
+    judge_progress();
+    if (flow->shut)
+        return;
+    flow->byte_low = world.turn_start;
+    flow->byte_high = world.now;
+}
+
+void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short)
+{
+    flow->left_behind = cut_short || result < 0 ? 0 : flow->rx.length;
+    flow->fin_behind = !cut_short && result > 0 && flow->fin_in;
+    flow->read_at = world.now;
+    if (result < 0) {
+        told(flow, result);
+        return;
+    }
+    if (result > TURN_BYTES_MAX)
+        fail("flow %u: %ld bytes are read in a turn", flow->number, result);
+    judge_progress();
+    if (result > 0)
+        moved(flow);
+    if (flow->shut)
+        flow->discarded += (size_t)result;
+    else if (result > 0)
+        expect_read(flow, bytes, (size_t)result);
+    else
+        expect_end_of_input(flow);
+    flow->fin_read = result == 0;
+}
+
+void judge_peeked(struct flow *flow, long result)
+{
+    if (result == -EAGAIN) {
+        flow->left_behind = 0;
+        flow->fin_behind = false;
+        flow->read_at = world.now;
+    } else if (result < 0 && result != -EINTR) {
+        flow->excused = true;
+    }
+}
+
+void judge_sent(struct flow *flow, const char *bytes, long result)
+{
+    count_calls(flow);
+    if (++flow->sends > 2 * turns())
+        fail("flow %u: %u send in a turn", flow->number, flow->sends);
+    if (flow->shut || flow->error_told)
+        fail("flow %u: send after the end", flow->number);
+    if (result < 0) {
+        told(flow, result);
+        return;
+    }
+    moved(flow);
+    flow->owed_until = world.now;
+    expect_sent(flow, bytes, (size_t)result);
+}
+
+static void judge_goodbye_of_drain(const struct flow *flow)
+{
+    if (!world.draining)
+        fail("flow %u: goodbye without a reason", flow->number);
+    if (flow->left_behind > 0 || (flow->read_at < world.drain_low && flow->rx.length > 0))
+        fail("flow %u: goodbye before its input is read", flow->number);
+    if (flow->fin_behind && flow->expect.line.length > 0)
+        fail("flow %u: goodbye before its last, unterminated line is answered", flow->number);
+}
+
+void judge_shutdown(struct flow *flow, long result)
+{
+    if (result < 0) {
+        told(flow, result);
+        return;
+    }
+    judge_progress();
+    if (expect_owes(&flow->expect))
+        fail("flow %u: FIN before all answers", flow->number);
+    if (!flow->expect.closing)
+        judge_goodbye_of_drain(flow);
+    flow->shut = true;
+    flow->shut_low = world.turn_start;
+    flow->shut_high = world.now;
+}
+
+static bool over_allowed(void)
+{
+    return world.fatal || world.over ||
+           (world.draining &&
+            world.now + TICK >= world.drain_low + options()->drain_timeout * SECOND);
+}
+
+static bool since(uint64_t low, unsigned seconds)
+{
+    return seconds != 0 && world.now >= low + seconds * SECOND;
+}
+
+// Why the daemon may close FLOW, or NULL.
+static const char *reason(const struct flow *flow)
+{
+    const struct expect *expect = &flow->expect;
+
+    if (over_allowed())
+        return "the end";
+    if (flow->excused)
+        return "a fault";
+    if (flow->error_told)
+        return "an error";
+    if (flow->shut)
+        return flow->fin_read                         ? "a goodbye answered"
+               : flow->discarded >= GOODBYE_BYTES     ? "a goodbye of 1 MiB"
+               : since(flow->shut_low, GOODBYE_SECONDS) ? "a goodbye of 2 s"
+                                                      : NULL;
+    if (flow->fin_read && !expect_owes(expect))
+        return "the end of input";
+    if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
+        return "the line timeout";
+    return since(flow->byte_low, options()->idle_timeout) ? "the idle timeout" : NULL;
+}
+
+void judge_closed(struct flow *flow)
+{
+    const char *why = reason(flow);
+
+    if (!why)
+        fail("flow %u: closed without a reason", flow->number);
+    trace("flow %u is closed: %s", flow->number, why);
+    if (!flow->registered)
+        return;
+    judge.freed = true;
+    no_rest();
+    if (flow->busy)
+        judge.busy--;
+    else
+        expect_connected(--judge.admitted);
+}
+
+void judge_listener_closed(void)
+{
+    if (!world.started || world.draining)
+        return;
+    if (world.stops == 0 && !world.may_stop && !world.fatal)
+        fail("the server ends without a reason");
+    world.draining = true;
+    world.drain_low = world.turn_start;
+    world.drain_high = world.now;
+    judge.drain_turn = world.turn;
+}
+
+void judge_signal(int number)
+{
+    judge_progress();
+    if (number == SIGHUP)
+        return;
+    world.stops++;
+    world.over |= world.draining;
+}
+
+// What may not be when nothing is ready and the daemon goes to sleep.
+
+static void judge_deadlines(const struct flow *flow)
+{
+    const struct expect *expect = &flow->expect;
+    uint64_t last = flow->byte_high;
+    uint64_t idle = options()->idle_timeout * SECOND, line = options()->line_timeout * SECOND;
+
+    if (flow->shut) {
+        if (world.now > flow->shut_high + GOODBYE_SECONDS * SECOND + TICK)
+            fail("flow %u: a goodbye is not over in time", flow->number);
+        return;
+    }
+    // A client that takes bytes is not idle, and is asked about it only when its time is over.
+    if (expect_owes(expect)) {
+        last = (last > flow->taken ? last : flow->taken) + TICK;
+        idle *= 2;
+    }
+    if (idle != 0 && world.now > last + idle + TICK)
+        fail("flow %u: the idle timeout is not kept", flow->number);
+    if (line != 0 && expect_line_begun(expect) && !expect_owes(expect) &&
+        world.now >
+            (expect->begun_high > flow->owed_until ? expect->begun_high : flow->owed_until) + line +
+                TICK)
+        fail("flow %u: the line timeout is not kept", flow->number);
+}
+
+static void judge_flow(const struct flow *flow)
+{
+    const struct expect *expect = &flow->expect;
+    bool owes = expect_owes(expect);
+
+    if (!flow->registered)
+        fail("flow %u is accepted and then forgotten", flow->number);
+    if (flow->must_close)
+        fail("flow %u is kept although it has failed", flow->number);
+    if (flow->error)
+        fail("flow %u: an error is not asked for", flow->number);
+    if (owes && flow_writable(flow))
+        fail("flow %u: answers are not sent although there is room", flow->number);
+    if (!owes && (flow->rx.length > 0 || flow->fin_in || flow->dead))
+        fail("flow %u: input is not read", flow->number);
+    if (!owes && !flow->shut && (expect->closing || world.draining))
+        fail("flow %u: no goodbye although nothing is owed", flow->number);
+    judge_deadlines(flow);
+}
+
+static bool may_be_idle(const struct flow *flow)
+{
+    const struct expect *expect = &flow->expect;
+
+    return !expect_owes(expect) && !expect_line_begun(expect) && expect->overlong == 0 &&
+           !flow->shut && !flow->busy;
+}
+
+static void judge_memory(size_t allowed)
+{
+    if (memory_bytes() > judge.memory + allowed)
+        fail("%zu bytes are held for connections that may need %zu",
+             memory_bytes() - judge.memory, allowed);
+}
+
+static void judge_flows(void)
+{
+    size_t memory = 0;
+    struct flow *flow;
+
+    for (unsigned i = 0; (flow = flow_at(i)); i++) {
+        if (flow->fd < 0)
+            continue;
+        judge_flow(flow);
+        memory += CONN_BYTES;
+        if (!may_be_idle(flow))
+            memory += CONN_BYTES_MAX + 2 * options()->max_line;
+    }
+    judge_memory(memory);
+}
+
+static void judge_listener(const struct netsock *socket)
+{
+    bool full =
+        judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
+    bool failed =
+        judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
+
+    if (world.stops > 0 || world.draining)
+        fail("a listener is open although the server is to end");
+    if (socket->waiting > 0 && !full && !failed)
+        fail("a client waits although it could be taken in");
+}
+
+static void judge_sockets(void)
+{
+    for (const struct netsock *socket = netsock_first(); socket; socket = socket->next) {
+        if (socket->type == SOCK_STREAM)
+            judge_listener(socket);
+        else if (socket->oldest)
+            fail("a datagram is not read");
+    }
+}
+
+static void judge_counters(void)
+{
+    const struct counters *counters = &world.server->service.counters;
+    uint64_t low = judge.tcp_total + questions_peers_sure();
+
+    if (counters->connected_tcp != judge.admitted || counters->busy_tcp != judge.busy_total)
+        fail("connected_tcp=%u busy_tcp=%llu, in truth %u and %llu", counters->connected_tcp,
+             (unsigned long long)counters->busy_tcp, judge.admitted,
+             (unsigned long long)judge.busy_total);
+    if (counters->total_clients < low || counters->total_clients > low + questions_peers_maybe())
+        fail("total_clients=%llu, in truth %llu",
+             (unsigned long long)counters->total_clients, (unsigned long long)low);
+    if (counters->udp_answered != questions_answered() ||
+        counters->udp_answered + counters->udp_dropped != questions_read())
+        fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
+             (unsigned long long)counters->udp_answered,
+             (unsigned long long)counters->udp_dropped, (unsigned long long)questions_answered(),
+             (unsigned long long)questions_read());
+}
+
+void judge_sleep(void)
+{
+    if (world.over)
+        fail("the second signal does not end the server");
+    if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND)
+        fail("the graceful end takes too long");
+    judge_sockets();
+    judge_flows();
+    judge_counters();
+}
+
+void judge_turn_over(void)
+{
+    world.futile = world.progress || fault_in_turn() > 0 ? 0 : world.futile + 1;
+    if (world.futile > FUTILE_MAX)
+        fail("%u turns in a row do nothing", world.futile);
+    world.progress = false;
+    for (struct netsock *socket = netsock_first(); socket; socket = socket->next)
+        judge_batch_over(socket, false);
+}
+
+void judge_turn(void)
+{
+    world.turn++;
+    world.turn_start = world.now;
+    world.calls = 0;
+    world.wakeups++;
+    if (world.hush && world.now > world.rest_from)
+        fail("the server wakes up although nothing happens");
+}
+
+void judge_log(const char *line, size_t length)
+{
+    uint64_t second = world.now / SECOND;
+
+    if (length < 2 || line[length - 1] != '\n' || memcmp(line, "ts=", 3) != 0)
+        fail("not a line of the log: '%.*s'", (int)length, line);
+    for (size_t i = 0; i < length - 1; i++)
+        if (line[i] < ' ' || line[i] > '~')
+            fail("byte %#x in the log", (unsigned char)line[i]);
+    if (second != judge.log_second)
+        judge.log_lines = 0;
+    judge.log_second = second;
+    if (++judge.log_lines > LOG_PER_SECOND_MAX)
+        fail("more than %d lines of log in a second", LOG_PER_SECOND_MAX);
+    trace("log: %.*s", (int)length - 1, line);
+}
+
+void judge_run_over(int result)
+{
+    struct flow *flow;
+
+    if ((result == 0) == world.fatal)
+        fail("server_run returns %d", result);
+    if (result == 0 && !world.draining)
+        fail("the server ends by itself");
+    for (unsigned i = 0; !over_allowed() && (flow = flow_at(i)); i++)
+        if (flow->fd >= 0)
+            fail("flow %u is open at the graceful end", i);
+    if (result == 0 && !over_allowed())
+        judge_counters();
+}
+
+void judge_ended(void)
+{
+    if (memory_blocks() != 0)
+        fail("%zu blocks of memory are left, %zu bytes", memory_blocks(), memory_bytes());
+    if (files_count() != 3)
+        fail("%u descriptors are left", files_count() - 3);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// judge: the oracles. Each is told what the daemon does, and fails the universe if the contract or
+// the design forbids it.
+#ifndef JUDGE_H
+#define JUDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JUDGE_TOKEN "open-sesame"
+
+struct flow;
+struct netsock;
+struct question;
+
+// TOKEN: the server has one. UNCERTAIN: it may have lost or regained it.
+void judge_begin(void);
+void judge_token(bool token, bool uncertain);
+bool judge_has_token(void);
+bool judge_token_uncertain(void);
+
+// server_init is over, and server_finish.
+void judge_started(void);
+void judge_run_over(int result);
+void judge_ended(void);
+
+// TCP.
+void judge_accepted(struct netsock *socket, struct flow *flow);
+void judge_accept_failed(struct netsock *socket);
+void judge_registered(struct flow *flow);
+void judge_recv(struct flow *flow); // is about to
+void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);
+void judge_peeked(struct flow *flow, long result);
+void judge_sent(struct flow *flow, const char *bytes, long result);
+void judge_shutdown(struct flow *flow, long result);
+void judge_closed(struct flow *flow);
+void judge_listener_closed(void);
+
+// UDP.
+void judge_question(struct netsock *socket, struct question *question);
+// An answer that is about to go out; it answers the question that it takes out of the batch.
+struct msghdr;
+void judge_answer(struct netsock *socket, const struct msghdr *message, bool sent);
+// What is left in the batch is not going to be answered: EXCUSED, for there was no room.
+void judge_batch_over(struct netsock *socket, bool excused);
+
+// Signals, and time.
+void judge_signal(int number);
+void judge_turn_over(void); // epoll_wait is called
+void judge_turn(void);      // and returns
+void judge_sleep(void);     // nothing is ready: time is about to pass
+void judge_progress(void);
+
+// The log.
+void judge_log(const char *line, size_t length);
+
+// What /stats may tell.
+void judge_totals(uint64_t *total, uint64_t *busy);
+uint64_t judge_maybe(void); // so many more UDP peers may have been counted
+void judge_guess_read(void);
+void judge_guess_told_wrong(uint64_t asked);
+bool judge_may_throttle(void);
+
+#endif

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// memory: the daemon's allocations, counted, filled with rubbish, moved whenever they may be, and
+// refused when the universe's faults say so.
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include <stddef.h>
+
+// What the daemon holds.
+size_t memory_blocks(void);
+size_t memory_bytes(void);
+
+// The simulation's own memory: resizes BLOCK (NULL: a new one) to SIZE bytes; 0 frees it.
+void *memory_own(void *block, size_t size);
+
+#endif

@@ -1,0 +1,48 @@
+# The simulated kernel and the test build with allocations that fail: included by the root Makefile.
+#
+#     build/sim/sim          the daemon in simulated universes
+#     build/sim/sim-asan     the same under ASan and UBSan
+#     build/alloc/epoll-echo the daemon whose Nth allocation fails
+#
+# SIM_SOURCES may name another directory than src/, for a mutant; SIM_B where it is built.
+
+SIM_B ?= $(B)/sim
+SIM_SOURCES ?= src
+SIM_DAEMON = $(filter-out main,$(DAEMON))
+SIM = main universe world fault files netsock flow expect judge questions calls calls_udp memory \
+	client talk sender fifo
+SIM_WRAPPED = accept4 bind calloc clock_gettime close epoll_create1 epoll_ctl epoll_wait free fstat \
+	getpeername getrandom getrlimit getsockname getsockopt if_nametoindex listen malloc open poll \
+	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
+	sigprocmask socket timerfd_create timerfd_settime write
+SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%)
+# Fortified calls have other names (__read_chk), which could not be wrapped.
+SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) -O2 -g -U_FORTIFY_SOURCE
+SIM_ASAN = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+SIM_OBJECTS = $(SIM:%=$(SIM_B)/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/src/%.o)
+SIM_ASAN_OBJECTS = $(SIM:%=$(SIM_B)/asan/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/asan/src/%.o)
+
+$(SIM_B)/sim: $(SIM_OBJECTS)
+	$(CC) -o $@ $(SIM_OBJECTS) $(SIM_CFLAGS) $(SIM_LINK)
+
+$(SIM_B)/sim-asan: $(SIM_ASAN_OBJECTS)
+	$(CC) -o $@ $(SIM_ASAN_OBJECTS) $(SIM_CFLAGS) $(SIM_ASAN) $(SIM_LINK)
+
+$(SIM_B)/own/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SIM_CFLAGS) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+
+$(SIM_B)/src/%.o: $(SIM_SOURCES)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SIM_B)/asan/own/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+
+$(SIM_B)/asan/src/%.o: $(SIM_SOURCES)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -MMD -MP -c -o $@ $<
+
+-include $(SIM_OBJECTS:.o=.d) $(SIM_ASAN_OBJECTS:.o=.d)

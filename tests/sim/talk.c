@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "talk.h"
+
+#include <string.h>
+
+#include "judge.h"
+#include "world.h"
+
+enum { LINE_LONGEST = 100000, FLOOD_MAX = 40000 };
+
+static uint64_t between(uint64_t low, uint64_t high)
+{
+    return chance_between(&world.chance, low, high);
+}
+
+void talk_begin(struct talk *talk, size_t line_max)
+{
+    *talk = (struct talk){.kind = (enum talk_kind)between(0, TALK_SILENT),
+                          .line_max = line_max,
+                          .budget = chance_magnitude(&world.chance, 60000),
+                          .unterminated = chance_one_in(&world.chance, 3)};
+    if (talk->kind == TALK_FLOOD)
+        talk->budget *= 5;
+    if (talk->kind == TALK_TRICKLE)
+        talk->budget %= 300;
+    if (talk->kind == TALK_SILENT)
+        talk->budget = 0;
+}
+
+void talk_text(struct talk *talk, const char *text)
+{
+    *talk = (struct talk){.text = text, .budget = 1};
+}
+
+bool talk_over(const struct talk *talk)
+{
+    return talk->budget == 0;
+}
+
+const char *talk_command(void)
+{
+    static const char *const command[] = {
+        "/stats",     "/time",      "/whoami",   "/help",          "/shutdown",
+        "/shutdown ", "/shutdown x", "/Stats",   "/",              "/stats all",
+        "/help\t",    "/whoami\v",  "/timetime", "/shutdown\topen", "/time\r",
+        "/help\r\r",  "/\r",        "/stats\r",  "//",             "/help /time",
+    };
+
+    if (chance_one_in(&world.chance, 300))
+        return "/shutdown " JUDGE_TOKEN;
+    return command[between(0, sizeof command / sizeof command[0] - 1)];
+}
+
+// LENGTH bytes of anything but LF.
+static void put_rubbish(struct fifo *out, size_t length)
+{
+    char bytes[256];
+
+    while (length > 0) {
+        size_t count = length < sizeof bytes ? length : sizeof bytes;
+
+        for (size_t i = 0; i < count; i++) {
+            bytes[i] = (char)between(0, 255);
+            if (bytes[i] == '\n')
+                bytes[i] = '\r';
+        }
+        fifo_put(out, bytes, count);
+        length -= count;
+    }
+}
+
+static size_t choose_length(const struct talk *talk)
+{
+    uint64_t kind = between(0, 19);
+    size_t length = chance_magnitude(&world.chance, 40);
+
+    if (talk->kind == TALK_LONG || kind == 0)
+        length = chance_magnitude(&world.chance, talk->line_max);
+    if (kind == 1)
+        length = talk->line_max;
+    if (kind == 2 || (kind < 6 && talk->kind == TALK_LONG))
+        length = talk->line_max + 1;
+    if (kind == 3)
+        length = talk->line_max + chance_magnitude(&world.chance, 3 * talk->line_max);
+    return length < LINE_LONGEST ? length : LINE_LONGEST;
+}
+
+// The same short line again and again: many lines, or many answers, in one read.
+static void put_flood(struct fifo *out)
+{
+    static const char *const line[] = {"\n", "a\n", "/x\n", "/help\n", "\r\n", "ab\n/\n"};
+    const char *text = line[between(0, sizeof line / sizeof line[0] - 1)];
+
+    for (uint64_t left = chance_magnitude(&world.chance, FLOOD_MAX); left > 0; left--)
+        fifo_put(out, text, strlen(text));
+}
+
+static void put_line(const struct talk *talk, struct fifo *out)
+{
+    if (between(0, 9) < (talk->kind == TALK_COMMANDS ? 8 : 1)) {
+        const char *command = talk_command();
+
+        fifo_put(out, command, strlen(command));
+    } else {
+        put_rubbish(out, choose_length(talk));
+    }
+    if (talk->budget > 0 || !talk->unterminated)
+        fifo_put(out, "\n", 1);
+}
+
+void talk_next(struct talk *talk, struct fifo *out)
+{
+    size_t before = out->length;
+
+    if (talk->budget == 0)
+        return;
+    if (talk->text)
+        fifo_put(out, talk->text, strlen(talk->text));
+    else if (talk->kind == TALK_FLOOD && chance_one_in(&world.chance, 3))
+        put_flood(out);
+    else
+        put_line(talk, out);
+    size_t said = out->length - before + 1;
+    talk->budget -= said < talk->budget ? said : talk->budget;
+    // The last message is told apart only now.
+    if (talk->budget == 0 && talk->unterminated && !talk->text && out->length > before + 1 &&
+        fifo_first(out)[out->length - 1] == '\n')
+        out->length--;
+}

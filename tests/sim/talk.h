@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// talk: what a client says: lines of every length, commands, floods, rubbish.
+#ifndef TALK_H
+#define TALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fifo.h"
+
+enum talk_kind { TALK_LINES, TALK_COMMANDS, TALK_FLOOD, TALK_LONG, TALK_TRICKLE, TALK_SILENT };
+
+struct talk {
+    enum talk_kind kind;
+    size_t line_max, budget; // bytes
+    const char *text;        // only that; or NULL
+    bool unterminated;       // at the end
+};
+
+void talk_begin(struct talk *talk, size_t line_max);
+void talk_text(struct talk *talk, const char *text);
+
+// Adds the next message to OUT.
+void talk_next(struct talk *talk, struct fifo *out);
+bool talk_over(const struct talk *talk);
+
+// A command, mostly a real one.
+const char *talk_command(void);
+
+#endif

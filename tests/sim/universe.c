@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+#include "universe.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls.h"
+#include "client.h"
+#include "fault.h"
+#include "files.h"
+#include "flow.h"
+#include "judge.h"
+#include "log.h"
+#include "memory.h"
+#include "netsock.h"
+#include "options.h"
+#include "questions.h"
+#include "sender.h"
+#include "server.h"
+#include "world.h"
+
+enum { ARGUMENTS_MAX = 32, ARGUMENT_ROOM = 64, REST_SECONDS = 1000, REST_AFTER_SECONDS = 100 };
+
+struct plan {
+    char text[ARGUMENTS_MAX][ARGUMENT_ROOM];
+    char *argument[ARGUMENTS_MAX + 1];
+    int arguments;
+    enum token_file token;
+    bool token_wanted;
+    bool may_not_start;
+    bool rests; // long after the last traffic
+    bool log_stalled, exhausted;
+};
+
+static struct plan plan;
+static struct server server;
+
+static uint64_t between(uint64_t low, uint64_t high)
+{
+    return chance_between(&world.chance, low, high);
+}
+
+static bool one_in(uint64_t n)
+{
+    return chance_one_in(&world.chance, n);
+}
+
+static __attribute__((format(printf, 1, 2))) void argue(const char *format, ...)
+{
+    char *text = plan.text[plan.arguments];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, ARGUMENT_ROOM, format, arguments);
+    va_end(arguments);
+    trace("argument: %s", text);
+    plan.argument[plan.arguments++] = text;
+    plan.argument[plan.arguments] = NULL;
+}
+
+static void choose_limits(void)
+{
+    if (!one_in(3))
+        argue("--max-tcp=%d", (int)between(1, one_in(4) ? 40 : 6));
+    if (one_in(4))
+        argue("--backlog=%d", (int)between(1, 10));
+    if (one_in(2))
+        argue("--max-line=%d", (int)between(1, one_in(3) ? 3000 : 60));
+    else if (one_in(10))
+        argue("--max-line=%d", (int)between(60000, 1 << 20));
+    if (one_in(2))
+        argue("--max-datagram=%d", (int)between(1, one_in(3) ? 2000 : one_in(2) ? 40 : 4));
+    if (one_in(4))
+        argue("--socket-buffer=%d", (int)between(1, 100000));
+}
+
+static void choose_timeouts(void)
+{
+    if (one_in(2))
+        argue("--idle-timeout=%d", (int)between(1, 8));
+    if (!one_in(3))
+        argue("--line-timeout=%d", (int)between(0, 5));
+    if (one_in(2))
+        argue("--drain-timeout=%d", (int)between(0, 4));
+}
+
+// Returns whether there may be no such address.
+static bool choose_addresses(enum ipv6 ipv6)
+{
+    static const char *const bind[] = {"127.0.0.1", "0.0.0.0", "::1", "::", "fe80::1%eth0",
+                                       "fe80::1%none"};
+
+    argue("--port=%d", one_in(2) ? 0 : 12345);
+    if (one_in(8))
+        argue("--udp-port=0");
+    if (!one_in(7))
+        return false;
+    uint64_t which = between(0, 5);
+    argue("--bind=%s", bind[which]);
+    if (one_in(2))
+        argue("--bind=%s", bind[0]);
+    return which == 5 || (which >= 2 && ipv6 == IPV6_NONE) || plan.arguments > 0;
+}
+
+static void choose_token(void)
+{
+    bool directory = one_in(10);
+
+    unsetenv("CREDENTIALS_DIRECTORY");
+    if (directory)
+        setenv("CREDENTIALS_DIRECTORY", "/simulated", 1);
+    plan.token = one_in(6) ? (enum token_file)between(TOKEN_ABSENT, TOKEN_READABLE) : TOKEN_GOOD;
+    plan.token_wanted = directory || one_in(2);
+    if (plan.token_wanted && !directory)
+        argue("--shutdown-token-file=%s", CALLS_TOKEN_PATH);
+    if (!plan.token_wanted)
+        plan.token = TOKEN_NONE;
+    plan.may_not_start |= plan.token == TOKEN_EMPTY || (plan.token == TOKEN_ABSENT && !directory) ||
+                          (plan.token == TOKEN_READABLE && !directory);
+    judge_token(plan.token == TOKEN_GOOD || (plan.token == TOKEN_READABLE && directory), false);
+}
+
+static void choose_log(void)
+{
+    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
+
+    if (one_in(2))
+        argue("%s", level[between(0, 3)]);
+}
+
+static void choose_kernel(void)
+{
+    enum ipv6 ipv6 = one_in(4) ? (enum ipv6)between(IPV6_SEPARATE, IPV6_NONE) : IPV6_DUAL;
+    uint64_t hard = one_in(5) ? between(18, 60) : 4096;
+
+    plan.may_not_start |= hard < 40;
+    files_begin(one_in(2) ? hard : between(18, hard), hard);
+    netsock_begin(ipv6);
+    plan.may_not_start |= choose_addresses(ipv6);
+}
+
+// What happens beside clients.
+
+static void reload(void *subject)
+{
+    (void)subject;
+    if (plan.token_wanted && one_in(2)) {
+        calls_token((enum token_file)between(TOKEN_GOOD, TOKEN_READABLE));
+        judge_token(false, true);
+    }
+    signal_raise(SIGHUP);
+}
+
+static void toggle_exhaustion(void *subject)
+{
+    plan.exhausted = !plan.exhausted && !world.hush;
+    trace("descriptors are %s", plan.exhausted ? "exhausted" : "there again");
+    files_exhaust(plan.exhausted);
+    if (plan.exhausted)
+        world_at(world.now + chance_magnitude(&world.chance, 3 * SECOND), toggle_exhaustion,
+                 subject);
+}
+
+static void toggle_log(void *subject)
+{
+    plan.log_stalled = !plan.log_stalled && !world.hush;
+    calls_stall_log(plan.log_stalled);
+    if (plan.log_stalled)
+        world_at(world.now + chance_magnitude(&world.chance, 5 * SECOND), toggle_log, subject);
+}
+
+static void set_clock(void *subject)
+{
+    (void)subject;
+    world.wall += (int64_t)between(0, 20 * SECOND) - (int64_t)(10 * SECOND);
+    world.wall_changed = world.now;
+}
+
+static void stop(void *subject)
+{
+    (void)subject;
+    world.ending = true;
+    world.hush = false;
+    world.rest_from = NEVER;
+    signal_raise(one_in(2) ? SIGTERM : SIGINT);
+}
+
+static void hush(void *subject)
+{
+    world.hush = true;
+    toggle_exhaustion(subject);
+    world.rest_from = world.now + REST_AFTER_SECONDS * SECOND;
+}
+
+static void plan_end(uint64_t end)
+{
+    if (plan.rests) {
+        world_at(end, hush, NULL);
+        end += REST_SECONDS * SECOND;
+    } else if (one_in(4)) {
+        client_create_stopper(end);
+        end += between(0, SECOND);
+    }
+    world_at(end, stop, NULL);
+    if (one_in(4))
+        world_at(end + chance_magnitude(&world.chance, 4 * SECOND), stop, NULL);
+}
+
+static void plan_events(uint64_t end)
+{
+    static void (*const happening[])(void *) = {reload, toggle_exhaustion, toggle_log, set_clock};
+
+    for (size_t i = 0; i < sizeof happening / sizeof happening[0]; i++)
+        for (uint64_t left = one_in(3) ? between(1, 4) : 0; left > 0; left--)
+            world_at(world.now + between(0, end - world.now), happening[i], NULL);
+}
+
+static void plan_clients(uint64_t end)
+{
+    uint64_t count = 1 + chance_magnitude(&world.chance, 12);
+
+    if (one_in(30))
+        count = between(13, 60);
+    if (one_in(400))
+        count = between(280, 600);
+    while (count-- > 0)
+        client_create(world.now + chance_magnitude(&world.chance, end - world.now));
+    sender_begin();
+}
+
+static void plan_life(void)
+{
+    uint64_t end = world.now + 1000 + chance_magnitude(&world.chance, 40 * SECOND);
+
+    plan.rests = one_in(8);
+    plan_clients(end);
+    plan_events(end);
+    plan_end(end);
+}
+
+static bool log_nothing(enum log_level level, const char *message, const struct log_field *fields,
+                        size_t count)
+{
+    (void)level, (void)message, (void)fields, (void)count;
+    return true;
+}
+
+// The log is the daemon's only global state: as a new process would find it.
+static void reset_log(void)
+{
+    log_set_level(LOG_DEBUG);
+    log_set_sink(log_nothing);
+    log_event(LOG_DEBUG, "reset", NULL);
+    log_set_sink(NULL);
+}
+
+static void parse(struct options *options)
+{
+    char room[256];
+    struct text error = text_in(room, sizeof room);
+
+    if (!options_parse(options, plan.arguments, plan.argument, &error))
+        fail("the options are not understood: %s", text_end(&error));
+    log_set_level(options->log_level);
+}
+
+static void begin(uint64_t seed, bool tracing)
+{
+    world_begin(seed, tracing);
+    memset(&plan, 0, sizeof plan);
+    memset(&server, 0, sizeof server);
+    world.server = &server;
+    judge_begin();
+    fault_begin();
+    client_begin();
+    argue("epoll-echo");
+    choose_kernel();
+    choose_limits();
+    choose_timeouts();
+    choose_token();
+    choose_log();
+    if (one_in(2))
+        argue("--trigger=edge");
+    calls_begin(plan.token);
+    reset_log();
+}
+
+static void live(void)
+{
+    judge_started();
+    plan_life();
+    judge_run_over(server_run(&server));
+    server_finish(&server);
+}
+
+static void count(struct sights *sights)
+{
+    unsigned flows = 0;
+
+    while (flow_at(flows))
+        flows++;
+    sights->universes++;
+    sights->turns += world.turn;
+    sights->faults += fault_count();
+    sights->connections += flows;
+    sights->datagrams += questions_read();
+    sights->seconds += (world.now - world.epoch) / SECOND;
+}
+
+void universe_run(uint64_t seed, bool tracing, struct sights *sights)
+{
+    struct options options;
+
+    begin(seed, tracing);
+    server_block_signals();
+    parse(&options);
+    if (server_init(&server, &options) == 0)
+        live();
+    else if (!plan.may_not_start && fault_count() == 0)
+        fail("the server does not start");
+    judge_ended();
+    count(sights);
+    client_finish_all();
+    flow_finish_all();
+    questions_finish();
+    expect_forget();
+    world_end();
+}
