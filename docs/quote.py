@@ -10,21 +10,26 @@ A block follows a directive, and whatever it held before is replaced:
     <!-- quote PATH /START/ -->             from the first line that matches to the next line `}`
     <!-- quote PATH /START/ /END/ -->       ... to the next line that matches END
     <!-- quote PATH /START/ +N -->          ... and N more lines
-    <!-- bench PATH --> ... <!-- end -->    a table of the CSV file, if there is one
+
+A table of the figures of `make bench` stands between two, and is empty as long as there are none:
+
+    <!-- figures PATH SERVER...
+    LOAD METRIC: TITLE OF THE COLUMN
+    -->
+    <!-- end -->
 
 With --check nothing is written, and the exit status is 1 if anything would be.
 """
 import csv
 import re
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "epoll.md"
 BLOCK = re.compile(r"<!-- quote (\S+)(?: /(.*?)/(?: (?:/(.*?)/|\+(\d+)))?)? -->\n```(\w*)\n"
                    r"(.*?)```\n", re.S)
-BENCH = re.compile(r"(<!-- bench (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
+FIGURES = re.compile(r"(<!-- figures (\S+) (.*?)\n(.*?)\n-->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def quoted(path, start, end, more):
@@ -48,29 +53,37 @@ def block(match):
     return f"{directive}\n```{language}\n{quoted(path, start, end, more)}```\n"
 
 
-def table(path):
-    """One row a server, one column for each load and metric: median (low–high)."""
-    cells, servers, columns = defaultdict(dict), [], []
+def table(path, servers, columns):
+    """A row for each server, a column for each "LOAD METRIC: TITLE": median (low–high)."""
     with open(path) as file:
-        for row in csv.DictReader(file):
-            server, column = row["server"], f"{row['load']}, {row['metric']}"
-            servers += [server] * (server not in servers)
-            columns += [column] * (column not in columns)
-            cells[server][column] = f"{row['median']} ({row['low']}–{row['high']})"
-    lines = ["| server | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+        rows = {(row["server"], row["load"], row["metric"]): row for row in csv.DictReader(file)}
+    columns = [line.split(": ", 1) for line in columns]
+    lines = ["| | " + " | ".join(title for _, title in columns) + " |",
+             "| --- |" + " ---: |" * len(columns)]
     for server in servers:
-        lines.append(f"| {server} | "
-                     + " | ".join(cells[server].get(column, "") for column in columns) + " |")
+        cells = []
+        for name, _ in columns:
+            row = rows.get((server, *name.split()))
+            cells.append("–" if row is None else
+                         f"{short(row['median'])} ({short(row['low'])}–{short(row['high'])})")
+        lines.append(f"| {server} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def bench(match):
-    opening, path, _, closing = match.groups()
-    return opening + (table(ROOT / path) if (ROOT / path).exists() else "") + closing
+def short(number):
+    """Three digits are more than such a measurement is good for."""
+    value = float(f"{float(number):.3g}")
+    return f"{value:,.0f}" if value >= 100 else f"{value:g}"
+
+
+def figures(match):
+    opening, path, servers, columns, _, closing = match.groups()
+    made = table(ROOT / path, servers.split(), columns.splitlines()) if (ROOT / path).exists() else ""
+    return opening + made + closing
 
 
 def fill(text):
-    return BENCH.sub(bench, BLOCK.sub(block, text))
+    return FIGURES.sub(figures, BLOCK.sub(block, text))
 
 
 def unquoted(text):

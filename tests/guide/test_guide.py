@@ -62,11 +62,12 @@ def test_session_can_be_made_again(name, pytestconfig):
 
 
 def test_a_table_of_figures_is_made(tmp_path):
-    path = tmp_path / "figures.csv"
-    path.write_text("server,load,metric,median,low,high\n"
-                    "epoll,pipelined,µs a line,1.0,0.9,1.2\npoll,pipelined,µs a line,2,2,3\n")
-    assert quote.table(path) == ("| server | pipelined, µs a line |\n| --- | ---: |\n"
-                                 "| epoll | 1.0 (0.9–1.2) |\n| poll | 2 (2–3) |\n")
+    path = tmp_path / "results.csv"
+    path.write_text("server,load,metric,median,low,high,runs\nepoll,tcp-50,cpu_us,4.0512,4,4.5678,7\n"
+                    "poll,idle,cpu_us,1234.5,1200,1300,7\nepoll,idle,cpu_us,4,4,4,7\n")
+    assert quote.table(path, ["epoll", "poll"], ["tcp-50 cpu_us: µs", "idle cpu_us: µs, idle"]) == (
+        "| | µs | µs, idle |\n| --- | ---: | ---: |\n"
+        "| epoll | 4.05 (4–4.57) | 4 (4–4) |\n| poll | – | 1,230 (1,200–1,300) |\n")
 
 
 def c_files():
