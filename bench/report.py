@@ -34,6 +34,11 @@ figcaption { color: #444; font-size: .9em; }
 """
 
 
+def colour_of(name):
+    """The same in every picture, whoever is missing in it."""
+    return COLOURS[[server.name for server in matrix.SERVERS].index(name) % len(COLOURS)]
+
+
 def number(value):
     if value >= 100:
         return f"{value:,.0f}"
@@ -169,7 +174,7 @@ class Report:
         blocks, plots = [], []
         for i, (title, rows) in enumerate(curves):
             blocks.append(f"$d{i} << EOD\n" + "\n".join(" ".join(str(word) for word in row) for row in rows) + "\nEOD")
-            colour, width = COLOURS[i % len(COLOURS)], 3 if title == matrix.SUBJECT else 1.5
+            colour, width = colour_of(title), 3 if title == matrix.SUBJECT else 1.5
             plots.append(f"$d{i} {style.format(colour=colour, width=width, title=title, i=i)}")
         program = "\n".join([
             "set terminal svg size 900,480 enhanced background '#ffffff' font 'sans-serif,13'", "set encoding utf8",
@@ -221,9 +226,9 @@ class Report:
             f = values(server)
             curves.append((server.name, [(i, f.median, f.low, f.high)] if f else []))
         tics = ", ".join(f"'{server.name}' {i}" for i, server in enumerate(self.servers()))
-        scale = "set logscale y\nset yrange [1:*]" if log else "set yrange [0:*]"
+        scale = "set logscale y\nset yrange [1:*]" if log else "set yrange [0:0.01<*]"
         return self.picture(
-            name, caption, f"{scale}\nset boxwidth 0.6\nset style fill solid 0.7\nunset key\n"
+            name, caption, f"{scale}\nset offsets 0, 0, graph 0.05, 0\nset boxwidth 0.6\nset style fill solid 0.7\nunset key\n"
             f"set xtics ({tics}) noenhanced\nset xrange [-0.6:{len(self.servers()) - 0.4}]\nset ylabel '{label}'",
             curves, "using 1:2 with boxes lc rgb '{colour}', $d{i} with yerrorbars lc rgb '#333333' pt 0")
 

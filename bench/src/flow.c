@@ -29,6 +29,17 @@ static struct flight *flight_of(const struct flow *flow, uint64_t sequence)
     return &flow->flights[sequence & flow->bench->flights_mask];
 }
 
+// What a loop over messages keeps at hand.
+struct ring {
+    struct flight *flights;
+    uint64_t mask;
+};
+
+static struct ring ring_of(const struct flow *flow)
+{
+    return (struct ring){flow->flights, flow->bench->flights_mask};
+}
+
 // When message N of this phase and flow is to be sent: the flows take turns.
 static uint64_t planned(const struct flow *flow, uint64_t n)
 {
@@ -61,16 +72,17 @@ unsigned flow_begin(struct flow *flow, uint64_t now)
     uint64_t most = size_min(allowance(flow, now), bench->settings->depth - flow->in_flight);
     unsigned count = 0;
 
-    for (; count < most; count++) {
-        struct flight *flight = flight_of(flow, flow->begun);
+    for (struct ring ring = ring_of(flow); count < most; count++) {
+        struct flight *flight = &ring.flights[(flow->begun + count) & ring.mask];
 
         if (flight->sent != 0) // datagrams: one of long ago is still waited for
             break;
-        flight->since = bench->period == 0 ? now : planned(flow, flow->phase_begun);
-        flight->sent = now;
-        flow->begun++;
-        flow->phase_begun++;
+        *flight = (struct flight){now, now};
     }
+    for (unsigned i = 0; bench->period > 0 && i < count; i++)
+        flight_of(flow, flow->begun + i)->since = planned(flow, flow->phase_begun + i);
+    flow->begun += count;
+    flow->phase_begun += count;
     flow->in_flight += count;
     bench->in_flight += count;
     bench->left -= count;
@@ -86,14 +98,35 @@ static void land(struct flow *flow, uint64_t sequence)
     flow->bench->in_flight--;
 }
 
+static void record(struct bench *bench, uint64_t since, uint64_t now, unsigned times)
+{
+    histogram_record(&bench->results.latency, now > since ? now - since : 0, times);
+}
+
 void flow_answered(struct flow *flow, uint64_t sequence, uint64_t now)
 {
-    uint64_t since = flight_of(flow, sequence)->since;
-
-    histogram_record(&flow->bench->results.latency, now > since ? now - since : 0);
+    record(flow->bench, flight_of(flow, sequence)->since, now, 1);
     land(flow, sequence);
     if (sequence >= flow->answered)
         flow->answered = sequence + 1;
+}
+
+void flow_answered_next(struct flow *flow, unsigned count, uint64_t now)
+{
+    flow->in_flight -= count;
+    flow->bench->in_flight -= count;
+    for (struct ring ring = ring_of(flow); count > 0;) {
+        uint64_t first = flow->answered, since = ring.flights[first & ring.mask].since;
+        unsigned alike = 0; // that were begun together
+
+        do {
+            ring.flights[(first + alike) & ring.mask].sent = 0;
+            alike++;
+        } while (alike < count && ring.flights[(first + alike) & ring.mask].since == since);
+        record(flow->bench, since, now, alike);
+        flow->answered += alike;
+        count -= alike;
+    }
 }
 
 bool flow_in_flight(const struct flow *flow, uint64_t sequence)

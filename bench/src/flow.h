@@ -56,6 +56,10 @@ unsigned flow_begin(struct flow *flow, uint64_t now);
 // Message SEQUENCE, which is in flight, was answered at NOW.
 void flow_answered(struct flow *flow, uint64_t sequence, uint64_t now);
 
+// The same for the next COUNT messages, all in flight. What many messages have in common is done
+// once: beside a server that answers a batch in one call, the load must not be the slower one.
+void flow_answered_next(struct flow *flow, unsigned count, uint64_t now);
+
 bool flow_in_flight(const struct flow *flow, uint64_t sequence);
 
 // Counts the messages that were sent before BEFORE as lost.

@@ -21,11 +21,11 @@ static uint64_t top_of(unsigned bucket)
     return ((uint64_t)(bucket - shift * HISTOGRAM_STEPS + 1) << shift) - 1;
 }
 
-void histogram_record(struct histogram *histogram, uint64_t value)
+void histogram_record(struct histogram *histogram, uint64_t value, uint64_t times)
 {
-    histogram->count[bucket_of(value)]++;
-    histogram->total++;
-    histogram->sum += value;
+    histogram->count[bucket_of(value)] += times;
+    histogram->total += times;
+    histogram->sum += value * times;
     if (value > histogram->max)
         histogram->max = value;
 }

@@ -23,7 +23,7 @@ struct histogram {
     uint64_t count[HISTOGRAM_BUCKETS];
 };
 
-void histogram_record(struct histogram *histogram, uint64_t value);
+void histogram_record(struct histogram *histogram, uint64_t value, uint64_t times);
 
 // The least value that at least SHARE (from 0 to 1) of all values do not exceed; 0 if empty.
 uint64_t histogram_percentile(const struct histogram *histogram, double share);

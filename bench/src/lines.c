@@ -89,21 +89,25 @@ static void judge(struct flow *flow, const char *reply, uint64_t sequence)
                                          size_min(size, lines_reply_room(bench->settings))));
 }
 
-// A whole reply. LAST is its last byte; REPLY all of it, or with --verify off some of it.
-static void take_reply(struct flow *flow, const char *reply, char last, uint64_t now)
+// Whole replies, COUNT of them, of which more may have come than was asked for. SIZE bytes after
+// the first begins the second.
+static void take_replies(struct flow *flow, const char *replies, size_t count, size_t size,
+                         uint64_t now)
 {
     const struct settings *settings = flow->bench->settings;
-    uint64_t sequence = flow->answered;
+    size_t asked = size_min(count, flow->in_flight);
 
-    if (flow->in_flight == 0) {
-        results_fault(&flow->bench->results, FAULT_UNEXPECTED, 1,
+    for (size_t i = 0; settings->verify && i < asked; i++)
+        if (!payload_matches(replies + i * size, size, flow->number, flow->answered + i))
+            judge(flow, replies + i * size, flow->answered + i);
+    const char *last = replies + size - 1;
+    for (size_t i = 0; !settings->verify && !settings->has_request && i < asked; i++, last += size)
+        if (*last != '\n')
+            judge(flow, last + 1 - size, flow->answered + i);
+    flow_answered_next(flow, (unsigned)asked, now);
+    if (count > asked)
+        results_fault(&flow->bench->results, FAULT_UNEXPECTED, count - asked,
                       "connection %u: an answer to nothing", flow->number);
-        return;
-    }
-    if (settings->verify ? !payload_matches(reply, settings->reply_size, flow->number, sequence)
-                         : !settings->has_request && last != '\n')
-        judge(flow, reply, sequence);
-    flow_answered(flow, sequence, now);
 }
 
 // Adds LENGTH bytes to the reply that is under way, of which flow->in have come.
@@ -116,25 +120,37 @@ static void keep(struct flow *flow, const char *bytes, size_t length)
     flow->in += length;
 }
 
+// The rest of the reply that is under way is at BYTES, LENGTH bytes. What is kept of it may be only
+// its beginning; with its last byte it is a reply all the same.
+static void take_rest(struct flow *flow, const char *bytes, size_t length, uint64_t now)
+{
+    size_t kept = size_min(flow->in + length, lines_reply_room(flow->bench->settings));
+
+    keep(flow, bytes, length);
+    flow->in = 0;
+    flow->reply[kept - 1] = bytes[length - 1];
+    take_replies(flow, flow->reply, 1, kept, now);
+}
+
 static void take(struct flow *flow, const char *bytes, size_t length, uint64_t now)
 {
     size_t size = flow->bench->settings->reply_size;
 
     if (flow->in > 0) {
-        size_t piece = size_min(size - flow->in, length);
+        size_t rest = size - flow->in;
 
-        keep(flow, bytes, piece);
-        if (flow->in < size)
+        if (length < rest) {
+            keep(flow, bytes, length);
             return;
-        flow->in = 0;
-        take_reply(flow, flow->reply, bytes[piece - 1], now);
-        bytes += piece;
-        length -= piece;
+        }
+        take_rest(flow, bytes, rest, now);
+        bytes += rest;
+        length -= rest;
     }
-    for (; length >= size; bytes += size, length -= size)
-        take_reply(flow, bytes, bytes[size - 1], now);
-    if (length > 0)
-        keep(flow, bytes, length);
+    if (length >= size)
+        take_replies(flow, bytes, length / size, size, now);
+    if (length % size > 0)
+        keep(flow, bytes + length - length % size, length % size);
 }
 
 // Reads what has come: one recv a turn is enough, for a level-triggered watch comes again.

@@ -50,7 +50,7 @@ static void check_against_sorted(uint64_t *values, size_t count)
     struct histogram *histogram = calloc(1, sizeof *histogram);
 
     for (size_t i = 0; i < count; i++)
-        histogram_record(histogram, values[i]);
+        histogram_record(histogram, values[i], 1);
     qsort(values, count, sizeof *values, compare);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
         uint64_t exact = exact_percentile(values, count, shares[i]);
@@ -98,8 +98,8 @@ static void test_every_bucket_edge(void **state)
             uint64_t value = (UINT64_C(1) << bit) + (uint64_t)off;
 
             histogram = (struct histogram){.total = 0};
-            histogram_record(&histogram, value);
-            histogram_record(&histogram, value * 2); // so that the maximum does not help
+            histogram_record(&histogram, value, 1);
+            histogram_record(&histogram, value * 2, 1); // so that the maximum does not help
             assert_in_range(histogram_percentile(&histogram, 0.5), value, value + value / 100);
         }
 }
@@ -119,7 +119,7 @@ static void test_values_too_high_are_kept_as_the_maximum(void **state)
     static struct histogram histogram;
 
     (void)state;
-    histogram_record(&histogram, UINT64_MAX / 2);
+    histogram_record(&histogram, UINT64_MAX / 2, 1);
     assert_int_equal(histogram.total, 1);
     assert_int_equal(histogram_percentile(&histogram, 0.5), UINT64_MAX / 2);
 }
@@ -130,7 +130,7 @@ static void test_rank_is_the_inverse_of_percentile(void **state)
 
     (void)state;
     for (uint64_t i = 1; i <= 1000; i++)
-        histogram_record(&histogram, i * 1000);
+        histogram_record(&histogram, i * 1000, 1);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
         uint64_t value = histogram_percentile(&histogram, shares[i]);
 
@@ -139,13 +139,24 @@ static void test_rank_is_the_inverse_of_percentile(void **state)
     assert_int_equal(histogram_rank(&histogram, histogram.max), 1000);
 }
 
+static void test_many_alike_are_so_many_single_ones(void **state)
+{
+    static struct histogram one, many;
+
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        histogram_record(&one, 123456, 1);
+    histogram_record(&many, 123456, 7);
+    assert_memory_equal(&one, &many, sizeof one);
+}
+
 static void test_mean_and_deviation(void **state)
 {
     static struct histogram histogram;
 
     (void)state;
     for (uint64_t i = 1; i <= 100; i++)
-        histogram_record(&histogram, i);
+        histogram_record(&histogram, i, 1);
     assert_true(distance(histogram_mean(&histogram) - 50.5) < 1e-9);
     assert_true(distance(histogram_deviation(&histogram) - 28.866070) < 1e-5);
 }
@@ -171,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_values_too_high_are_kept_as_the_maximum),
         cmocka_unit_test(test_rank_is_the_inverse_of_percentile),
+        cmocka_unit_test(test_many_alike_are_so_many_single_ones),
         cmocka_unit_test(test_mean_and_deviation),
         cmocka_unit_test(test_shares_grow_towards_one),
     };

@@ -33,7 +33,7 @@ static int prepare(void **state)
     (void)state;
     results = (struct results){.started = 0, .ended = 2000000000};
     for (int i = 0; i < 1000; i++)
-        histogram_record(&results.latency, 50000);
+        histogram_record(&results.latency, 50000, 1);
     settings.rate = 0;
     return 0;
 }
@@ -120,7 +120,7 @@ static void test_hgrm(void **state)
 
     (void)state;
     for (unsigned i = 1; i <= 100000; i++)
-        histogram_record(&results.latency, i * 1000);
+        histogram_record(&results.latency, i * 1000, 1);
     report_hgrm(&results, &text);
     text_end(&text);
     assert_false(text.cut);
