@@ -1,0 +1,198 @@
+"""Who is let in, how the others are told, and what happens without descriptors."""
+
+import re
+import resource
+import time
+
+import pytest
+
+from harness import BUSY, Client, limit_descriptors, parse_stats, wait_until
+
+PARALLEL_GOODBYES = 256
+
+
+@pytest.fixture
+def full(start, trigger, dial):
+    """A server with room for two, and the two."""
+    server = start("--max-tcp=2", f"--trigger={trigger}")
+    server.inmates = [dial(server) for _ in range(2)]
+    for client in server.inmates:
+        assert client.ask(b"in\n") == b"in\n"
+    server.crowd = server.descriptors()
+    return server
+
+
+def test_one_too_many_is_told_and_sees_a_clean_end(full, dial, host):
+    for _ in range(10):
+        assert dial(full, host).rest() == BUSY
+
+
+def test_open_connections_notice_nothing(full, dial, host):
+    for number in range(10):
+        dial(full, host).rest()
+        for client in full.inmates:
+            assert client.ask(b"%d\n" % number) == b"%d\n" % number
+
+
+def test_who_was_turned_away_is_not_counted(full, dial, host):
+    dial(full, host).rest()
+    stats = parse_stats(full.inmates[0].ask(b"/stats\n"))
+    assert stats == {"total_clients": 2, "active_udp_peers": 0, "connected_tcp": 2}
+
+
+def test_a_place_that_becomes_free_is_given_away(full, dial, host):
+    full.inmates[0].finish()
+    assert full.inmates[0].rest() == b""
+    client = dial(full, host)
+    assert client.ask(b"in\n") == b"in\n"
+    assert dial(full, host).rest() == BUSY
+
+
+def test_the_text_reaches_a_client_that_has_already_sent(full, dial, host):
+    for size in (1, 1000, 30_000):
+        client = dial(full, host)
+        client.send(b"x" * size)
+        assert client.rest() == BUSY
+
+
+def test_the_text_reaches_a_client_that_has_finished_sending(full, dial, host):
+    client = dial(full, host)
+    client.send(b"question\n")
+    client.finish()
+    assert client.rest() == BUSY
+
+
+def test_the_text_and_the_end_reach_every_client_that_is_still_sending(full, dial, host):
+    for _ in range(20):
+        client = dial(full, host)
+        for _ in range(40):
+            client.send(b"still sending\n" * 10)
+        assert client.line() == BUSY
+        client.send(b"and still\n" * 10)
+        assert client.rest() == b""
+
+
+def test_a_goodbye_to_a_client_that_never_closes_ends(full, dial):
+    for _ in range(5):
+        assert dial(full).read(100) == BUSY
+    wait_until(lambda: full.descriptors() == full.crowd, "the goodbyes to end")
+
+
+def test_a_goodbye_to_a_client_that_never_stops_sending_ends(full, dial, host):
+    client = dial(full, host)
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for _ in range(1_000_000):
+            client.send(b"x" * 1000)
+
+
+def test_the_number_of_goodbyes_under_way_is_bounded(full, dial):
+    """Nobody closes, so that each goodbye takes its time; nobody is forgotten either."""
+    turned_away = [dial(full) for _ in range(PARALLEL_GOODBYES + 60)]
+    most = 0
+    for client in turned_away:
+        most = max(most, full.descriptors())
+        assert client.read(100) == BUSY
+    assert most <= full.crowd + PARALLEL_GOODBYES + 1
+    assert full.inmates[0].ask(b"in\n") == b"in\n"
+
+
+def test_by_default_there_is_room_for_1024(start, dial, host):
+    server = start()
+    clients = [dial(server, host) for _ in range(1024)]
+    assert all(client.ask(b"in\n") == b"in\n" for client in clients)
+    assert dial(server, host).rest() == BUSY
+
+
+# Descriptors
+
+
+@pytest.mark.parametrize("hard", [64, 300])
+def test_max_tcp_that_does_not_fit_is_lowered_with_a_warning(start, dial, host, hard):
+    server = start("--max-tcp=1000", preexec_fn=limit_descriptors(32, hard))
+    (warning,) = server.find(level="warning")
+    text = " ".join(warning.values())
+    assert re.search(r"nofile|ulimit|descriptor|--max-tcp", text, re.IGNORECASE)
+    admitted = []
+    while (client := dial(server, host)) and client.ask(b"in\n") == b"in\n":
+        admitted.append(client)
+        assert len(admitted) < hard
+    assert client.rest() == b""
+    assert len(admitted) >= 16
+    assert all(client.ask(b"still in\n") == b"still in\n" for client in admitted)
+    assert server.find(level="warning") == [warning]
+
+
+def test_the_soft_limit_is_raised(start):
+    server = start("--max-tcp=1000", preexec_fn=limit_descriptors(64, 4000))
+    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    assert 1000 < soft <= hard == 4000
+    assert not server.find(level="warning")
+
+
+@pytest.fixture
+def exhausted(start, trigger, dial):
+    """A server that has no descriptor left, though it has room for more."""
+    server = start("--max-tcp=1000", f"--trigger={trigger}")
+    server.limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    server.inmates = [dial(server) for _ in range(3)]
+    for client in server.inmates:
+        client.ask(b"in\n")
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (server.descriptors(), server.limits[1]))
+    yield server
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, server.limits)
+
+
+def served(server, host):
+    """Whether a new client is served now, instead of being turned away or kept waiting."""
+    with Client(host, server.tcp_port) as client:
+        client.socket.settimeout(1)
+        try:
+            return client.ask(b"hello\n") == b"hello\n"
+        except (TimeoutError, ConnectionError):
+            return False
+
+
+@pytest.mark.plain
+def test_without_descriptors_it_neither_spins_nor_floods_its_log(exhausted, dial):
+    waiting = [dial(exhausted) for _ in range(20)]
+    assert exhausted.inmates[0].ask(b"still in\n") == b"still in\n"
+    lines, spent = len(exhausted.stderr), exhausted.cpu_seconds()
+    time.sleep(2)
+    assert exhausted.cpu_seconds() - spent < 0.3
+    assert len(exhausted.stderr) - lines < 10
+    assert len(waiting) == 20
+
+
+def test_without_descriptors_open_connections_notice_nothing(exhausted, dial):
+    for number in range(20):
+        dial(exhausted)
+        for client in exhausted.inmates:
+            assert client.ask(b"%d\n" % number) == b"%d\n" % number
+
+
+def test_a_descriptor_that_becomes_free_serves_the_next(exhausted, dial, host):
+    waiting = dial(exhausted, host)
+    assert not served(exhausted, host)
+    for client in exhausted.inmates[:2]:
+        client.close()
+    wait_until(lambda: served(exhausted, host), "a client to be served")
+    assert waiting.ask(b"hello\n") in (b"hello\n", BUSY)
+
+
+def test_a_raised_limit_serves_the_next(exhausted, dial, host):
+    for _ in range(3):
+        dial(exhausted, host)
+    assert not served(exhausted, host)
+    resource.prlimit(exhausted.pid, resource.RLIMIT_NOFILE, exhausted.limits)
+    wait_until(lambda: served(exhausted, host), "a client to be served")
+
+
+TRANSIENT = "ECONNABORTED EINTR EPERM EPROTO ENETDOWN EHOSTUNREACH ETIMEDOUT".split()
+EXHAUSTION = "EMFILE ENFILE ENOBUFS ENOMEM".split()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("error", TRANSIENT + EXHAUSTION)
+def test_a_failing_accept_delays_only(start, strace, error):
+    server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
+    wait_until(lambda: served(server, "127.0.0.1"), "a client to be served")

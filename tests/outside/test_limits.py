@@ -1,0 +1,157 @@
+"""Many connections, slow readers, much data: nothing is lost and memory stays bounded."""
+
+import hashlib
+import random
+import resource
+import threading
+
+import pytest
+
+from harness import wait_until
+
+LINE = b"%07d " + b"x" * 91 + b"\n"  # a hundred bytes
+SMALL_BUFFER = 16384
+
+
+def lines(size):
+    return b"".join(LINE % number for number in range(size // 100))
+
+
+def in_background(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def server(start, trigger):
+    return start(f"--trigger={trigger}", "--max-tcp=10010")
+
+
+def test_a_slow_reader_gets_every_byte_of_20_megabytes(server, dial, host):
+    question = lines(20_000_000)
+    client = dial(server, host, receive_buffer=4096)
+    sending = client.send_in_background(question)
+    expected, answer = hashlib.sha256(question), hashlib.sha256()
+    wait_until(lambda: client.unsent() > 0, "the server to stop reading")
+    pieces = random.Random(1)
+    while piece := client.read(pieces.choice([1, 100, 4096, 300_000])):
+        answer.update(piece)
+    sending.join()
+    assert answer.hexdigest() == expected.hexdigest()
+
+
+@pytest.mark.plain
+def test_a_client_that_never_reads_costs_bounded_memory(server, dial):
+    dial(server).ask(b"warm up\n")
+    before = server.memory()
+    sent = dial(server, receive_buffer=4096).clog(lines(60_000_000))
+    assert sent > 1_000_000
+    assert server.memory() - before < 500_000
+
+
+def test_megabytes_owed_to_a_half_closed_connection_are_all_sent(server, dial, host):
+    question = lines(4_000_000) + b"an unterminated end"
+    client = dial(server, host, receive_buffer=4096)
+    sending = client.send_in_background(question)
+    wait_until(lambda: client.unsent() > 0 or not sending.is_alive(), "the sender to be ahead")
+    assert client.rest() == question
+    sending.join()
+
+
+def test_an_overlong_line_behind_unread_megabytes_is_answered_in_its_place(server, dial):
+    question = lines(3_000_000)
+    client = dial(server, receive_buffer=4096)
+    sending = client.send_in_background(question + b"z" * 100_000 + b"\nend\n")
+    wait_until(lambda: client.unsent() > 0 or not sending.is_alive(), "the sender to be ahead")
+    assert client.rest() == question + b"ERR too-long-line\nend\n"
+    sending.join()
+
+
+def test_the_end_after_two_overlong_lines_costs_nothing_that_is_owed(server, dial, host):
+    question = lines(500_000)
+    client = dial(server, host, receive_buffer=4096)
+    overlong = b"z" * 5000 + b"\n"
+    sending = client.send_in_background(question + overlong * 2 + b"more\n" * 1_000_000)
+    server.settle()
+    expected = question + b"ERR too-long-line\n" * 2
+    assert client.read(len(expected)) == expected
+    client.close()
+    sending.join()
+
+
+def flood(client, question, stop):
+    """Sends without end, and reads in another thread, as fast as both can."""
+
+    def swallow():
+        while client.socket.recv(1 << 20):
+            pass
+
+    reading = in_background(swallow)
+    while not stop.is_set():
+        client.send(question)
+    client.finish()
+    reading.join()
+
+
+@pytest.mark.parametrize("question", [lines(1_000_000), b"\n" * 1_000_000], ids=["long", "short"])
+def test_a_polite_client_beside_a_flood_gets_all_its_answers(server, dial, question):
+    stop = threading.Event()
+    floods = [in_background(flood, dial(server), question, stop) for _ in range(2)]
+    try:
+        polite = dial(server)
+        for number in range(50):
+            assert polite.ask(b"%d\n" % number) == b"%d\n" % number
+        assert all(thread.is_alive() for thread in floods)
+    finally:
+        stop.set()
+        for thread in floods:
+            thread.join()
+
+
+@pytest.mark.plain
+def test_ten_thousand_connections_cost_at_most_96_bytes_each_when_idle(server, dial, trigger):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < 10_500:
+        pytest.skip(f"needs 10,500 descriptors, the hard limit is {hard}")
+    clients = []
+    memory = {}
+    for count in (5_000, 10_000):
+        fresh = [dial(server) for _ in range(count - len(clients))]
+        for client in fresh:
+            client.send(b"warm up\n")
+        for client in fresh:
+            assert client.line() == b"warm up\n"
+        clients += fresh
+        memory[count] = server.memory()
+    assert server.stats()["connected_tcp"] == 10_001
+    for client in random.Random(1).sample(clients, 500):
+        assert client.ask(b"still here\n") == b"still here\n"
+    assert memory[10_000] - memory[5_000] <= 96 * 5_000
+
+
+@pytest.mark.plain
+def test_a_thousand_clients_that_never_read_cost_bounded_memory(start, dial):
+    """Small socket buffers bound the kernel's part, which would be gigabytes otherwise."""
+    server = start(f"--socket-buffer={SMALL_BUFFER}")
+    polite = dial(server)
+    polite.ask(b"warm up\n")
+    before = server.memory()
+    question = lines(400_000)
+    crowd = [dial(server, receive_buffer=4096, send_buffer=SMALL_BUFFER) for _ in range(1000)]
+    for _ in range(2):
+        for client in crowd:
+            send_what_fits(client, question)
+        assert polite.ask(b"here\n") == b"here\n"
+    assert server.memory() - before < 1000 * 70_000
+
+
+def send_what_fits(client, question):
+    client.socket.setblocking(False)
+    try:
+        while True:
+            client.socket.send(question)
+    except BlockingIOError:
+        pass
+    finally:
+        client.socket.settimeout(30)

@@ -1,0 +1,362 @@
+"""The command line."""
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from harness import PATIENCE, SLOWNESS, TOO_LONG, Client, run, unused_ports, wait_until
+
+LATE = 15.0  # seconds; no timeout under test is over 2
+
+OPTIONS = """--port --tcp-port --udp-port --bind --max-tcp --backlog --max-line --max-datagram
+    --idle-timeout --line-timeout --drain-timeout --trigger --shutdown-token-file --socket-buffer
+    --help --version""".split()
+
+
+def refused(host, port):
+    try:
+        Client(host, port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+# Forms
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_option_on_standard_output(option):
+    done = run(option)
+    assert done.returncode == 0 and done.stderr == b""
+    for name in OPTIONS:
+        assert name.encode() in done.stdout
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_first_line_of_version_is_name_and_number(option):
+    done = run(option)
+    assert done.returncode == 0 and done.stderr == b""
+    assert re.fullmatch(rb"epoll-echo \d+\.\d+\.\d+", done.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize("form", [["-p", "{}"], ["-p{}"], ["--port", "{}"], ["--port={}"]])
+def test_a_value_may_follow_in_every_gnu_form(start, dial, peer, namespace, form):
+    port = next(unused_ports)
+    server = start(*(word.format(port) for word in form), port=None)
+    assert server.tcp_port == server.udp_port == port
+    assert dial(server).ask(b"tcp\n") == b"tcp\n"
+    assert peer(server).ask(b"udp") == b"udp"
+
+
+VALUES = {
+    "tcp-port": "0", "udp-port": "0", "bind": "::1", "max-tcp": "10", "backlog": "10",
+    "max-line": "10", "max-datagram": "10", "idle-timeout": "60", "line-timeout": "60",
+    "drain-timeout": "60", "trigger": "edge", "socket-buffer": "65536",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("separator", ["=", " "])
+def test_every_long_option_takes_equals_or_a_space(start, token_file, dial, separator):
+    values = {**VALUES, "shutdown-token-file": str(token_file)}
+    words = []
+    for name, value in values.items():
+        words += f"--{name}{separator}{value}".split(" ")
+    server = start(*words)
+    assert dial(server, "::1").ask(b"here\n") == b"here\n"
+    assert dial(server, "::1").ask(b"eleven long\n") == TOO_LONG
+
+
+WRONG = {
+    "--nonsense": "nonsense", "-x": "x", "operand": "operand", "--port": "port",
+    "--port=": "port", "--port=abc": "abc", "--port=65536": "65536", "--port=-1": "-1",
+    "--port=1x": "1x", "--port=0x10": "0x10", "--port=1e3": "1e3", "--port=1.5": "1.5",
+    "--port= 1": "port", "--port=99999999999999999999": "99999999999999999999",
+    "--tcp-port=65536": "65536", "--udp-port=no": "no", "--bind=nowhere": "nowhere",
+    "--bind=1.2.3": "1.2.3", "--bind=": "bind", "--max-tcp=-1": "-1", "--max-tcp=many": "many",
+    "--backlog=x": "backlog", "--max-line=0": "max-line", "--max-line=1048577": "1048577",
+    "--max-datagram=0": "max-datagram", "--max-datagram=65508": "65508",
+    "--idle-timeout=-1": "-1", "--line-timeout=soon": "soon", "--drain-timeout=": "drain-timeout",
+    "--trigger=": "trigger", "--trigger=both": "both", "--trigger": "trigger",
+    "--socket-buffer=-5": "-5", "--shutdown-token-file": "shutdown-token-file",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_wrong_usage_ends_with_2_and_names_what_is_wrong(word):
+    done = run(word)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert WRONG[word].encode() in done.stderr
+
+
+def test_a_token_on_the_command_line_is_not_taken():
+    assert run("--port=0", "--shutdown-token=secret").returncode in (1, 2)
+
+
+# Ports and addresses
+
+
+def test_the_default_is_port_12345_on_every_address(start, dial, peer, namespace, host):
+    server = start(port=None)
+    assert sorted(server.addresses) == [("tcp", "[::]:12345"), ("udp", "[::]:12345")]
+    assert dial(server, host).ask(b"here\n") == b"here\n"
+    assert peer(server, host).ask(b"here") == b"here"
+
+
+def test_tcp_and_udp_ports_can_be_apart(start, dial, peer, namespace, host):
+    tcp, udp = next(unused_ports), next(unused_ports)
+    server = start(f"--tcp-port={tcp}", f"--udp-port={udp}", port=None)
+    assert (server.tcp_port, server.udp_port) == (tcp, udp)
+    assert dial(server, host).ask(b"here\n") == b"here\n"
+    assert peer(server, host).ask(b"here") == b"here"
+
+
+def test_one_port_can_be_set_apart_from_the_common_one(start, namespace):
+    common, other = next(unused_ports), next(unused_ports)
+    server = start(f"--port={common}", f"--udp-port={other}", port=None)
+    assert (server.tcp_port, server.udp_port) == (common, other)
+    server.stop()
+    server = start(f"--tcp-port={other}", f"--port={common}", port=None)
+    assert (server.tcp_port, server.udp_port) == (other, common)
+
+
+def test_port_0_gives_both_protocols_the_same_number(start):
+    for _ in range(5):
+        server = start()
+        assert server.tcp_port == server.udp_port != 0
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    "address, addr, reached, unreached",
+    [
+        ("127.0.0.1", "127.0.0.1:{}", ["127.0.0.1"], ["127.0.0.2", "::1"]),
+        ("::1", "[::1]:{}", ["::1"], ["127.0.0.1"]),
+        ("0.0.0.0", "0.0.0.0:{}", ["127.0.0.1", "127.0.0.2"], ["::1"]),
+        ("::", "[::]:{}", ["::1"], ["127.0.0.1"]),
+    ],
+)
+def test_bind_listens_on_this_address_only(start, dial, peer, address, addr, reached, unreached):
+    server = start(f"--bind={address}")
+    addr = addr.format(server.tcp_port)
+    assert sorted(server.addresses) == [("tcp", addr), ("udp", addr)]
+    for host in reached:
+        assert dial(server, host).ask(b"here\n") == b"here\n"
+        assert peer(server, host).ask(b"here") == b"here"
+    for host in unreached:
+        assert refused(host, server.tcp_port)
+        with pytest.raises(ConnectionRefusedError):
+            peer(server, host).ask(b"here")
+
+
+def test_bind_may_be_repeated(start, dial, peer):
+    addresses = ["127.0.0.1", "127.0.0.2", "::1"]
+    server = start(*(f"--bind={address}" for address in addresses), listening=6)
+    assert len(server.addresses) == 6
+    for address in addresses:
+        assert dial(server, address).ask(b"here\n") == b"here\n"
+        assert peer(server, address).ask(b"here") == b"here"
+    assert refused("127.0.0.3", server.tcp_port)
+
+
+def test_backlog_is_what_the_kernel_is_told(start, namespace):
+    server = start("--backlog=7")
+    assert queue_length(server) == 7
+    server.stop()
+    assert queue_length(start()) == 4096
+
+
+def queue_length(server):
+    return int(ss("-ltn", f"sport = :{server.tcp_port}").split()[2])
+
+
+def ss(*words):
+    return subprocess.run(["ss", "-H", *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_socket_buffer_sets_the_sizes_of_tcp_buffers(start, dial, host, namespace):
+    server = start("--socket-buffer=16384")
+    dial(server, host).ask(b"here\n")
+    memory = ss("-tnm", "state", "established", f"sport = :{server.tcp_port}")
+    assert re.search(r"rb32768\b", memory) and re.search(r"tb32768\b", memory)
+
+
+def test_keepalive_probes_are_on(start, dial, host, namespace):
+    server = start()
+    dial(server, host).ask(b"here\n")
+    assert "keepalive" in ss("-tno", "state", "established", f"sport = :{server.tcp_port}")
+
+
+def test_a_full_command_line_works_as_written(start, dial, host, namespace):
+    words = "--port 8080 --max-tcp 10000 --backlog 1024 -vv".split()
+    server = start(*words, port=None)
+    assert server.tcp_port == 8080
+    assert dial(server, host).ask(b"here\n") == b"here\n"
+
+
+# Timeouts, by the client's clock
+
+
+def ends(client):
+    """Waits for the end of the connection, clean or not; what came before, and when it ended."""
+    try:
+        text = client.rest()
+    except ConnectionResetError:
+        text = b""
+    return text, time.monotonic()
+
+
+def assert_between(seconds, timeout):
+    assert timeout - SLOWNESS <= seconds <= timeout + LATE
+
+
+def test_idle_timeout_closes_a_silent_connection(start, trigger, dial):
+    begun = time.monotonic()
+    client = dial(start("--idle-timeout=1", f"--trigger={trigger}"))
+    text, end = ends(client)
+    assert text == b""
+    assert_between(end - begun, 1)
+
+
+def outlasts(timeout, exchange):
+    """Does what `exchange` does now and then, for longer than the timeout.
+
+    Returns when it was last begun."""
+    last = begun = time.monotonic()
+    while time.monotonic() < begun + 1.4 * timeout:
+        previous, last = last, time.monotonic()
+        try:
+            exchange()
+        except (AssertionError, ConnectionError):
+            if time.monotonic() - previous > timeout - SLOWNESS:
+                pytest.skip("this machine stalled, and the connection was idle after all")
+            raise
+        time.sleep(0.2)
+    return last
+
+
+def expect(client, question, answer):
+    assert client.ask(question) == answer
+
+
+def test_idle_timeout_counts_from_the_last_byte(start, dial):
+    client = dial(start("--idle-timeout=2"))
+    asked = outlasts(2, lambda: expect(client, b"busy\n", b"busy\n"))
+    text, end = ends(client)
+    assert text == b""
+    assert_between(end - asked, 2)
+
+
+def test_idle_timeout_closes_who_neither_reads_nor_sends(start, dial):
+    server = start("--idle-timeout=1")
+    before = server.descriptors()
+    dial(server, receive_buffer=4096).clog(b"unread\n" * 5_000_000)
+    wait_until(lambda: server.descriptors() == before, "the connection to be closed")
+
+
+def test_idle_timeout_spares_a_client_that_only_reads(start, dial):
+    """Its answers are all in the kernel's hands: the daemon itself has nothing to do."""
+    server = start("--idle-timeout=2")
+    question = b"owed\n" * 40_000
+    client = dial(server, receive_buffer=4096)
+    client.send(question)
+    wait_until(lambda: client.unsent() == 0, "everything to be received")
+    answer = bytearray()
+
+    def read_a_little():
+        answer.extend(client.socket.recv(4096))
+        assert server.stats()["connected_tcp"] == 2, "closed though bytes still went out"
+
+    outlasts(2, read_a_little)
+    assert len(answer) < len(question) / 2
+    assert answer + client.read(len(question) - len(answer)) == question
+
+
+def test_line_timeout_closes_when_a_begun_line_does_not_end(start, trigger, dial):
+    server = start("--line-timeout=1", f"--trigger={trigger}")
+    waiting = dial(server)
+    assert waiting.ask(b"whole\n") == b"whole\n"
+    client = dial(server)
+    begun = time.monotonic()
+    assert client.ask(b"whole\nbegun") == b"whole\n"
+    _, end = ends(client)
+    assert_between(end - begun, 1)
+    assert waiting.ask(b"no line begun\n") == b"no line begun\n"
+
+
+def test_line_timeout_is_not_put_off_by_more_of_the_line(start, dial):
+    client = dial(start("--line-timeout=1"))
+    begun = time.monotonic()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        while time.monotonic() < begun + PATIENCE:
+            client.send(b"x")
+            time.sleep(0.05)
+    assert_between(time.monotonic() - begun, 1)
+
+
+def test_line_timeout_begins_anew_with_each_line(start, dial):
+    client = dial(start("--line-timeout=2"))
+    client.send(b"half a ")
+    asked = outlasts(2, lambda: expect(client, b"line\nhalf a ", b"half a line\n"))
+    _, end = ends(client)
+    assert_between(end - asked, 2)
+
+
+def test_line_timeout_holds_for_the_rest_of_an_overlong_line(start, dial):
+    client = dial(start("--line-timeout=1"))
+    begun = time.monotonic()
+    assert client.ask(b"x" * 5000) == TOO_LONG
+    _, end = ends(client)
+    assert_between(end - begun, 1)
+
+
+@pytest.mark.parametrize("options, seconds", [(["--drain-timeout=1"], 1), ([], 5)])
+def test_drain_timeout_ends_a_graceful_end(start, dial, options, seconds):
+    server = start(*options)
+    dial(server, receive_buffer=4096).clog(b"unread\n" * 5_000_000)
+    begun = time.monotonic()
+    server.stop()
+    assert_between(time.monotonic() - begun, seconds)
+
+
+# More or less log
+
+
+def test_quiet_leaves_warnings_and_errors_only(start, dial, host, namespace):
+    port = next(unused_ports)
+    server = start("-q", f"--port={port}", port=None, listening=0)
+    wait_until(lambda: not refused(host, port), "the port to be open")
+    with Client(host, port) as client:
+        assert client.ask(b"here\n") == b"here\n"
+    server.stop()
+    assert server.records == []
+
+
+def test_quiet_still_says_what_is_wrong(tmp_path):
+    done = run("-q", "--port=0", f"--shutdown-token-file={tmp_path / 'none'}")
+    assert done.returncode == 1 and str(tmp_path / "none").encode() in done.stderr
+
+
+def test_verbose_adds_connection_events(start, dial, host):
+    events = {}
+    for option in ("-v", None):
+        server = start(*filter(None, [option]))
+        client = dial(server, host)
+        client.ask(b"here\n")
+        port = client.socket.getsockname()[1]
+        client.close()
+        wait_until(lambda: server.stats()["connected_tcp"] == 1)
+        server.stop()
+        events[option] = [record for record in server.records if f":{port}" in str(record)]
+    assert events["-v"] and not events[None]
+
+
+def test_very_verbose_adds_debug_lines(start):
+    for options, expected in ((["-vv"], True), (["-v", "-v"], True), ([], False)):
+        server = start(*options)
+        with Client("127.0.0.1", server.tcp_port) as client:
+            assert client.ask(b"here\n") == b"here\n"
+        server.stop()
+        assert bool(server.find(level="debug")) == expected

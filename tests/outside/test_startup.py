@@ -1,0 +1,234 @@
+"""Starting, and refusing to."""
+
+import ctypes
+import os
+import platform
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+import wire
+from harness import Client, Peer, run, unused_ports, wait_until
+
+NOBODY = 65534
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+SYSTEM_CALL = {"x86_64": 41, "aarch64": 198}  # socket(2)
+
+
+needs_nobody = pytest.mark.skipif(
+    int(Path("/proc/self/uid_map").read_text().split()[2]) <= NOBODY or os.geteuid() != 0,
+    reason="needs root that can become another user",
+)
+
+
+def refuses(*options, **details):
+    """The message of a start that must fail."""
+    done = run(*options, **details)
+    assert done.returncode == 1, done
+    assert done.stdout == b""
+    assert b"level=error" in done.stderr
+    return done.stderr.decode()
+
+
+# Ports and addresses
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
+def test_a_port_in_use_is_named(address, kind):
+    family = socket.AF_INET if address == "127.0.0.1" else socket.AF_INET6
+    with socket.socket(family, kind) as taken:
+        taken.bind((address or "::", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        bind = [f"--bind={address}"] if address else []
+        assert str(port) in refuses(f"--port={port}", *bind)
+
+
+@needs_nobody
+def test_a_port_that_is_not_allowed_is_named(namespace):
+    assert ":80" in refuses("--port=80", **AS_NOBODY)
+
+
+@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1"])
+def test_an_address_that_is_not_ours_is_named(address):
+    assert address in refuses("--port=0", f"--bind={address}")
+
+
+def test_a_port_can_be_taken_again_at_once(start, namespace):
+    """Connections that the first server closed must not block the second."""
+    port = f"--port={next(unused_ports)}"
+    first = start(port, port=None)
+    with Client("127.0.0.1", first.tcp_port) as client:
+        assert client.ask(b"here\n") == b"here\n"
+        first.stop()
+        assert client.rest() == b""
+    second = start(port, port=None)
+    with Client("127.0.0.1", second.tcp_port) as client:
+        assert client.ask(b"here\n") == b"here\n"
+
+
+# Token files
+
+
+def write(path, content=b"token\n", mode=0o600):
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def make_fifo(path):
+    os.mkfifo(path, 0o600)
+
+
+def make_directory(path):
+    path.mkdir(0o700)
+
+
+def make_device_link(path):
+    path.symlink_to("/dev/zero")
+
+
+BAD_ANYWHERE = {
+    "empty": lambda path: write(path, b""),
+    "only a newline": lambda path: write(path, b"\n"),
+    "a directory": make_directory,
+    "a fifo": make_fifo,
+    "a device": make_device_link,
+}
+BAD_IF_NAMED = {
+    **BAD_ANYWHERE,
+    "absent": lambda path: None,
+    "readable by the group": lambda path: write(path, mode=0o640),
+    "readable by others": lambda path: write(path, mode=0o604),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_IF_NAMED)
+def test_a_bad_token_file_is_named(tmp_path, fault):
+    path = tmp_path / "the-token"
+    BAD_IF_NAMED[fault](path)
+    assert str(path) in refuses("--port=0", f"--shutdown-token-file={path}")
+
+
+@needs_nobody
+def test_a_token_file_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "the-token"
+    write(path)
+    message = refuses(
+        "--port=0", f"--shutdown-token-file={path}", **AS_NOBODY
+    )
+    assert str(path) in message
+
+
+@pytest.mark.parametrize("fault", BAD_ANYWHERE)
+def test_a_bad_credential_is_named(tmp_path, fault):
+    path = tmp_path / "shutdown-token"
+    BAD_ANYWHERE[fault](path)
+    message = refuses("--port=0", env={**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert str(path) in message
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_private_token_file_is_fine(start, tmp_path, mode):
+    write(tmp_path / "token", mode=mode)
+    start(f"--shutdown-token-file={tmp_path / 'token'}").stop()
+
+
+def test_a_credential_may_be_readable_by_the_group(start, tmp_path):
+    write(tmp_path / "shutdown-token", mode=0o440)
+    start(env={**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)}).stop()
+
+
+# Systems without IPv6, or without dual-stack sockets
+
+
+class FilterProgram(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def without_ipv6():
+    """For preexec: socket(AF_INET6, …) says EAFNOSUPPORT, as a kernel without IPv6 does."""
+    load, equal, result = 0x20, 0x15, 0x06
+    failure = 0x00050000 | 97
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (load, 0, 0, 0),
+            (equal, 0, 3, SYSTEM_CALL[platform.machine()]),
+            (load, 0, 0, 16),
+            (equal, 0, 1, socket.AF_INET6),
+            (result, 0, 0, failure),
+            (result, 0, 0, 0x7FFF0000),
+        )
+    )
+    buffer = ctypes.create_string_buffer(program)
+    libc = ctypes.CDLL(None)
+    no_new_privileges, seccomp, filter_mode = 38, 22, 2
+    libc.prctl(no_new_privileges, 1, 0, 0, 0)
+    filters = FilterProgram(len(program) // 8, ctypes.addressof(buffer))
+    assert libc.prctl(seccomp, filter_mode, ctypes.byref(filters), 0, 0) == 0
+
+
+@pytest.mark.skipif(platform.machine() not in SYSTEM_CALL, reason="no filter for this machine")
+def test_where_there_is_no_ipv6_it_serves_ipv4_alone(start, dial, peer):
+    server = start(preexec_fn=without_ipv6)
+    addr = f"0.0.0.0:{server.tcp_port}"
+    assert sorted(server.addresses) == [("tcp", addr), ("udp", addr)]
+    assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")
+    assert peer(server).ask(b"here") == b"here"
+    assert peer(server, "127.0.0.2").ask(b"here") == b"here"
+
+
+@pytest.fixture
+def without_ipv6_addresses():
+    space = wire.Namespace("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
+    yield space
+    space.close()
+
+
+def test_where_ipv6_is_switched_off_it_serves_ipv4(start, namespace, without_ipv6_addresses):
+    server = start(wrapper=without_ipv6_addresses.enter())
+    with without_ipv6_addresses.inside():
+        client, udp = Client("127.0.0.1", server.tcp_port), Peer("127.0.0.1", server.udp_port)
+    assert client.ask(b"here\n") == b"here\n" and udp.ask(b"here") == b"here"
+    client.close()
+    udp.close()
+
+
+def test_a_system_default_of_ipv6_only_does_not_matter(start, dial, peer, namespace, host):
+    wire.set_sysctl("net.ipv6.bindv6only", 1)
+    try:
+        server = start()
+    finally:
+        wire.set_sysctl("net.ipv6.bindv6only", 0)
+    assert dial(server, host).ask(b"here\n") == b"here\n"
+    assert peer(server, host).ask(b"here") == b"here"
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_where_dual_stack_is_not_allowed_there_are_separate_sockets(
+    start, dial, peer, strace, protocol
+):
+    start(wrapper=strace("--trace=setsockopt")).stop()
+    calls = [line for line in strace.trace() if "setsockopt(" in line]
+    switches = [n for n, call in enumerate(calls, 1) if "IPV6_V6ONLY, [0]" in call]
+    failing = switches[["tcp", "udp"].index(protocol)]
+    server = start(wrapper=strace(f"--inject=setsockopt:error=EINVAL:when={failing}"), listening=3)
+    wait_until(lambda: len(server.find(msg="listening", proto=protocol)) == 2, "two sockets")
+    addresses = {line["addr"] for line in server.find(msg="listening", proto=protocol)}
+    port = server.tcp_port
+    assert addresses == {f"0.0.0.0:{port}", f"[::]:{port}"}
+    for host in ("127.0.0.1", "::1"):
+        assert dial(server, host).ask(b"here\n") == b"here\n"
+        assert peer(server, host).ask(b"here") == b"here"
+    assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")
+
+
+def test_the_daemon_is_one_thread(start):
+    server = start()
+    assert server.status("Threads") == "1"
+    assert len(os.listdir(f"/proc/{server.pid}/task")) == 1

@@ -1,0 +1,125 @@
+"""System calls, counted: three for a line that wakes the loop, one send for any number of lines."""
+
+import re
+from collections import Counter
+
+import pytest
+
+pytestmark = pytest.mark.plain
+
+
+def names(trace):
+    return Counter(match[1] for line in trace if (match := re.match(r"(?:\d+ +)?(\w+)\(", line)))
+
+
+@pytest.fixture
+def traced(start, strace, trigger):
+    """A function: the system calls of a server from start to end, while `talk` goes on."""
+
+    def traced(talk, *options):
+        server = start(f"--trigger={trigger}", *options, wrapper=strace(*options_of_strace))
+        talk(server)
+        server.stop()
+        return strace.trace()
+
+    options_of_strace = ["--string-limit=20"]
+    return traced
+
+
+def test_a_line_that_wakes_the_loop_costs_three_system_calls(traced, dial, host):
+    def lines(count):
+        def talk(server):
+            with dial(server, host) as client:
+                for _ in range(count):
+                    assert client.ask(b"a line\n") == b"a line\n"
+                client.finish()
+                assert client.rest() == b""
+
+        return talk
+
+    few, many = names(traced(lines(10))), names(traced(lines(60)))
+    extra = many - few
+    assert sum(extra.values()) == 3 * 50, extra
+    assert sorted(extra.values()) == [50, 50, 50], extra
+
+
+def sends(trace):
+    """What each successful send or write to a connection returned."""
+    return [
+        int(match[2])
+        for line in trace
+        if (match := re.search(r"\b(send|sendto|sendmsg|writev|write)\((?!2,).* = (\d+)$", line))
+    ]
+
+
+def test_a_thousand_lines_of_one_read_go_back_in_one_send(traced, dial, host):
+    def talk(server):
+        client = dial(server, host)
+        client.send(b"x\n" * 1000)
+        assert client.read(2000) == b"x\n" * 1000
+        client.close()
+
+    trace = traced(talk)
+    assert sends(trace) == [2000]
+
+
+def test_every_answer_of_one_read_goes_back_in_one_send(traced, dial):
+    def talk(server):
+        client = dial(server)
+        client.send(b"echo\n/nonsense\n/help\n" + b"x" * 5000 + b"\nend\n")
+        while client.line() != b"end\n":
+            pass
+        client.close()
+
+    assert len(sends(traced(talk))) == 1
+
+
+def ask_once(dial):
+    def talk(server):
+        with dial(server) as client:
+            assert client.ask(b"here\n") == b"here\n"
+
+    return talk
+
+
+def test_descriptors_are_non_blocking_and_closed_on_exec(traced, dial):
+    trace = "\n".join(traced(ask_once(dial)))
+    assert re.search(r"epoll_create1\(EPOLL_CLOEXEC\)", trace)
+    for flags in re.findall(r"(?:\bsocket|accept4)\((.*)\) = \d", trace):
+        assert "SOCK_NONBLOCK" in flags and "SOCK_CLOEXEC" in flags
+    assert re.search(r"accept4\(.*\) = \d", trace)
+
+
+def test_the_trigger_is_what_was_asked_for(traced, dial, trigger):
+    trace = traced(ask_once(dial))
+    after = trace[[n for n, line in enumerate(trace) if "accept4(" in line][0] :]
+    registration = next(line for line in after if "EPOLL_CTL_ADD" in line)
+    assert ("EPOLLET" in registration) == (trigger == "edge")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "recvfrom:error=EINTR:when=2",
+        "sendto:error=EAGAIN:when=1",
+        "sendto:error=EINTR:when=1",
+        "epoll_wait:error=EINTR:when=2",
+        "epoll_pwait:error=EINTR:when=2",
+    ],
+)
+def test_an_interrupted_call_loses_nothing(start, dial, strace, trigger, fault):
+    server = start(f"--trigger={trigger}", wrapper=strace(f"--inject={fault}"))
+    client = dial(server)
+    for number in range(5):
+        assert client.ask(b"%d\n" % number) == b"%d\n" % number
+
+
+@pytest.mark.parametrize("error", "ENOBUFS EPERM ENETUNREACH EINVAL ECONNREFUSED".split())
+def test_a_failing_udp_answer_costs_this_answer_only(start, dial, peer, strace, error):
+    server = start(wrapper=strace(f"--inject=sendmmsg:error={error}:when=1"))
+    udp = peer(server)
+    udp.send(b"lost")
+    assert dial(server).ask(b"the loop goes on\n") == b"the loop goes on\n"
+    assert dial(server).ask(b"so that was tried\n") == b"so that was tried\n"
+    assert udp.ask(b"1") == b"1"
+    assert udp.ask(b"2") == b"2"
