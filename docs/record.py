@@ -284,12 +284,15 @@ def event():
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
     lines = []
     client = None
-    for line in gdb.stdout:
-        lines.append(line)
-        if "listening on" in line:
-            client = programs.connect(EXAMPLE_PORT, port=40005)
-            client.sendall(b"hello\n")
-    gdb.wait()
+    try:
+        for line in gdb.stdout:
+            lines.append(line)
+            if "listening on" in line:
+                client = programs.connect(EXAMPLE_PORT, port=40005)
+                client.sendall(b"hello\n")
+    finally:
+        gdb.terminate()
+        gdb.wait()
     client.close()
     shown = "gdb -q -batch " + " ".join(f"-ex '{command}'" for command in commands)
     return text + f"$ {shown} level-debug\n" + tidy_gdb("".join(lines))
