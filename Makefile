@@ -124,10 +124,7 @@ setup:
 check:
 	tests/run $(PARTS)
 
-lint:
-	tests/lint/lint
-
--include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk
+-include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk
 
 clean:
 	rm -rf $(B) epoll-echo echo-bench
