@@ -29,6 +29,7 @@ static struct io_uring_sqe *next_entry(uint64_t data)
     if (!entry) {
         io_uring_submit(&ring);
         entry = io_uring_get_sqe(&ring);
+        model_check(entry ? 0 : -1, "io_uring_submit");
     }
     entry->user_data = data;
     return entry;

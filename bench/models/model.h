@@ -33,8 +33,8 @@ static inline void model_set(int fd, int level, int name, int value)
 static inline int model_socket(int argc, char *argv[], int type)
 {
     int fd = socket(AF_INET6, type, 0);
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6,
-                                   .sin6_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 0))};
+    long port = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     socklen_t length = sizeof address;
     struct rlimit limit;
 

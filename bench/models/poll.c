@@ -4,11 +4,8 @@
 
 #include "clients.h"
 
-enum { CLIENTS_MAX = 1 << 20 };
-
 static struct pollfd watched[CLIENTS_MAX]; // the listener is the first
 static struct client clients[CLIENTS_MAX]; // by descriptor
-static char bytes[MODEL_BUFFER_BYTES];
 
 static nfds_t take(int listener, nfds_t count)
 {
@@ -22,13 +19,11 @@ static nfds_t take(int listener, nfds_t count)
 static nfds_t turn(nfds_t at, nfds_t count)
 {
     int fd = watched[at].fd;
-    int state = client_turn(fd, &clients[fd], bytes);
+    enum state state = client_turn(fd, &clients[fd]);
 
-    watched[at].events = state == 0 ? POLLIN : POLLOUT;
-    if (state < 0) {
-        client_close(fd, &clients[fd]);
+    watched[at].events = state == STATE_WRITE ? POLLOUT : POLLIN;
+    if (state == STATE_GONE)
         watched[at] = watched[--count];
-    }
     return count;
 }
 

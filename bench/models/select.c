@@ -5,19 +5,15 @@
 #include "clients.h"
 
 static struct client clients[FD_SETSIZE];
-static char bytes[MODEL_BUFFER_BYTES];
 
 static void turn(int fd, fd_set *read, fd_set *write)
 {
-    int state = client_turn(fd, &clients[fd], bytes);
+    enum state state = client_turn(fd, &clients[fd]);
 
-    FD_CLR(fd, state == 0 ? write : read);
-    if (state < 0) {
-        FD_CLR(fd, write);
-        client_close(fd, &clients[fd]);
-    } else {
-        FD_SET(fd, state == 0 ? read : write);
-    }
+    FD_CLR(fd, read);
+    FD_CLR(fd, write);
+    if (state != STATE_GONE)
+        FD_SET(fd, state == STATE_WRITE ? write : read);
 }
 
 static int take(int listener, int highest, fd_set *read)

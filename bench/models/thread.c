@@ -21,6 +21,11 @@ static void *serve(void *argument)
     return NULL;
 }
 
+static void *fd_as_argument(int fd)
+{
+    return (void *)(intptr_t)fd; // NOLINT(performance-no-int-to-ptr): it is never one
+}
+
 int main(int argc, char *argv[])
 {
     int listener = model_socket(argc, argv, SOCK_STREAM);
@@ -33,7 +38,7 @@ int main(int argc, char *argv[])
         pthread_t thread;
         int fd = accept(listener, NULL, NULL);
 
-        if (fd >= 0 && pthread_create(&thread, &attributes, serve, (void *)(intptr_t)fd) != 0)
+        if (fd >= 0 && pthread_create(&thread, &attributes, serve, fd_as_argument(fd)) != 0)
             close(fd);
     }
 }

@@ -19,14 +19,16 @@ static bool read_file(const char *path, char *room, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
-    ssize_t got = fd < 0 ? -1 : 0;
+    ssize_t got;
 
-    while (fd >= 0 && length < size - 1 && (got = read(fd, room + length, size - 1 - length)) > 0)
+    room[0] = '\0';
+    if (fd < 0)
+        return false;
+    while ((got = read(fd, room + length, size - 1 - length)) > 0)
         length += (size_t)got;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     room[length] = '\0';
-    return got >= 0;
+    return got == 0;
 }
 
 // The number after the line's beginning KEY in a file of "Key: number" lines; 0 if there is none.

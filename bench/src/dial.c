@@ -41,7 +41,7 @@ static int choose_source(struct target *target, int fd)
     if (block == 0 || !address_is_v4(&address) || !address_is_loopback(&address))
         return 0;
     struct sockaddr_in source = {.sin_family = AF_INET,
-                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)block)};
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)block)};
     // The port is chosen when the other end is known: else each port would serve once in all.
     if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
         return -1;

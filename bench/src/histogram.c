@@ -71,13 +71,16 @@ double histogram_mean(const struct histogram *histogram)
     return histogram->total == 0 ? 0 : (double)histogram->sum / (double)histogram->total;
 }
 
-// Newton's method: one root a run is not worth a second library.
+// Newton's method, from above: one root a run is not worth a second library.
 static double square_root(double square)
 {
     double root = square > 1 ? square : 1;
+    double next = (root + square / root) / 2;
 
-    for (double next = (root + square / root) / 2; next < root; next = (root + square / root) / 2)
+    while (next < root) {
         root = next;
+        next = (root + square / root) / 2;
+    }
     return root;
 }
 

@@ -1,6 +1,7 @@
 """What echo-bench counts against a server that does everything right."""
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -133,6 +134,22 @@ def test_idle_connections_stay_open_and_are_weighed():
     server = result["server"]
     assert 0 < server["rss_bytes_per_idle_connection"] < 10000
     assert server["pss_bytes_per_idle_connection"] <= server["rss_bytes_per_idle_connection"] + 10
+
+
+def test_more_idle_connections_than_one_address_is_given():
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 17000:
+        pytest.skip("the hard limit for descriptors is below 17,000")
+    with Daemon("--max-tcp=16500") as daemon:
+        with subprocess.Popen([BENCH, "--json", "--idle=16100", "-c", "1", "-t", "600", "--timeout=30", daemon.address],
+                              stdout=subprocess.PIPE, text=True) as running:
+            deadline = time.monotonic() + PATIENCE
+            # 127.0.0.2, IPv4-mapped as the kernel writes it.
+            while "0000000000000000FFFF00000200007F:" not in Path("/proc/net/tcp6").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            running.send_signal(signal.SIGINT)
+            out = running.communicate(timeout=PATIENCE)[0]
+    assert '"errors": 0' in out
 
 
 def schedstat(pid):

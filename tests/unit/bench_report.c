@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,12 +114,12 @@ static void test_hgrm(void **state)
 {
     static char room[HGRM_ROOM];
     struct text text = text_in(room, sizeof room);
-    double value, share, before = 0;
-    unsigned long long count;
+    double value = 0, share = 0, before = 0;
+    unsigned long long count = 0;
 
     (void)state;
     for (unsigned i = 1; i <= 100000; i++)
-        histogram_record(&results.latency, i * 1000, 1);
+        histogram_record(&results.latency, i * UINT64_C(1000), 1);
     report_hgrm(&results, &text);
     text_end(&text);
     assert_false(text.cut);
@@ -128,7 +127,11 @@ static void test_hgrm(void **state)
     contains(line, "Value");
     contains(line, "1/(1-Percentile)");
     while ((line = strtok(NULL, "\n")) && line[0] != '#') {
-        assert_int_equal(sscanf(line, "%lf %lf %llu", &value, &share, &count), 3);
+        char *at = line;
+
+        value = strtod(at, &at);
+        share = strtod(at, &at);
+        count = strtoull(at, &at, 10);
         assert_true(value >= before);
         before = value;
     }

@@ -97,54 +97,55 @@ static void test_request(void **state)
     assert_int_equal(settings.reply_size, 7);
 }
 
+// Each of them with an error in one line.
+static const char *const wrong[] = {
+    "",
+    "localhost",
+    "localhost:",
+    ":7",
+    "::1:7",
+    "[::1]",
+    "[]:7",
+    "a:1 b:2",
+    "--frobnicate h:1",
+    "--size h:1",
+    "--size=0 h:1",
+    "--size=x h:1",
+    "--size=12x h:1",
+    "--size=1048577 h:1",
+    "--size=99999999999999999999999999 h:1",
+    "--json=yes h:1",
+    "-z h:1",
+    "-t -1 h:1",
+    "-t 1.0000000001 h:1",
+    "-t .5 h:1",
+    "-t 86401 h:1",
+    "-t 999999999999999999999999 h:1",
+    "-t 0 h:1",
+    "--tcp --udp h:1",
+    "--churn --udp h:1",
+    "--churn --rate=5 h:1",
+    "--churn --depth=2 h:1",
+    "--request=x h:1",
+    "--reply-bytes=3 h:1",
+    "--request=\\q --reply-bytes=3 h:1",
+    "--request=\\x4 --reply-bytes=3 h:1",
+    "--request=\\ --reply-bytes=3 h:1",
+    "--request=x --reply-bytes=3 --verify h:1",
+    "--udp --size=65508 h:1",
+    "--udp --idle=3 h:1",
+    "--tree h:1",
+    "--rest=1 h:1",
+    "--pid=0 h:1",
+    "--hgrm= h:1",
+};
+
 static void test_wrong_usage(void **state)
 {
-    static const char *const lines[] = {
-        "",
-        "localhost",
-        "localhost:",
-        ":7",
-        "::1:7",
-        "[::1]",
-        "[]:7",
-        "a:1 b:2",
-        "--frobnicate h:1",
-        "--size h:1",
-        "--size=0 h:1",
-        "--size=x h:1",
-        "--size=12x h:1",
-        "--size=1048577 h:1",
-        "--size=99999999999999999999999999 h:1",
-        "--json=yes h:1",
-        "-z h:1",
-        "-t -1 h:1",
-        "-t 1.0000000001 h:1",
-        "-t .5 h:1",
-        "-t 86401 h:1",
-        "-t 999999999999999999999999 h:1",
-        "-t 0 h:1",
-        "--tcp --udp h:1",
-        "--churn --udp h:1",
-        "--churn --rate=5 h:1",
-        "--churn --depth=2 h:1",
-        "--request=x h:1",
-        "--reply-bytes=3 h:1",
-        "--request=\\q --reply-bytes=3 h:1",
-        "--request=\\x4 --reply-bytes=3 h:1",
-        "--request=\\ --reply-bytes=3 h:1",
-        "--request=x --reply-bytes=3 --verify h:1",
-        "--udp --size=65508 h:1",
-        "--udp --idle=3 h:1",
-        "--tree h:1",
-        "--rest=1 h:1",
-        "--pid=0 h:1",
-        "--hgrm= h:1",
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
-        if (parse(lines[i]))
-            fail_msg("'%s' was accepted", lines[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        if (parse(wrong[i]))
+            fail_msg("'%s' was accepted", wrong[i]);
         assert_true(error[0] != '\0');
         assert_null(strchr(error, '\n'));
     }
