@@ -11,8 +11,8 @@
 #include "judge.h"
 #include "netsock.h"
 #include "server.h"
-#include "wrap.h"
 #include "world.h"
+#include "wrap.h"
 
 static struct netsock *socket_of(int fd)
 {
@@ -45,8 +45,7 @@ static void put_control(const struct netsock *socket, const struct question *que
 
     memset(start, 0, message->msg_controllen);
     memcpy(&info.ipi_addr, question->local.sin6_addr.s6_addr + 12, 4);
-    info.ipi_spec_dst.s_addr =
-        question->to_host ? info.ipi_addr.s_addr : htonl(INADDR_LOOPBACK);
+    info.ipi_spec_dst.s_addr = question->to_host ? info.ipi_addr.s_addr : htonl(INADDR_LOOPBACK);
     if (v4 && socket->pktinfo)
         at = put(message, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     if (v4 && socket->hops)

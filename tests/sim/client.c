@@ -22,7 +22,7 @@ enum { CLIENTS_MAX = 1024, TRIES_MAX = 20 };
 struct client {
     struct sockaddr_in6 address;
     struct flow *flow;
-    uint64_t due; // of the next act, or NEVER
+    uint64_t due;  // of the next act, or NEVER
     uint64_t pace; // between two acts, at most
     struct talk talk;
     struct fifo out;
@@ -210,8 +210,8 @@ static struct sockaddr_in6 choose_address(void)
 
 static uint64_t choose_pace(void)
 {
-    static const uint64_t pace[] = {100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND,
-                                    300 * MILLISECOND, 5 * SECOND};
+    static const uint64_t pace[] = {
+        100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND, 300 * MILLISECOND, 5 * SECOND};
 
     return pace[between(0, sizeof pace / sizeof pace[0] - 1)];
 }

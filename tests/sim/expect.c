@@ -134,8 +134,7 @@ static void command(struct expect *expect, const char *line, size_t length)
         piece.given = argument < length;
         piece.loopback = expect->loopback;
         piece.right = is_name(JUDGE_TOKEN, line + argument, length - argument);
-        if (piece.right && expect->loopback &&
-            (judge_has_token() || judge_token_uncertain()))
+        if (piece.right && expect->loopback && (judge_has_token() || judge_token_uncertain()))
             world.may_stop = true;
         if (piece.given && !piece.right)
             judge_guess_read();
@@ -213,7 +212,8 @@ static void check_stats(const struct piece *piece, const char *line, const char 
         line[end] != '\0')
         bad(who, "not an answer to /stats", line, strlen(line));
     judge_totals(&total_now, &busy_now);
-    if (total < piece->total || total > total_now + judge_maybe() || busy < piece->busy || busy > busy_now)
+    if (total < piece->total || total > total_now + judge_maybe() || busy < piece->busy ||
+        busy > busy_now)
         bad(who, "/stats: totals are wrong", line, strlen(line));
     for (size_t i = piece->counts_before ? piece->counts_before - 1 : 0; i < counts.count; i++)
         if (counts.value[i] == connected)
@@ -236,8 +236,8 @@ static void check_time(const struct piece *piece, const char *line, const char *
     utc.tm_year -= 1900;
     utc.tm_mon -= 1;
     int64_t told = (int64_t)timegm(&utc) * (int64_t)SECOND + nanoseconds;
-    if (world.wall_changed < piece->asked && (told < (int64_t)piece->asked + world.wall ||
-                                              told > (int64_t)world.now + world.wall))
+    if (world.wall_changed < piece->asked &&
+        (told < (int64_t)piece->asked + world.wall || told > (int64_t)world.now + world.wall))
         bad(who, "/time tells another time", line, strlen(line));
 }
 

@@ -32,10 +32,10 @@ struct piece {
 struct expect {
     size_t line_max;
     bool loopback;
-    struct fifo line;       // begun, not ended
-    bool discarding;        // the rest of an overlong line
-    unsigned overlong;      // lines in a row
-    bool closing;           // after the second, nothing is answered any more
+    struct fifo line;               // begun, not ended
+    bool discarding;                // the rest of an overlong line
+    unsigned overlong;              // lines in a row
+    bool closing;                   // after the second, nothing is answered any more
     uint64_t begun_low, begun_high; // when the line's first byte was read
     struct fifo bytes;
     struct piece *piece;

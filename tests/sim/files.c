@@ -217,6 +217,8 @@ bool files_spurious(struct epoll_event *event)
     if (file->kind == FILE_NONE || !file->registered || !events)
         return false;
     trace("  ready: %d, spurious", fd);
+    if (file->kind == FILE_FLOW)
+        ((struct flow *)file->object)->unsent_unknown = true;
     *event = (struct epoll_event){.events = events, .data = file->data};
     return true;
 }

@@ -32,7 +32,8 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
                           .local = socket->bound,
                           .client = client,
                           .rx_room = rx_room,
-                          .tx_room = tx_room};
+                          .tx_room = tx_room,
+                          .window = 1 + chance_magnitude(&world.chance, 2 * tx_room)};
     if (IN6_IS_ADDR_UNSPECIFIED(&flow->local.sin6_addr) ||
         memcmp(flow->local.sin6_addr.s6_addr + 12, "\0\0\0\0", 4) == 0)
         flow->local = netsock_parse(netsock_is_v4(peer) ? "192.0.2.1" : "2001:db8::1",
@@ -59,10 +60,16 @@ void flow_finish_all(void)
     }
 }
 
+size_t flow_unsent(const struct flow *flow)
+{
+    return flow->dead || flow->tx.length <= flow->window ? 0 : flow->tx.length - flow->window;
+}
+
 // tcp(7) calls a socket writable when a third of its buffer is free, not when a byte is.
 bool flow_writable(const struct flow *flow)
 {
-    return flow->pressure <= world.now && flow->tx.length * 3 <= flow->tx_room * 2;
+    return flow->pressure <= world.now && flow->tx.length * 3 <= flow->tx_room * 2 &&
+           (!flow->lowat || flow_unsent(flow) == 0);
 }
 
 uint32_t flow_poll(struct flow *flow)

@@ -25,6 +25,8 @@ struct flow {
     // The kernel's part.
     struct fifo rx, tx; // to the daemon, to the client
     size_t rx_room, tx_room;
+    size_t window;        // bytes of tx that the client's system takes before the client does
+    bool lowat;           // TCP_NOTSENT_LOWAT is 1: writable means that all is sent
     bool fin_in, fin_out; // the client's, the daemon's
     bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
     bool closed;          // by the daemon
@@ -40,6 +42,7 @@ struct flow {
     bool fin_read, error_told;    // to the daemon
     bool excused;                 // an injected fault struck it: it may be closed
     bool must_close;              // and must be
+    bool unsent_unknown;          // the daemon was told, wrongly, that all is sent
     bool names_failed;            // getpeername or getsockname
     bool shut;                    // shutdown(SHUT_WR)
     size_t left_behind;           // bytes in rx after the last recv
@@ -81,6 +84,8 @@ void flow_close(struct flow *flow);
 // No memory for its output for a while.
 void flow_press(struct flow *flow);
 
+// Bytes that have not left the daemon's system.
+size_t flow_unsent(const struct flow *flow);
 bool flow_writable(const struct flow *flow);
 uint32_t flow_poll(struct flow *flow);
 

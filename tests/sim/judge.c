@@ -30,12 +30,12 @@ enum {
 
 static struct {
     bool token, token_uncertain;
-    unsigned admitted, busy;             // open now
-    uint64_t tcp_total, busy_total;      // since the start
-    uint64_t failed_high;                // when accepting last failed, or 0
-    bool freed;                          // a connection has ended since
+    unsigned admitted, busy;        // open now
+    uint64_t tcp_total, busy_total; // since the start
+    uint64_t failed_high;           // when accepting last failed, or 0
+    bool freed;                     // a connection has ended since
     uint64_t drain_turn;
-    size_t memory;                       // after the start
+    size_t memory; // after the start
     uint64_t log_second;
     unsigned log_lines;
     // The latest wrong tokens, the last one first: when they were read, and when told so.
@@ -288,6 +288,8 @@ void judge_shutdown(struct flow *flow, long result)
     judge_progress();
     if (expect_owes(&flow->expect))
         fail("flow %u: FIN before all answers", flow->number);
+    if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
+        fail("flow %u: goodbye before the kernel has sent everything", flow->number);
     if (!flow->expect.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
@@ -319,11 +321,11 @@ static const char *reason(const struct flow *flow)
     if (flow->error_told)
         return "an error";
     if (flow->shut)
-        return flow->fin_read                         ? "a goodbye answered"
-               : flow->discarded >= GOODBYE_BYTES     ? "a goodbye of 1 MiB"
+        return flow->fin_read                           ? "a goodbye answered"
+               : flow->discarded >= GOODBYE_BYTES       ? "a goodbye of 1 MiB"
                : since(flow->shut_low, GOODBYE_SECONDS) ? "a goodbye of 2 s"
-                                                      : NULL;
-    if (flow->fin_read && !expect_owes(expect))
+                                                        : NULL;
+    if (flow->fin_read && !expect_owes(expect) && (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
         return "the line timeout";
@@ -370,6 +372,13 @@ void judge_signal(int number)
 
 // What may not be when nothing is ready and the daemon goes to sleep.
 
+// All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
+static bool leaving(const struct flow *flow)
+{
+    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
+           (flow->fin_read || flow->expect.closing || world.draining);
+}
+
 static void judge_deadlines(const struct flow *flow)
 {
     const struct expect *expect = &flow->expect;
@@ -382,13 +391,13 @@ static void judge_deadlines(const struct flow *flow)
         return;
     }
     // A client that takes bytes is not idle, and is asked about it only when its time is over.
-    if (expect_owes(expect)) {
+    if (expect_owes(expect) || leaving(flow)) {
         last = (last > flow->taken ? last : flow->taken) + TICK;
         idle *= 2;
     }
     if (idle != 0 && world.now > last + idle + TICK)
         fail("flow %u: the idle timeout is not kept", flow->number);
-    if (line != 0 && expect_line_begun(expect) && !expect_owes(expect) &&
+    if (line != 0 && expect_line_begun(expect) && !expect_owes(expect) && !leaving(flow) &&
         world.now >
             (expect->begun_high > flow->owed_until ? expect->begun_high : flow->owed_until) + line +
                 TICK)
@@ -406,11 +415,11 @@ static void judge_flow(const struct flow *flow)
         fail("flow %u is kept although it has failed", flow->number);
     if (flow->error)
         fail("flow %u: an error is not asked for", flow->number);
-    if (owes && flow_writable(flow))
+    if ((owes || leaving(flow)) && flow_writable(flow))
         fail("flow %u: answers are not sent although there is room", flow->number);
-    if (!owes && (flow->rx.length > 0 || flow->fin_in || flow->dead))
+    if (!owes && !leaving(flow) && (flow->rx.length > 0 || flow->fin_in || flow->dead))
         fail("flow %u: input is not read", flow->number);
-    if (!owes && !flow->shut && (expect->closing || world.draining))
+    if (!owes && !leaving(flow) && !flow->shut && (expect->closing || world.draining))
         fail("flow %u: no goodbye although nothing is owed", flow->number);
     judge_deadlines(flow);
 }
@@ -419,15 +428,15 @@ static bool may_be_idle(const struct flow *flow)
 {
     const struct expect *expect = &flow->expect;
 
-    return !expect_owes(expect) && !expect_line_begun(expect) && expect->overlong == 0 &&
-           !flow->shut && !flow->busy;
+    return !expect_owes(expect) && !leaving(flow) && !expect_line_begun(expect) &&
+           expect->overlong == 0 && !flow->shut && !flow->busy;
 }
 
 static void judge_memory(size_t allowed)
 {
     if (memory_bytes() > judge.memory + allowed)
-        fail("%zu bytes are held for connections that may need %zu",
-             memory_bytes() - judge.memory, allowed);
+        fail("%zu bytes are held for connections that may need %zu", memory_bytes() - judge.memory,
+             allowed);
 }
 
 static void judge_flows(void)
@@ -448,10 +457,8 @@ static void judge_flows(void)
 
 static void judge_listener(const struct netsock *socket)
 {
-    bool full =
-        judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
-    bool failed =
-        judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
+    bool full = judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
+    bool failed = judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
 
     if (world.stops > 0 || world.draining)
         fail("a listener is open although the server is to end");
@@ -479,14 +486,13 @@ static void judge_counters(void)
              (unsigned long long)counters->busy_tcp, judge.admitted,
              (unsigned long long)judge.busy_total);
     if (counters->total_clients < low || counters->total_clients > low + questions_peers_maybe())
-        fail("total_clients=%llu, in truth %llu",
-             (unsigned long long)counters->total_clients, (unsigned long long)low);
+        fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
+             (unsigned long long)low);
     if (counters->udp_answered != questions_answered() ||
         counters->udp_answered + counters->udp_dropped != questions_read())
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
-             (unsigned long long)counters->udp_answered,
-             (unsigned long long)counters->udp_dropped, (unsigned long long)questions_answered(),
-             (unsigned long long)questions_read());
+             (unsigned long long)counters->udp_answered, (unsigned long long)counters->udp_dropped,
+             (unsigned long long)questions_answered(), (unsigned long long)questions_read());
 }
 
 void judge_sleep(void)

@@ -33,13 +33,13 @@ struct netsock {
     struct sockaddr_in6 bound;
     bool bound_to_port;
     unsigned backlog, waiting;
-    struct flow *first, *last;          // the accept queue
-    struct question *oldest, *newest;   // the receive queue
+    struct flow *first, *last;        // the accept queue
+    struct question *oldest, *newest; // the receive queue
     unsigned datagrams;
-    struct question *batch;             // read, and not answered yet, in order
-    uint64_t failed_low, failed_high;   // when accept4 last said that nobody can be taken in
-    bool retry_at_once;                 // a connection has ended since
-    uint64_t turn;                      // the turn of `accepts`
+    struct question *batch;           // read, and not answered yet, in order
+    uint64_t failed_low, failed_high; // when accept4 last said that nobody can be taken in
+    bool retry_at_once;               // a connection has ended since
+    uint64_t turn;                    // the turn of `accepts`
     unsigned accepts;
 };
 

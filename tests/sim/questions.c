@@ -105,8 +105,8 @@ static struct peer *find(const struct sockaddr_in6 *address)
 {
     for (size_t i = 0; i < q.peers; i++)
         if (q.peer[i].address.sin6_port == address->sin6_port &&
-            memcmp(&q.peer[i].address.sin6_addr, &address->sin6_addr,
-                   sizeof address->sin6_addr) == 0)
+            memcmp(&q.peer[i].address.sin6_addr, &address->sin6_addr, sizeof address->sin6_addr) ==
+                0)
             return &q.peer[i];
     return NULL;
 }
@@ -179,7 +179,6 @@ static void count_longer(const struct question *question)
 {
     struct peer *peer = find(&question->peer);
 
-    count_maybe_longer(question);
     remember(peer->longer, 2 * LONGER_PER_PEER + 1);
     remember(q.longer, 2 * LONGER_IN_ALL + 1);
     if (world.now - world.turn_start > 10 * MILLISECOND) {
@@ -188,8 +187,7 @@ static void count_longer(const struct question *question)
     }
     if (all_within(peer->longer, 2 * LONGER_PER_PEER + 1, SECOND) ||
         all_within(q.longer, 2 * LONGER_IN_ALL + 1, SECOND))
-        fail("more answers that are longer than their questions than %d a second",
-             LONGER_PER_PEER);
+        fail("more answers that are longer than their questions than %d a second", LONGER_PER_PEER);
 }
 
 // A little more than a second, for the daemon's second begins when it likes.
@@ -238,8 +236,7 @@ static const char *command_text(const struct question *question, enum piece_kind
 {
     size_t argument, line = question->length;
 
-    while (line > 0 &&
-           (question->bytes[line - 1] == '\n' || question->bytes[line - 1] == '\r'))
+    while (line > 0 && (question->bytes[line - 1] == '\n' || question->bytes[line - 1] == '\r'))
         line--;
     const char *text = expect_command(question->bytes, line, kind, &argument);
     return *kind == PIECE_SHUTDOWN ? "ERR shutdown-not-allowed\n" : text;
@@ -247,7 +244,8 @@ static const char *command_text(const struct question *question, enum piece_kind
 
 static bool same(const struct iovec *answer, const char *bytes, size_t length)
 {
-    return answer->iov_len == length && (length == 0 || memcmp(answer->iov_base, bytes, length) == 0);
+    return answer->iov_len == length &&
+           (length == 0 || memcmp(answer->iov_base, bytes, length) == 0);
 }
 
 static bool begins(const struct iovec *answer, const char *text)
@@ -337,8 +335,19 @@ static struct question *find_question(struct netsock *socket, const struct msghd
     }
     fail("an answer that nobody asked for, or from a wrong address, or with a wrong hop limit: "
          "'%.*s'",
-         (int)message->msg_iov->iov_len,
-         (char *)message->msg_iov->iov_base);
+         (int)message->msg_iov->iov_len, (char *)message->msg_iov->iov_base);
+}
+
+// Whether the answer might as well be one to a later question that is not shorter than it.
+static bool ambiguous(const struct question *question, const struct msghdr *message)
+{
+    struct sockaddr_in6 to = netsock_address(message->msg_name);
+
+    for (const struct question *other = question->next; other; other = other->next)
+        if (other->length >= message->msg_iov->iov_len && answers(other, &to) &&
+            fits(other, message->msg_iov))
+            return true;
+    return false;
 }
 
 void judge_answer(struct netsock *socket, const struct msghdr *message, bool sent)
@@ -348,8 +357,11 @@ void judge_answer(struct netsock *socket, const struct msghdr *message, bool sen
     if (message->msg_iovlen != 1)
         fail("an answer in %zu parts", message->msg_iovlen);
     check_line(question, message->msg_iov);
-    if (message->msg_iov->iov_len > question->length)
-        count_longer(question);
+    if (message->msg_iov->iov_len > question->length) {
+        count_maybe_longer(question);
+        if (!ambiguous(question, message))
+            count_longer(question);
+    }
     q.answered += sent;
     socket->batch = question->next;
     question_free(question);

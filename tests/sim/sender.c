@@ -35,17 +35,16 @@ static uint16_t choose_port(const struct netsock *socket, uint64_t source)
 
 static struct sockaddr_in6 choose_peer(const struct netsock *socket, bool v4)
 {
-    static const char *const v4s[] = {"192.0.2.7", "127.0.0.1", "224.0.0.1", "255.255.255.255",
-                                      "0.0.0.0", "203.0.113.5"};
-    static const char *const v6s[] = {"2001:db8::7", "::1", "ff02::1", "::", "fd00::5",
-                                      "2001:db8::8"};
+    static const char *const v4s[] = {"192.0.2.7",       "127.0.0.1", "224.0.0.1",
+                                      "255.255.255.255", "0.0.0.0",   "203.0.113.5"};
+    static const char *const v6s[] = {"2001:db8::7", "::1",     "ff02::1",
+                                      "::",          "fd00::5", "2001:db8::8"};
     uint64_t at = between(0, 5);
 
     // Forged ones are rare enough that honest ones fill a batch.
     if (at >= 2 && at <= 4 && !chance_one_in(&world.chance, 4))
         at = 0;
-    return netsock_parse((v4 ? v4s : v6s)[at],
-                         choose_port(socket, between(0, sender.sources - 1)));
+    return netsock_parse((v4 ? v4s : v6s)[at], choose_port(socket, between(0, sender.sources - 1)));
 }
 
 static struct sockaddr_in6 choose_local(const struct netsock *socket, bool v4, bool *to_host)
@@ -94,8 +93,8 @@ static void send_one(void)
     if (!socket)
         return;
     struct question *question = memory_own(NULL, sizeof *question);
-    *question = (struct question){.peer = choose_peer(socket, v4),
-                                  .hop_limit = hops[between(0, 9)]};
+    *question =
+        (struct question){.peer = choose_peer(socket, v4), .hop_limit = hops[between(0, 9)]};
     question->local = choose_local(socket, v4, &question->to_host);
     put_bytes(question, world.server->options.max_datagram);
     netsock_arrive(socket, question);
@@ -106,10 +105,10 @@ static void act(void *subject)
     (void)subject;
     if (world.hush || world.draining)
         return;
-    uint64_t burst = chance_one_in(&world.chance, 3) ? sender.burst
-                                                      : chance_magnitude(&world.chance, sender.burst);
-    for (uint64_t left = 1 + burst;
-         left > 0 && sender.left > 0; left--, sender.left--)
+    uint64_t burst = chance_one_in(&world.chance, 3)
+                         ? sender.burst
+                         : chance_magnitude(&world.chance, sender.burst);
+    for (uint64_t left = 1 + burst; left > 0 && sender.left > 0; left--, sender.left--)
         send_one();
     if (sender.left > 0)
         world_at(world.now + between(1000, sender.pace), act, NULL);

@@ -40,10 +40,10 @@ bool talk_over(const struct talk *talk)
 const char *talk_command(void)
 {
     static const char *const command[] = {
-        "/stats",     "/time",      "/whoami",   "/help",          "/shutdown",
-        "/shutdown ", "/shutdown x", "/Stats",   "/",              "/stats all",
-        "/help\t",    "/whoami\v",  "/timetime", "/shutdown\topen", "/time\r",
-        "/help\r\r",  "/\r",        "/stats\r",  "//",             "/help /time",
+        "/stats",      "/time",           "/whoami", "/help",      "/shutdown", "/shutdown ",
+        "/shutdown x", "/Stats",          "/",       "/stats all", "/help\t",   "/whoami\v",
+        "/timetime",   "/shutdown\topen", "/time\r", "/help\r\r",  "/\r",       "/stats\r",
+        "//",          "/help /time",
     };
 
     if (chance_one_in(&world.chance, 300))

@@ -90,8 +90,8 @@ static void choose_timeouts(void)
 // Returns whether there may be no such address.
 static bool choose_addresses(enum ipv6 ipv6)
 {
-    static const char *const bind[] = {"127.0.0.1", "0.0.0.0", "::1", "::", "fe80::1%eth0",
-                                       "fe80::1%none"};
+    static const char *const bind[] = {"127.0.0.1", "0.0.0.0",      "::1",
+                                       "::",        "fe80::1%eth0", "fe80::1%none"};
 
     argue("--port=%d", one_in(2) ? 0 : 12345);
     if (one_in(8))

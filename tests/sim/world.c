@@ -47,6 +47,7 @@ void world_end(void)
 {
     heap.event = memory_own(heap.event, 0);
     heap.count = heap.room = 0;
+    world.server = NULL;
 }
 
 static bool sooner(const struct event *a, const struct event *b)
