@@ -192,7 +192,15 @@ EXHAUSTION = "EMFILE ENFILE ENOBUFS ENOMEM".split()
 
 
 @pytest.mark.plain
-@pytest.mark.parametrize("error", TRANSIENT + EXHAUSTION)
-def test_a_failing_accept_delays_only(start, strace, error):
+@pytest.mark.parametrize("error", TRANSIENT)
+def test_a_client_that_fails_to_be_accepted_is_no_event(start, strace, error):
+    server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
+    wait_until(lambda: served(server, "127.0.0.1"), "a client to be served")
+    assert not server.find(level="warning")
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("error", EXHAUSTION)
+def test_exhaustion_at_accept_delays_only(start, strace, error):
     server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
     wait_until(lambda: served(server, "127.0.0.1"), "a client to be served")

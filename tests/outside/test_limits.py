@@ -46,7 +46,7 @@ def test_a_client_that_never_reads_costs_bounded_memory(server, dial):
     dial(server).ask(b"warm up\n")
     before = server.memory()
     sent = dial(server, receive_buffer=4096).clog(lines(60_000_000))
-    assert sent > 1_000_000
+    assert sent > 200_000
     assert server.memory() - before < 500_000
 
 
