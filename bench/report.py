@@ -73,15 +73,19 @@ class Report:
     # -- words
 
     def verdict(self, claim):
-        """Reached, missed, or within the noise: a bound inside the spread decides nothing."""
+        """The figure, and whether it is reached, missed, or open: medians decide, but nothing counts as
+        missed while the spread covers the bound."""
         found = self.get(claim.server, claim.load, claim.metric)
         if found is None:
             return None, "open", "not measured"
         bound = claim.most if claim.most is not None else claim.least
-        good = found.median <= bound if claim.most is not None else found.median >= bound
-        if not good and found.runs > 1 and found.covers(bound):
-            return found, "open", "the spread covers the bound"
-        return found, ("reached" if good else "missed"), ("reached" if good else "missed")
+        reached = found.median <= bound if claim.most is not None else found.median >= bound
+        covered = found.runs > 1 and found.low < found.high and found.covers(bound)
+        text = "reached" if reached else "undecided" if covered else "missed"
+        words = [text] + (["the spread covers the bound"] if covered else [])
+        if "/" in claim.server + claim.load and bound != 1 and found.covers(1):
+            words.append("the spread covers 1: no difference")
+        return found, text if text != "undecided" else "open", "; ".join(words)
 
     def claims(self):
         rows = []
@@ -235,7 +239,7 @@ class Report:
     def memory_picture(self):
         return self.bars(
             "picture-memory", "Memory of the process for each idle connection (RSS; the kernel's own some 4 kB a "
-            "connection are the same for all). Logarithmic.", "bytes per idle connection",
+            "connection are the same for all). Logarithmic; no bar is less than one byte.", "bytes per idle connection",
             lambda server: self.get(server.name, "idle-10000", "rss_bytes") or
             self.get(server.name, "idle-900", "rss_bytes"), log=True)
 

@@ -92,12 +92,17 @@ def test_csv_comes_back(place):
     assert (place / "results.csv").read_text().startswith("server,load,metric,median,low,high,runs\n")
 
 
-@pytest.mark.parametrize("median,low,high,kind", [(1.0, 0.9, 1.1, "reached"), (1.06, 1.0, 1.1, "open"),
-                                                  (1.2, 1.1, 1.3, "missed")])
-def test_a_bound_within_the_spread_decides_nothing(place, median, low, high, kind):
+@pytest.mark.parametrize("median,low,high,kind,words", [
+    (0.9, 0.8, 0.95, "reached", "reached"),
+    (0.9, 0.8, 1.01, "reached", "reached; the spread covers 1: no difference"),
+    (1.0, 0.9, 1.1, "reached", "reached; the spread covers the bound; the spread covers 1: no difference"),
+    (1.06, 1.02, 1.1, "open", "undecided; the spread covers the bound"),
+    (1.2, 1.1, 1.3, "missed", "missed"),
+])
+def test_what_the_spread_covers_is_no_difference(place, median, low, high, kind, words):
     made = report.Report(place)
     made.figures[("epoll-echo/epoll", "tcp-mean", "cpu_us")] = figures.Figure(median, low, high, 3)
-    assert made.verdict(matrix.CLAIMS[0])[1] == kind
+    assert made.verdict(matrix.CLAIMS[0])[1:] == (kind, words)
 
 
 def test_noise_is_told(place):
