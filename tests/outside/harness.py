@@ -205,6 +205,16 @@ class Server:
             f"{signal.Signals(number).name} taken",
         )
 
+    @contextlib.contextmanager
+    def frozen(self):
+        """What happens meanwhile finds the daemon stopped; then it wakes up to all at once."""
+        self.signal(signal.SIGSTOP)
+        wait_until(lambda: self.status("State") in ("T", "t"), "the daemon to be stopped")
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def stats(self, host="127.0.0.1"):
         """Asked over a connection of its own, which counts itself."""
         with Client(host, self.tcp_port) as client:

@@ -32,17 +32,15 @@ def test_open_connections_see_a_clean_end(server, dial, host, number):
 
 
 def test_what_was_received_before_the_signal_is_answered(server, dial, peer, host):
-    """The daemon wakes up to find lines and signal waiting together."""
     clients = [dial(server, host) for _ in range(20)]
     udp = peer(server, host)
     for client in clients:
         assert client.ask(b"warm up\n") == b"warm up\n"
-    server.signal(signal.SIGSTOP)
-    for client in clients:
-        client.send(LINES[:3000])
-    udp.send(b"received")
-    server.signal(signal.SIGTERM)
-    server.signal(signal.SIGCONT)
+    with server.frozen():
+        for client in clients:
+            client.send(LINES[:3000])
+        udp.send(b"received")
+        server.signal(signal.SIGTERM)
     for client in clients:
         answer = client.rest()
         assert answer == LINES[: len(answer)]

@@ -1,7 +1,6 @@
 """System calls, counted: three for a line that wakes the loop, one send for any number of lines."""
 
 import re
-import signal
 from collections import Counter
 
 import pytest
@@ -83,6 +82,26 @@ def ask_once(dial):
     return talk
 
 
+def test_a_flood_is_read_in_turns(start, dial, strace, trigger):
+    """However much one client has sent, another has to wait for a part of it only."""
+    server = start(f"--trigger={trigger}", wrapper=strace("--trace=recvfrom"))
+    flood, polite = dial(server), dial(server)
+    assert polite.ask(b"here\n") == flood.ask(b"here\n") == b"here\n"
+    with server.frozen():
+        assert flood.clog(b"flood\n" * 5_000_000) > 1_000_000
+        polite.send(b"polite\n")
+    assert polite.line() == b"polite\n"
+    flood.reset()
+    polite.close()
+    server.stop()
+    earlier = [line for line in before(strace.trace(), "polite") if "flood" in line]
+    assert sum(int(line.rpartition(" = ")[2]) for line in earlier) <= 256 * 1024
+
+
+def before(lines, text):
+    return lines[: next(number for number, line in enumerate(lines) if text in line)]
+
+
 def test_descriptors_are_non_blocking_and_closed_on_exec(traced, dial):
     trace = "\n".join(traced(ask_once(dial)))
     assert re.search(r"epoll_create1\(EPOLL_CLOEXEC\)", trace)
@@ -117,13 +136,11 @@ def test_an_interrupted_call_loses_nothing(start, dial, strace, trigger, fault):
 
 @pytest.mark.parametrize("error", "EPERM EACCES ENETUNREACH EINVAL ECONNREFUSED".split())
 def test_a_failing_udp_answer_costs_this_answer_only(start, peer, strace, error):
-    """The daemon wakes up to find three questions together."""
     server = start(wrapper=strace(f"--inject=sendmmsg:error={error}:when=1"))
     udp = peer(server)
-    server.signal(signal.SIGSTOP)
-    for question in (b"lost", b"1", b"2"):
-        udp.send(question)
-    server.signal(signal.SIGCONT)
+    with server.frozen():
+        for question in (b"lost", b"1", b"2"):
+            udp.send(question)
     assert udp.receive() == b"1"
     assert udp.receive() == b"2"
 
