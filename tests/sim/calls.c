@@ -29,6 +29,8 @@
 #include "wrap.h"
 
 // A turn of the daemon makes far fewer; one that does not end makes more.
+#define JUDGE_EVERY (10 * MILLISECOND)
+
 enum { CALLS_PER_TURN_MAX = 200000, STALL_ONE_IN = 5000 };
 
 static struct {
@@ -264,11 +266,12 @@ static long accept_flow(struct netsock *socket, int error)
         return -error;
     flow = netsock_dequeue(socket);
     if (!flow) {
+        socket->unseen = 0;
         files_close(fd);
         return -EAGAIN;
     }
     files_get(fd, FILE_FLOW)->object = flow;
-    flow->fd = fd;
+    flow_accept(flow, fd);
     return fd;
 }
 
@@ -316,12 +319,16 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
 // Lets time pass until something is ready.
 static int wait_for_events(struct epoll_event *events, int max)
 {
+    uint64_t judged = 0;
     int found;
 
     while ((found = files_ready(events, max)) == 0) {
         uint64_t next = world_next() < timer_at() ? world_next() : timer_at();
 
-        judge_sleep();
+        // Not each time that a client of many does something.
+        if (world.now >= judged + JUDGE_EVERY)
+            judge_sleep();
+        judged = judged && world.now < judged + JUDGE_EVERY ? judged : world.now;
         if (next == NEVER)
             fail("the server waits for ever");
         if (next > world.now)
@@ -461,7 +468,7 @@ int __wrap_close(int fd)
         flow_close(flow_of(fd));
     } else if (kind == FILE_SOCKET) {
         if (socket_of(fd)->listening)
-            judge_listener_closed();
+            judge_listener_closed(socket_of(fd));
         else
             judge_batch_over(socket_of(fd), false);
         netsock_close(socket_of(fd));

@@ -15,6 +15,8 @@
 static struct {
     struct flow *flow[FLOWS_MAX];
     unsigned count;
+    struct flow *held[FLOWS_MAX];
+    unsigned held_count;
 } flows;
 
 struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
@@ -48,8 +50,14 @@ struct flow *flow_at(unsigned number)
     return number < flows.count ? flows.flow[number] : NULL;
 }
 
+struct flow *flow_held(unsigned index)
+{
+    return index < flows.held_count ? flows.held[index] : NULL;
+}
+
 void flow_finish_all(void)
 {
+    flows.held_count = 0;
     while (flows.count > 0) {
         struct flow *flow = flows.flow[--flows.count];
 
@@ -254,8 +262,18 @@ long flow_shutdown(struct flow *flow)
     return 0;
 }
 
+void flow_accept(struct flow *flow, int fd)
+{
+    flow->fd = fd;
+    flow->index = flows.held_count;
+    flows.held[flows.held_count++] = flow;
+}
+
 void flow_close(struct flow *flow)
 {
+    struct flow *last = flows.held[--flows.held_count];
+
+    flows.held[last->index = flow->index] = last;
     flow->closed = flow->fin_out = true;
     flow->fd = -1;
     // Input that nobody has read is answered with RST, and what was sent is lost with it.

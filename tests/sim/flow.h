@@ -17,6 +17,7 @@ struct listening;
 struct flow {
     unsigned number;
     struct flow *next; // in the listener's queue
+    unsigned index;    // of flow_held
     int fd;            // the daemon's; -1 before accept4 and after close
     int family;        // of the socket
     struct sockaddr_in6 peer, local;
@@ -66,6 +67,8 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
                        size_t tx_room);
 void flow_finish_all(void);
 struct flow *flow_at(unsigned number); // NULL after the last
+// Those that the daemon holds, in no order; NULL after the last.
+struct flow *flow_held(unsigned index);
 
 // The client's calls. The number of bytes that went.
 size_t flow_client_send(struct flow *flow, const char *bytes, size_t length);
@@ -76,6 +79,7 @@ void flow_client_close(struct flow *flow);
 void flow_reset(struct flow *flow, int error);
 
 // The daemon's calls: a result, or -errno.
+void flow_accept(struct flow *flow, int fd);
 long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short);
 long flow_peek(struct flow *flow);
 long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_short);

@@ -329,7 +329,10 @@ static const char *reason(const struct flow *flow)
         return "the end of input";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
         return "the line timeout";
-    return since(flow->byte_low, options()->idle_timeout) ? "the idle timeout" : NULL;
+    // A client that takes what it is owed is not idle.
+    uint64_t last =
+        expect_owes(expect) && flow->taken > flow->byte_low ? flow->taken : flow->byte_low;
+    return since(last, options()->idle_timeout) ? "the idle timeout" : NULL;
 }
 
 void judge_closed(struct flow *flow)
@@ -349,9 +352,22 @@ void judge_closed(struct flow *flow)
         expect_connected(--judge.admitted);
 }
 
-void judge_listener_closed(void)
+// The clients in its queue have been told by their systems that they are connected.
+static void judge_queue(const struct netsock *socket)
 {
-    if (!world.started || world.draining)
+    bool full = judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
+
+    if (socket->waiting > socket->unseen && !full && fault_in_turn() == 0 && !files_exhausted() &&
+        socket->accepts <= socket->backlog)
+        fail("%u clients that wait are turned away", socket->waiting);
+}
+
+void judge_listener_closed(const struct netsock *socket)
+{
+    if (!world.started || world.fatal)
+        return;
+    judge_queue(socket);
+    if (world.draining)
         return;
     if (world.stops == 0 && !world.may_stop && !world.fatal)
         fail("the server ends without a reason");
@@ -444,9 +460,7 @@ static void judge_flows(void)
     size_t memory = 0;
     struct flow *flow;
 
-    for (unsigned i = 0; (flow = flow_at(i)); i++) {
-        if (flow->fd < 0)
-            continue;
+    for (unsigned i = 0; (flow = flow_held(i)); i++) {
         judge_flow(flow);
         memory += CONN_BYTES;
         if (!may_be_idle(flow))
@@ -551,9 +565,8 @@ void judge_run_over(int result)
         fail("server_run returns %d", result);
     if (result == 0 && !world.draining)
         fail("the server ends by itself");
-    for (unsigned i = 0; !over_allowed() && (flow = flow_at(i)); i++)
-        if (flow->fd >= 0)
-            fail("flow %u is open at the graceful end", i);
+    if (!over_allowed() && (flow = flow_held(0)))
+        fail("flow %u is open at the graceful end", flow->number);
     if (result == 0 && !over_allowed())
         judge_counters();
 }

@@ -35,7 +35,7 @@ void judge_peeked(struct flow *flow, long result);
 void judge_sent(struct flow *flow, const char *bytes, long result);
 void judge_shutdown(struct flow *flow, long result);
 void judge_closed(struct flow *flow);
-void judge_listener_closed(void);
+void judge_listener_closed(const struct netsock *socket);
 
 // UDP.
 void judge_question(struct netsock *socket, struct question *question);

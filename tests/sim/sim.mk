@@ -20,7 +20,9 @@ SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%)
 SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) -O2 -g -U_FORTIFY_SOURCE
 SIM_ASAN = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SIM_OBJECTS = $(SIM:%=$(SIM_B)/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/src/%.o)
+# The simulation's own objects can be shared by several daemons: tests/sim/mutants/run.py.
+SIM_OWN ?= $(SIM_B)/own
+SIM_OBJECTS = $(SIM:%=$(SIM_OWN)/%.o) $(SIM_DAEMON:%=$(SIM_B)/src/%.o)
 SIM_ASAN_OBJECTS = $(SIM:%=$(SIM_B)/asan/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/asan/src/%.o)
 
 $(SIM_B)/sim: $(SIM_OBJECTS)
@@ -29,7 +31,7 @@ $(SIM_B)/sim: $(SIM_OBJECTS)
 $(SIM_B)/sim-asan: $(SIM_ASAN_OBJECTS)
 	$(CC) -o $@ $(SIM_ASAN_OBJECTS) $(SIM_CFLAGS) $(SIM_ASAN) $(SIM_LINK)
 
-$(SIM_B)/own/%.o: tests/sim/%.c
+$(SIM_OWN)/%.o: tests/sim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(SIM_CFLAGS) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
 
