@@ -18,16 +18,14 @@ struct held {
     struct conn *conn;
     struct timeout line; // runs while a begun line is waited for
     struct stream stream;
-    bool busy;             // not admitted
-    bool ended;            // the client has sent FIN: close when all is answered and sent
-    bool closing;          // end the connection when all is sent
-    bool paused;           // the input has whole lines that are to be answered in the next turn
-    bool leaving;          // all is handed to the kernel, which has not sent all of it yet
-    size_t left;           // in a goodbye: bytes that may still be discarded
-    uint64_t acknowledged; // by the client when its time was last over
-    size_t room;           // bytes
-    size_t sent, output;   // bytes[sent .. output) is unsent
-    size_t input;          // and as many bytes from `output` on are unanswered
+    bool busy;           // not admitted
+    bool ended;          // the client has sent FIN: close when all is answered and sent
+    bool closing;        // end the connection when all is sent
+    bool paused;         // the input has whole lines that are to be answered in the next turn
+    bool leaving;        // all is handed to the kernel, which has not sent all of it yet
+    size_t room;         // bytes
+    size_t sent, output; // bytes[sent .. output) is unsent
+    size_t input;        // and as many bytes from `output` on are unanswered
     char bytes[];
 };
 
@@ -123,7 +121,7 @@ static void wait_for(struct conn *conn, uint32_t events, bool again)
     bool edge = conn->tcp->options->edge;
 
     if (edge)
-        events |= events == EPOLLIN ? EPOLLET | EPOLLRDHUP : EPOLLET;
+        events |= events == EPOLLIN ? EPOLLET | EPOLLRDHUP | EPOLLPRI : EPOLLET;
     if ((events != conn->watch.events || (edge && again)) &&
         loop_change(loop, &conn->watch, events) < 0)
         conn_close(conn, strerror(errno));
@@ -132,18 +130,13 @@ static void wait_for(struct conn *conn, uint32_t events, bool again)
 static void goodbye_ready(struct watch *watch, uint32_t events)
 {
     struct conn *conn = container_of(watch, struct conn, watch);
-    size_t want = size_min(conn->held->left, READ_MAX_BYTES);
-    ssize_t got = recv(watch->fd, conn->tcp->input, want, 0);
+    ssize_t got = recv(watch->fd, conn->tcp->input, READ_MAX_BYTES, 0);
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        wait_for(conn, EPOLLIN, errno == EINTR);
-        return;
-    }
-    conn->held->left -= got > 0 ? (size_t)got : 0;
-    if (got <= 0 || conn->held->left == 0)
-        conn_close(conn, "goodbye");
+    (void)events;
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+        wait_for(conn, EPOLLIN, got > 0 || errno == EINTR);
     else
-        wait_for(conn, EPOLLIN, (size_t)got == want || (events & EPOLLRDHUP));
+        conn_close(conn, "goodbye");
 }
 
 // All is sent. A close(2) now would turn what the client has not read yet into a reset if
@@ -152,12 +145,12 @@ static void say_goodbye(struct conn *conn)
 {
     struct tcp *tcp = conn->tcp;
 
-    if (shutdown(conn->watch.fd, SHUT_WR) < 0 || !reserve(conn, 0)) {
+    if (shutdown(conn->watch.fd, SHUT_WR) < 0) {
         conn_close(conn, strerror(errno));
         return;
     }
-    timeout_stop(&conn->held->line);
-    conn->held->left = GOODBYE_MAX_BYTES;
+    if (conn->held)
+        timeout_stop(&conn->held->line);
     conn->watch.ready = goodbye_ready;
     timeouts_start(&tcp->goodbye, &conn->idle, loop_now(tcp->loop));
     wait_for(conn, EPOLLIN, true);
@@ -355,8 +348,9 @@ static bool lengthen_line(struct conn *conn, const char *fresh, size_t got)
 {
     struct held *held = conn->held;
 
-    if (!held || held->input == 0 || held->input + got > conn->tcp->options->max_line ||
-        memchr(fresh, '\n', got) || !reserve(conn, held->output + held->input + got))
+    if (!held || held->input == 0 || !timeout_running(&held->line) ||
+        held->input + got > conn->tcp->options->max_line || memchr(fresh, '\n', got) ||
+        !reserve(conn, held->output + held->input + got))
         return false;
     held = conn->held;
     memcpy(held->bytes + held->output + held->input, fresh, got);
@@ -371,16 +365,17 @@ static void read_turn(struct conn *conn, uint32_t events)
     size_t before = held ? held->input : 0;
     ssize_t got = recv(conn->watch.fd, tcp->input + before, READ_MAX_BYTES, 0);
 
+    bool ended = got == 0;
+    // A short read has emptied the socket, unless FIN or urgent data stands behind (epoll(7)).
+    bool again = got == READ_MAX_BYTES || (got > 0 && (events & (EPOLLRDHUP | EPOLLPRI)));
+
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        wait_to_read(conn, errno == EINTR);
-        return;
-    }
-    if (got < 0) {
+        again = errno == EINTR;
+        got = 0; // what was held while output was owed is settled all the same
+    } else if (got < 0) {
         conn_close(conn, strerror(errno));
         return;
     }
-    // A short read has emptied the socket, unless FIN stands behind the data (epoll(7)).
-    bool again = got == READ_MAX_BYTES || (got > 0 && (events & EPOLLRDHUP));
     if (got > 0)
         touch(conn);
     if (got > 0 && lengthen_line(conn, tcp->input + before, (size_t)got)) {
@@ -389,7 +384,7 @@ static void read_turn(struct conn *conn, uint32_t events)
     }
     if (before > 0)
         memcpy(tcp->input, held->bytes + held->output, before);
-    answer(conn, before + (size_t)got, got == 0, again);
+    answer(conn, before + (size_t)got, ended, again);
 }
 
 // Goes on with a connection that owes.
@@ -404,7 +399,8 @@ static void write_turn(struct conn *conn, uint32_t events)
     }
     held->sent += (size_t)sent;
     if (held->leaving) {
-        part(conn, held->ended);
+        if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) // else it is from before it left
+            part(conn, held->ended);
     } else if (held->sent < held->output) {
         wait_for(conn, EPOLLOUT, true);
     } else if (held->paused) {
@@ -451,7 +447,7 @@ static struct conn *create(struct tcp *tcp, int fd, bool admitted)
         return NULL;
     }
     if (loop_add(tcp->loop, &conn->watch,
-                 tcp->options->edge ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN) < 0) {
+                 tcp->options->edge ? EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET : EPOLLIN) < 0) {
         drop_held(conn);
         free(conn);
         return NULL;
@@ -491,15 +487,12 @@ void conn_idle_over(struct timeout *idle)
 {
     struct conn *conn = container_of(idle, struct conn, idle);
 
-    // A slow reader is not idle: bytes that the kernel sent for us are bytes too.
-    if (owes(conn)) {
-        uint64_t acknowledged = net_acknowledged(conn->watch.fd);
+    uint64_t allowed = (uint64_t)conn->tcp->options->idle_timeout * 1000 - TICK_MILLISECONDS;
 
-        if (acknowledged != conn->held->acknowledged) {
-            conn->held->acknowledged = acknowledged;
-            touch(conn);
-            return;
-        }
+    // A slow reader is not idle: bytes that the kernel sends for us are bytes too.
+    if (net_silent_milliseconds(conn->watch.fd) < allowed) {
+        touch(conn);
+        return;
     }
     conn_close(conn, "idle timeout");
 }

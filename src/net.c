@@ -3,13 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#if __has_include(<linux/tcp.h>)
-#include <linux/sockios.h>
-#include <linux/tcp.h> // glibc's own tcp_info ends before tcpi_bytes_acked
-#else
 #include <netinet/tcp.h>
-#define SIOCOUTQNSD 0x894B // musl has no name for it
-#endif
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -140,15 +134,19 @@ int net_limit_buffers(int fd, unsigned bytes)
     return set_all(fd, settings, ARRAY_LENGTH(settings));
 }
 
+static int address_if(int result, const struct sockaddr_storage *storage, struct address *address)
+{
+    if (result == 0)
+        *address = address_of(storage);
+    return result;
+}
+
 int net_local(int fd, struct address *local)
 {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
 
-    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0)
-        return -1;
-    *local = address_of(&storage);
-    return 0;
+    return address_if(getsockname(fd, (struct sockaddr *)&storage, &length), &storage, local);
 }
 
 int net_peer(int fd, struct address *peer)
@@ -156,10 +154,7 @@ int net_peer(int fd, struct address *peer)
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
 
-    if (getpeername(fd, (struct sockaddr *)&storage, &length) < 0)
-        return -1;
-    *peer = address_of(&storage);
-    return 0;
+    return address_if(getpeername(fd, (struct sockaddr *)&storage, &length), &storage, peer);
 }
 
 void net_announce(int fd, const char *protocol)
@@ -173,6 +168,7 @@ void net_announce(int fd, const char *protocol)
 
 int net_unsent(int fd)
 {
+    enum { SIOCOUTQNSD = 0x894b }; // <linux/sockios.h>, which musl does without
     int unsent = 0;
 
     return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : unsent;
@@ -185,12 +181,17 @@ int net_writable_when_sent(int fd)
     return set_all(fd, &setting, 1);
 }
 
-uint64_t net_acknowledged(int fd)
+uint32_t net_silent_milliseconds(int fd)
 {
-    struct tcp_info info = {.tcpi_bytes_acked = 0}; // since Linux 4.1
+    struct tcp_info info;
     socklen_t length = sizeof info;
 
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ? 0 : info.tcpi_bytes_acked;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+        return UINT32_MAX;
+    // What is sent again and again to a client that has vanished does not go anywhere.
+    uint32_t sent = info.tcpi_last_data_sent > info.tcpi_last_ack_recv ? info.tcpi_last_data_sent
+                                                                       : info.tcpi_last_ack_recv;
+    return sent < info.tcpi_last_data_recv ? sent : info.tcpi_last_data_recv;
 }
 
 bool net_exhausted(int error)

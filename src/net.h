@@ -36,8 +36,8 @@ int net_unsent(int fd);
 // From now on EPOLLOUT means that all is sent (tcp(7), TCP_NOTSENT_LOWAT): 0, or -1 with errno.
 int net_writable_when_sent(int fd);
 
-// Bytes that the peer of a TCP socket has acknowledged so far; 0 where the kernel does not tell.
-uint64_t net_acknowledged(int fd);
+// For how long no byte has gone either way on a TCP connection; UINT32_MAX where nobody can tell.
+uint32_t net_silent_milliseconds(int fd);
 
 // errno says that the system has no more descriptors or memory to give, not that a peer is at
 // fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.

@@ -16,8 +16,7 @@ enum {
     ACCEPTS_PER_TURN_MAX = 64, // of one listener
     BUSY_MAX = 256,            // connections that are being told "Server Busy"
     EXPIRED_PER_TURN_MAX = 64,
-    GOODBYE_SECONDS = 2,         // how long a client may take to close after our FIN …
-    GOODBYE_MAX_BYTES = 1 << 20, // … and what it may still send
+    GOODBYE_SECONDS = 2, // how long a client may take to close after our FIN
 };
 
 struct tcp {
@@ -44,9 +43,9 @@ bool tcp_init(struct tcp *tcp, struct loop *loop, const struct options *options,
 // Closes everything.
 void tcp_finish(struct tcp *tcp);
 
-// Serves the connections of FD, a listening socket, which belongs to tcp from now on. OWN: opened
-// by this process, not passed to it. Returns 0, or -1 with errno and FD closed.
-int tcp_listen(struct tcp *tcp, int fd, bool own);
+// Serves the connections of FD, a listening socket, which belongs to tcp from now on. Returns 0, or
+// -1 with errno and FD closed.
+int tcp_listen(struct tcp *tcp, int fd);
 
 // Logs each listener's address.
 void tcp_announce(const struct tcp *tcp);
@@ -61,9 +60,10 @@ void tcp_resume(struct tcp *tcp);
 void tcp_expire(struct tcp *tcp, ticks now);
 ticks tcp_next(const struct tcp *tcp);
 
-// The graceful end: accepts what waits in the queues of own sockets and nothing after, answers
-// what was received, sends what is owed, says goodbye. Done when tcp_empty.
-void tcp_drain(struct tcp *tcp);
+// The graceful end: accepts nobody any more, answers what was received, sends what is owed, says
+// goodbye. Done when tcp_empty. OWN: the listeners were opened by this process, so that those who
+// wait in their queues are its clients; the queue of a passed one is the next process's.
+void tcp_drain(struct tcp *tcp, bool own);
 bool tcp_empty(const struct tcp *tcp);
 
 #endif
