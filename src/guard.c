@@ -17,5 +17,5 @@ bool guard_accepts_content(const struct datagram *datagram)
     size_t length = sizeof error - 1;
 
     return datagram->hop_limit > 1 &&
-           (datagram->length < length || memcmp(datagram->bytes, error, length) != 0);
+           (datagram->held < length || memcmp(datagram->bytes, error, length) != 0);
 }

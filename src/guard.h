@@ -17,7 +17,8 @@ struct datagram {
     bool to_host;               // `local` is an address of this host's, not a broadcast address
     int hop_limit;              // that it arrived with; 0: not known
     const char *bytes;
-    size_t length; // as sent; more than there are bytes if it was truncated
+    size_t held;   // bytes
+    size_t length; // as sent: more if it was truncated
     bool truncated;
 };
 

@@ -25,7 +25,6 @@ struct udp_socket {
     struct watch watch;
     struct udp *udp;
     uint16_t port;
-    bool own;
 };
 
 struct control {
@@ -157,6 +156,7 @@ static struct datagram datagram_of(const struct udp_socket *socket, struct mmsgh
     struct datagram datagram = {
         .peer = address_of(in->msg_hdr.msg_name),
         .bytes = bytes->iov_base,
+        .held = size_min(in->msg_len, bytes->iov_len),
         .length = in->msg_len, // with MSG_TRUNC the whole length
         .truncated = in->msg_hdr.msg_flags & MSG_TRUNC,
     };
@@ -251,15 +251,17 @@ static int serve(struct udp_socket *socket)
         batch->in[i].msg_hdr.msg_controllen = sizeof batch->in_control[i];
     }
     int came = recvmmsg(socket->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
+    if (came < 0)
+        return -1;
     for (int i = 0; i < came; i++)
         answers += prepare(socket, (size_t)i, answers);
     size_t sent = send_batch(socket->watch.fd, batch->out, answers);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", "proto", "udp", "fd", LOG_NUMBER(socket->watch.fd), "came",
-                    LOG_NUMBER(came > 0 ? came : 0), "answers", LOG_NUMBER(answers), "sent",
-                    LOG_NUMBER(sent), NULL);
+                    LOG_NUMBER(came), "answers", LOG_NUMBER(answers), "sent", LOG_NUMBER(sent),
+                    NULL);
     counters->udp_answered += sent;
-    counters->udp_dropped += (came > 0 ? (size_t)came : 0) - sent;
+    counters->udp_dropped += (size_t)came - sent;
     return came;
 }
 
@@ -273,14 +275,14 @@ static void socket_ready(struct watch *watch, uint32_t events)
         log_limited(LOG_WARNING, "cannot receive", "proto", "udp", "error", strerror(errno), NULL);
 }
 
-int udp_serve(struct udp *udp, int fd, bool own)
+int udp_serve(struct udp *udp, int fd)
 {
     struct udp_socket *socket = malloc(sizeof *socket);
     struct address local;
 
     if (socket && net_local(fd, &local) == 0) {
         *socket = (struct udp_socket){
-            .watch = {.ready = socket_ready, .fd = fd}, .udp = udp, .port = local.port, .own = own};
+            .watch = {.ready = socket_ready, .fd = fd}, .udp = udp, .port = local.port};
         if (loop_add(udp->loop, &socket->watch, EPOLLIN) == 0) {
             list_append(&udp->sockets, &socket->link);
             return 0;
@@ -299,12 +301,12 @@ void udp_announce(const struct udp *udp)
         net_announce(container_of(at, struct udp_socket, link)->watch.fd, "udp");
 }
 
-void udp_drain(struct udp *udp)
+void udp_drain(struct udp *udp, bool own)
 {
     while (!list_empty(&udp->sockets)) {
         struct udp_socket *socket = container_of(udp->sockets.next, struct udp_socket, link);
 
-        for (int i = 0; socket->own && i < DRAIN_TURNS_MAX && serve(socket) == UDP_BATCH_MAX; i++)
+        for (int i = 0; own && i < DRAIN_TURNS_MAX && serve(socket) == UDP_BATCH_MAX; i++)
             continue;
         socket_close(socket);
     }

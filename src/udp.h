@@ -28,9 +28,9 @@ bool udp_init(struct udp *udp, struct loop *loop, const struct options *options,
               struct service *service);
 void udp_finish(struct udp *udp);
 
-// Serves FD, a bound datagram socket, which belongs to udp from now on. OWN: opened by this
-// process, not passed to it. Returns 0, or -1 with errno and FD closed.
-int udp_serve(struct udp *udp, int fd, bool own);
+// Serves FD, a bound datagram socket, which belongs to udp from now on. Returns 0, or -1 with errno
+// and FD closed.
+int udp_serve(struct udp *udp, int fd);
 
 // Logs each socket's address.
 void udp_announce(const struct udp *udp);
@@ -38,7 +38,8 @@ void udp_announce(const struct udp *udp);
 // Closes the sockets. Used where a set of ports has to be chosen anew.
 void udp_close(struct udp *udp);
 
-// The graceful end: answers what has arrived at own sockets, and closes all.
-void udp_drain(struct udp *udp);
+// The graceful end: answers what has arrived if the sockets are this process's OWN, not passed to
+// it, and closes them.
+void udp_drain(struct udp *udp, bool own);
 
 #endif
