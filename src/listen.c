@@ -15,106 +15,106 @@ enum { PORT_TRIES_MAX = 64 };
 static const struct address any_v6 = {.port = 0};
 static const struct address any_v4 = {.ip.s6_addr[10] = 0xff, .ip.s6_addr[11] = 0xff};
 
-static int failed(enum protocol protocol, const struct address *address, const char *call)
+// What is being opened, and what was tried last: enough to say what failed.
+struct attempt {
+    struct server *server;
+    enum protocol protocol;
+    struct address address; // its port, once the kernel has chosen one, holds for further sockets
+    const char *call;
+};
+
+static int serve(struct server *server, enum protocol protocol, int fd)
 {
-    log_event(LOG_ERROR, "cannot listen", "proto", protocol_name(protocol), "addr",
-              ADDRESS_STRING(address), "call", call, "error", strerror(errno), NULL);
-    return -1;
+    return protocol == PROTOCOL_TCP ? tcp_listen(&server->tcp, fd) : udp_serve(&server->udp, fd);
 }
 
-static int serve(struct server *server, enum protocol protocol, int fd, bool own)
+static int open_one(struct attempt *attempt, struct address address, enum net_stack stack)
 {
-    return protocol == PROTOCOL_TCP ? tcp_listen(&server->tcp, fd, own)
-                                    : udp_serve(&server->udp, fd, own);
-}
+    int type = attempt->protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM;
 
-// Opens a socket on ADDRESS and serves it. *PORT, if 0, becomes the one that the kernel chose.
-static int open_one(struct server *server, enum protocol protocol, struct address address,
-                    enum net_stack stack, uint16_t *port, const char **call)
-{
-    int type = protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM;
-
-    address.port = *port;
-    int fd = net_open(type, &address, stack, server->options.backlog, call);
+    address.port = attempt->address.port;
+    attempt->address = address;
+    int fd = net_open(type, &address, stack, attempt->server->options.backlog, &attempt->call);
     if (fd < 0)
         return -1;
-    *call = "getsockname";
     if (net_local(fd, &address) == 0)
-        *port = address.port;
-    *call = "epoll_ctl";
-    return serve(server, protocol, fd, true);
+        attempt->address.port = address.port;
+    attempt->call = "epoll_ctl";
+    return serve(attempt->server, attempt->protocol, fd);
 }
 
 // Every address of the host: by one dual-stack socket; where the system does not allow that, by
 // one for each family; where it has no IPv6, by IPv4 alone.
-static int open_everywhere(struct server *server, enum protocol protocol, uint16_t *port,
-                           struct address *address, const char **call)
+static int open_everywhere(struct attempt *attempt)
 {
-    *address = any_v6;
-    if (open_one(server, protocol, any_v6, NET_DUAL, port, call) == 0)
+    if (open_one(attempt, any_v6, NET_DUAL) == 0)
         return 0;
     if (errno == EADDRINUSE || errno == EACCES || net_exhausted(errno))
         return -1;
-    if (open_one(server, protocol, any_v6, NET_ONE_FAMILY, port, call) < 0 && errno == EADDRINUSE)
+    if (open_one(attempt, any_v6, NET_ONE_FAMILY) < 0 && errno == EADDRINUSE)
         return -1;
-    *address = any_v4;
-    return open_one(server, protocol, any_v4, NET_ONE_FAMILY, port, call);
+    return open_one(attempt, any_v4, NET_ONE_FAMILY);
 }
 
-static int open_bound(struct server *server, enum protocol protocol, const struct bind *bind,
-                      uint16_t *port, struct address *address, const char **call)
+static int open_bound(struct attempt *attempt, const struct bind *bind)
 {
-    *address = bind->address;
+    struct address address = bind->address;
+
     if (bind->interface) {
-        *call = "if_nametoindex";
-        address->scope = if_nametoindex(bind->interface);
-        if (address->scope == 0)
-            address->scope = (uint32_t)strtoul(bind->interface, NULL, 10); // fe80::1%2
-        if (address->scope == 0)
+        address.port = attempt->address.port;
+        attempt->address = address;
+        attempt->call = "if_nametoindex";
+        address.scope = if_nametoindex(bind->interface);
+        if (address.scope == 0)
+            address.scope = (uint32_t)strtoul(bind->interface, NULL, 10); // fe80::1%2
+        if (address.scope == 0)
             return -1;
     }
-    return open_one(server, protocol, *address, NET_ONE_FAMILY, port, call);
+    return open_one(attempt, address, NET_ONE_FAMILY);
 }
 
-static int open_protocol(struct server *server, enum protocol protocol, uint16_t *port,
-                         struct address *address, const char **call)
+static int open_protocol(struct attempt *attempt, enum protocol protocol, unsigned port)
 {
-    const struct options *options = &server->options;
+    const struct options *options = &attempt->server->options;
 
+    attempt->protocol = protocol;
+    attempt->address.port = (uint16_t)port;
     if (options->bind_count == 0)
-        return open_everywhere(server, protocol, port, address, call);
+        return open_everywhere(attempt);
     for (size_t i = 0; i < options->bind_count; i++)
-        if (open_bound(server, protocol, &options->bind[i], port, address, call) < 0)
+        if (open_bound(attempt, &options->bind[i]) < 0)
             return -1;
     return 0;
 }
 
-// One try with the ports asked for; the kernel's choice for the first socket holds for the others.
-static int open_all(struct server *server, enum protocol *protocol, struct address *address,
-                    const char **call)
+// One try with the ports asked for.
+static int open_all(struct attempt *attempt)
 {
-    uint16_t tcp_port = (uint16_t)server->options.tcp_port;
-    uint16_t udp_port = (uint16_t)server->options.udp_port;
+    const struct options *options = &attempt->server->options;
 
-    *protocol = PROTOCOL_TCP;
-    address->port = tcp_port;
-    if (open_protocol(server, PROTOCOL_TCP, &tcp_port, address, call) < 0) {
-        address->port = tcp_port;
+    if (open_protocol(attempt, PROTOCOL_TCP, options->tcp_port) < 0)
         return -1;
-    }
-    if (server->options.one_port)
-        udp_port = tcp_port;
-    *protocol = PROTOCOL_UDP;
-    if (open_protocol(server, PROTOCOL_UDP, &udp_port, address, call) < 0) {
-        address->port = udp_port;
-        return -1;
-    }
-    return 0;
+    return open_protocol(attempt, PROTOCOL_UDP,
+                         options->one_port ? attempt->address.port : options->udp_port);
 }
 
-static bool kernel_chooses(const struct options *options)
+static int open_own(struct server *server)
 {
-    return options->tcp_port == 0 || options->udp_port == 0;
+    struct attempt attempt = {.server = server};
+    bool kernel_chooses = server->options.tcp_port == 0 || server->options.udp_port == 0;
+
+    // A port that was free for the first socket may be taken for another: choose anew.
+    for (int tries = 1; open_all(&attempt) < 0; tries++) {
+        if (errno != EADDRINUSE || !kernel_chooses || tries == PORT_TRIES_MAX) {
+            log_event(LOG_ERROR, "cannot listen", "proto", protocol_name(attempt.protocol), "addr",
+                      ADDRESS_STRING(&attempt.address), "call", attempt.call, "error",
+                      strerror(errno), NULL);
+            return -1;
+        }
+        tcp_unlisten(&server->tcp);
+        udp_close(&server->udp);
+    }
+    return 0;
 }
 
 static int refused(const char *error)
@@ -131,7 +131,7 @@ static int adopt_one(struct server *server, enum protocol protocol, int fd)
         close(fd);
         return -1;
     }
-    return serve(server, protocol, fd, false);
+    return serve(server, protocol, fd);
 }
 
 // Serves the sockets that systemd has opened. They belong to it: a restart finds them as they are.
@@ -140,7 +140,7 @@ static int adopt_all(struct server *server)
     enum protocol protocol;
     int fd, adopted = 0;
 
-    if (server->options.ports_given)
+    if (server->options.sockets_given)
         return refused("--port, --tcp-port, --udp-port, --bind and --backlog are for sockets of "
                        "one's own: leave them out, or set them in the socket unit");
     while ((fd = systemd_take(&server->systemd, &protocol)) >= 0) {
@@ -149,22 +149,6 @@ static int adopt_all(struct server *server)
         adopted++;
     }
     return adopted > 0 ? 0 : refused("none of them is of use");
-}
-
-static int open_own(struct server *server)
-{
-    enum protocol protocol;
-    struct address address;
-    const char *call;
-
-    // A port that was free for the first socket may be taken for another: choose anew.
-    for (int tries = 1; open_all(server, &protocol, &address, &call) < 0; tries++) {
-        if (errno != EADDRINUSE || !kernel_chooses(&server->options) || tries == PORT_TRIES_MAX)
-            return failed(protocol, &address, call);
-        tcp_unlisten(&server->tcp);
-        udp_close(&server->udp);
-    }
-    return 0;
 }
 
 int listen_open(struct server *server)

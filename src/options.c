@@ -17,14 +17,13 @@ struct option_row {
     const char *argument, *help; // argument is NULL for an option that takes none
 };
 
-enum { PORT_DEFAULT = 12345, PORT_NONE = 65536 };
+enum { PORT_DEFAULT = 12345, PORT_NONE = 65536, BACKLOG_DEFAULT = 4096, BACKLOG_NONE = 0 };
 
 static const struct options defaults = {
     .port = PORT_NONE,
     .tcp_port = PORT_NONE,
     .udp_port = PORT_NONE,
     .max_tcp = 1024,
-    .backlog = 4096,
     .max_line = 4096,
     .max_datagram = 65507,
     .line_timeout = 30,
@@ -69,15 +68,7 @@ static bool take_bind(struct options *options, const struct option_row *row, con
         return false;
     }
     options->bind_count++;
-    options->ports_given = true;
     return true;
-}
-
-static bool take_backlog(struct options *options, const struct option_row *row, const char *value,
-                         struct text *error)
-{
-    options->ports_given = true;
-    return take_number(options, row, value, error);
 }
 
 static bool take_trigger(struct options *options, const struct option_row *row, const char *value,
@@ -100,20 +91,13 @@ static bool take_token_file(struct options *options, const struct option_row *ro
     return false;
 }
 
-static bool take_verbose(struct options *options, const struct option_row *row, const char *value,
-                         struct text *error)
-{
-    (void)row, (void)value, (void)error;
-    if (options->log_level < LOG_DEBUG)
-        options->log_level++;
-    return true;
-}
-
-static bool take_quiet(struct options *options, const struct option_row *row, const char *value,
+static bool take_level(struct options *options, const struct option_row *row, const char *value,
                        struct text *error)
 {
-    (void)row, (void)value, (void)error;
-    if (options->log_level > LOG_ERROR)
+    (void)value, (void)error;
+    if (row->letter == 'v' && options->log_level < LOG_DEBUG)
+        options->log_level++;
+    if (row->letter == 'q' && options->log_level > LOG_ERROR)
         options->log_level--;
     return true;
 }
@@ -138,7 +122,7 @@ static const struct option_row rows[] = {
      "listen on this address only; may be repeated (every address)"},
     {"max-tcp", 0, take_number, MEMBER(max_tcp), 1, 1000000, "N",
      "TCP connections served at once (1024)"},
-    {"backlog", 0, take_backlog, MEMBER(backlog), 1, 65535, "N",
+    {"backlog", 0, take_number, MEMBER(backlog), 1, 65535, "N",
      "connections that may wait to be accepted (4096)"},
     {"max-line", 0, take_number, MEMBER(max_line), 1, MAX_LINE_LIMIT, "N",
      "bytes in a line, its LF not counted (4096)"},
@@ -156,8 +140,8 @@ static const struct option_row rows[] = {
      "bytes of kernel buffer each way of a TCP connection; 0 is autotuning (0)"},
     {"shutdown-token-file", 0, take_token_file, 0, 0, 0, "PATH",
      "the file that holds the token for /shutdown"},
-    {"verbose", 'v', take_verbose, 0, 0, 0, NULL, "log more; debug when given twice"},
-    {"quiet", 'q', take_quiet, 0, 0, 0, NULL, "log warnings and errors only"},
+    {"verbose", 'v', take_level, 0, 0, 0, NULL, "log more; debug when given twice"},
+    {"quiet", 'q', take_level, 0, 0, 0, NULL, "log warnings and errors only"},
     {"help", 'h', take_flag, MEMBER(help), 0, 0, NULL, "print this help"},
     {"version", 'V', take_flag, MEMBER(version), 0, 0, NULL, "print the version"},
 };
@@ -207,10 +191,14 @@ static bool wrong_option(int answer, char *argv[], struct text *error)
     return false;
 }
 
-static void settle_ports(struct options *options)
+// The defaults that depend on what else was given.
+static void settle(struct options *options)
 {
     options->one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
-    options->ports_given |= options->port != PORT_NONE || !options->one_port;
+    options->sockets_given = options->port != PORT_NONE || !options->one_port ||
+                             options->bind_count > 0 || options->backlog != BACKLOG_NONE;
+    if (options->backlog == BACKLOG_NONE)
+        options->backlog = BACKLOG_DEFAULT;
     if (options->port == PORT_NONE)
         options->port = PORT_DEFAULT;
     if (options->tcp_port == PORT_NONE)
@@ -236,12 +224,14 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
             return wrong_option(value, argv, error);
         if (!row->take(options, row, optarg, error))
             return false;
+        if (options->help || options->version)
+            return true; // whatever else there is
     }
     if (optind < argc) {
         text_format(error, "'%.64s' is not an option", argv[optind]);
         return false;
     }
-    settle_ports(options);
+    settle(options);
     return true;
 }
 

@@ -20,8 +20,8 @@ struct bind {
 struct options {
     bool help, version;
     unsigned port, tcp_port, udp_port; // the first is what the others are unless they are given
-    bool one_port;    // neither is given: where the kernel chooses, it chooses once for both
-    bool ports_given; // any of the three is named on the command line, or --bind, or --backlog
+    bool one_port;      // neither is given: where the kernel chooses, it chooses once for both
+    bool sockets_given; // --bind, --backlog or one of the ports is named on the command line
     struct bind bind[BINDS_MAX];
     size_t bind_count; // 0: every address
     unsigned max_tcp, backlog;

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,7 +17,7 @@
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
 // file.
-enum { DESCRIPTORS_RESERVED = 16 };
+enum { DESCRIPTORS_RESERVED = 16, ERROR_MAX_BYTES = PATH_MAX + 64 };
 
 static int failed(const char *what)
 {
@@ -58,17 +59,19 @@ static struct counters counters_of(const struct server *server)
 
 static void drain(struct server *server, const char *cause)
 {
+    bool own = !systemd_activated(&server->systemd);
+
     log_event(LOG_INFO, "stopping", "cause", cause, NULL);
     systemd_stopping(&server->systemd);
     server->draining = true;
     server->drain_over = loop_now(&server->loop) + server->options.drain_timeout * TICKS_PER_SECOND;
-    udp_drain(&server->udp);
-    tcp_drain(&server->tcp);
+    udp_drain(&server->udp, own);
+    tcp_drain(&server->tcp, own);
 }
 
 static void reload(struct server *server)
 {
-    char room[512];
+    char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
     struct counters counters = counters_of(server);
 
@@ -141,9 +144,11 @@ static int fit_descriptors(struct options *options, rlim_t sockets, unsigned *ma
     struct rlimit raised = {limit.rlim_max, limit.rlim_max};
     if (limit.rlim_cur < raised.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
         limit.rlim_cur = raised.rlim_cur;
-    if (limit.rlim_cur < DESCRIPTORS_RESERVED + sockets + 2) {
-        errno = EMFILE;
-        return failed("getrlimit");
+    rlim_t least = DESCRIPTORS_RESERVED + sockets + 2;
+    if (limit.rlim_cur < least) {
+        log_event(LOG_ERROR, "limit for descriptors is too low", "limit",
+                  LOG_NUMBER(limit.rlim_cur), "least", LOG_NUMBER(least), NULL);
+        return -1;
     }
     rlim_t clients = limit.rlim_cur - DESCRIPTORS_RESERVED - sockets;
     *max_busy = clients / 8 < BUSY_MAX ? (unsigned)(clients / 8) + 1 : BUSY_MAX;
@@ -161,7 +166,7 @@ static int fit_descriptors(struct options *options, rlim_t sockets, unsigned *ma
 
 static int load_token(struct server *server)
 {
-    char room[512];
+    char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
 
     if (credential_load(server->options.token_file, &server->service.gate.token, &error))

@@ -19,7 +19,6 @@ struct listener {
     struct list link;
     struct watch watch;
     struct tcp *tcp;
-    bool own;
     bool watched;
 };
 
@@ -166,13 +165,13 @@ static void listener_ready(struct watch *watch, uint32_t events)
         continue;
 }
 
-int tcp_listen(struct tcp *tcp, int fd, bool own)
+int tcp_listen(struct tcp *tcp, int fd)
 {
     struct listener *listener = malloc(sizeof *listener);
 
     if (listener) {
         *listener = (struct listener){
-            .watch = {.ready = listener_ready, .fd = fd}, .tcp = tcp, .own = own, .watched = true};
+            .watch = {.ready = listener_ready, .fd = fd}, .tcp = tcp, .watched = true};
         if ((tcp->options->socket_buffer == 0 ||
              net_limit_buffers(fd, tcp->options->socket_buffer) == 0) &&
             loop_add(tcp->loop, &listener->watch, EPOLLIN) == 0) {
@@ -248,14 +247,13 @@ ticks tcp_next(const struct tcp *tcp)
 }
 
 // A client in the queue has been told by its own system that it is connected: it is served too.
-// The queue of a passed socket is the next process's.
 static void accept_last(struct listener *listener)
 {
     for (unsigned i = 0; i <= listener->tcp->options->backlog && accept_one(listener); i++)
         continue;
 }
 
-void tcp_drain(struct tcp *tcp)
+void tcp_drain(struct tcp *tcp, bool own)
 {
     struct list all;
 
@@ -263,7 +261,7 @@ void tcp_drain(struct tcp *tcp)
     while (!list_empty(&tcp->listeners)) {
         struct listener *listener = container_of(tcp->listeners.next, struct listener, link);
 
-        if (listener->own)
+        if (own)
             accept_last(listener);
         listener_close(listener);
     }
