@@ -32,13 +32,9 @@ static void answer_stats(struct argument argument, const struct facts *facts, st
 static void answer_time(struct argument argument, const struct facts *facts, struct gate *gate,
                         struct text *answer)
 {
-    struct tm utc = {0};
-    char stamp[64] = "";
-
     (void)argument, (void)gate;
-    if (gmtime_r(&facts->time.tv_sec, &utc))
-        strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    text_format(answer, "%s.%09ldZ\n", stamp, facts->time.tv_nsec);
+    text_time(answer, facts->time, 9);
+    text_string(answer, "\n");
 }
 
 static void answer_whoami(struct argument argument, const struct facts *facts, struct gate *gate,

@@ -55,8 +55,11 @@ static bool load(const char *path, bool inside, bool optional, struct token *tok
     const char *problem = fd < 0 ? strerror(errno) : take(fd, inside, token);
     if (fd >= 0)
         close(fd);
-    if (problem)
-        text_format(error, "%.160s: %s", path, problem);
+    if (problem) {
+        text_string(error, path);
+        text_string(error, ": ");
+        text_string(error, problem);
+    }
     return !problem;
 }
 
@@ -64,8 +67,9 @@ bool credential_load(const char *token_file, struct token *token, struct text *e
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     size_t length = directory ? strlen(directory) : 0;
-    char path[PATH_MAX];
-    struct text text = text_in(path, sizeof path);
+
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
 
     if (token_file) {
         bool inside = length > 0 && strncmp(token_file, directory, length) == 0 &&
@@ -76,7 +80,9 @@ bool credential_load(const char *token_file, struct token *token, struct text *e
         token->length = 0;
         return true;
     }
-    text_string(&text, directory);
+    char path[PATH_MAX];
+    struct text text = text_in(path, sizeof path);
+    text_bytes(&text, directory, length);
     text_string(&text, "/shutdown-token");
     text_end(&text);
     if (text.cut) {

@@ -16,7 +16,7 @@ const char *token_take(struct token *token, const char *content, size_t length)
     // What a client cannot send as an argument would be a token that never fits.
     if (memchr(content, '\n', length))
         return "has more than one line";
-    if (strchr(" \t\v\f\r", content[0]) || content[length - 1] == '\r')
+    if (memchr(" \t\v\f\r", content[0], 5) || content[length - 1] == '\r')
         return "begins or ends with white space";
     *token = (struct token){.length = length};
     memcpy(token->bytes, content, length);

@@ -84,26 +84,18 @@ static void put_field(struct text *line, const char *key, const char *value)
         put_quoted(line, value);
 }
 
-static void put_timestamp(struct text *line)
-{
-    struct timespec now;
-    struct tm utc;
-    char stamp[32];
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (gmtime_r(&now.tv_sec, &utc) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc) > 0)
-        text_format(line, "ts=%s.%03ldZ", stamp, now.tv_nsec / 1000000);
-}
-
 static bool write_line(enum log_level level, const char *message, const struct log_field *fields,
                        size_t count)
 {
     static const char *const name[] = {"error", "warning", "info", "info", "debug"};
     char buffer[LINE_MAX_BYTES];
     struct text line = text_in(buffer, sizeof buffer - 1);
+    struct timespec now;
     struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    put_timestamp(&line);
+    clock_gettime(CLOCK_REALTIME, &now);
+    text_string(&line, "ts=");
+    text_time(&line, now, 3);
     put_field(&line, "level", name[level]);
     put_field(&line, "msg", message);
     for (size_t i = 0; i < count; i++)

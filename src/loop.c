@@ -68,20 +68,13 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
-static void ignore(struct watch *watch, uint32_t events)
-{
-    (void)watch, (void)events;
-}
-
 void loop_remove(struct loop *loop, struct watch *watch)
 {
-    static struct watch nobody = {.ready = ignore, .fd = -1};
-
     // It cannot fail for a descriptor that is registered, and there would be nothing to be done.
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = loop->at; i < loop->ready; i++)
         if (loop->batch[i].data.ptr == watch)
-            loop->batch[i].data.ptr = &nobody;
+            loop->batch[i].data.ptr = NULL;
 }
 
 int loop_turn(struct loop *loop)
@@ -96,7 +89,8 @@ int loop_turn(struct loop *loop)
         const struct epoll_event *event = &loop->batch[loop->at++];
         struct watch *watch = event->data.ptr;
 
-        watch->ready(watch, event->events);
+        if (watch)
+            watch->ready(watch, event->events);
     }
     return 0;
 }

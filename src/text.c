@@ -41,6 +41,19 @@ void text_format(struct text *text, const char *format, ...)
         text_bytes(text, piece, (size_t)length);
 }
 
+void text_time(struct text *text, struct timespec time, int digits)
+{
+    struct tm utc = {0};
+    char stamp[32];
+
+    if (!gmtime_r(&time.tv_sec, &utc))
+        return; // a year beyond what an int holds
+    text_bytes(text, stamp, strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S.", &utc));
+    snprintf(stamp, sizeof stamp, "%09ld", time.tv_nsec);
+    text_bytes(text, stamp, (size_t)digits);
+    text_string(text, "Z");
+}
+
 const char *text_end(struct text *text)
 {
     if (text->length == text->room) {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 struct text {
     char *bytes; // the caller's; not terminated by a NUL
@@ -19,6 +20,9 @@ struct text text_in(char *buffer, size_t room);
 void text_bytes(struct text *text, const void *bytes, size_t length);
 void text_string(struct text *text, const char *string);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// TIME in UTC as RFC 3339 has it, with DIGITS decimals of the second, 1 to 9.
+void text_time(struct text *text, struct timespec time, int digits);
 
 // The text as a string: the last byte of the room is given up for the NUL where it is needed.
 const char *text_end(struct text *text);
