@@ -1,0 +1,3 @@
+.PHONY: lint
+lint:
+	@tests/lint/lint
