@@ -93,6 +93,19 @@ static void the_credentials_directory_holds_the_token(void **state)
     assert_true(load(file.path)); // the same place, named
 }
 
+static void a_slash_after_the_directorys_name_does_not_matter(void **state)
+{
+    char directory[80];
+
+    (void)state;
+    put("sesame", 6, 0444);
+    snprintf(directory, sizeof directory, "%s//", file.directory);
+    setenv("CREDENTIALS_DIRECTORY", directory, 1);
+    assert_true(load(NULL));
+    assert_bytes(file.token.bytes, file.token.length, "sesame");
+    assert_true(load(file.path));
+}
+
 static void a_path_out_of_the_directory_is_not_inside(void **state)
 {
     char path[2048];
@@ -161,7 +174,7 @@ static void a_directory_too_long_is_an_error(void **state)
     static char directory[5000];
 
     (void)state;
-    memset(directory, '/', sizeof directory - 1);
+    memset(directory, 'x', sizeof directory - 1);
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
     assert_false(load(NULL));
     assert_string_equal(file.error, "CREDENTIALS_DIRECTORY is too long");
@@ -189,6 +202,7 @@ int main(void)
         test(a_named_file_holds_the_token),
         test(without_a_file_there_is_no_token),
         test(the_credentials_directory_holds_the_token),
+        test(a_slash_after_the_directorys_name_does_not_matter),
         test(a_path_out_of_the_directory_is_not_inside),
         test(what_cannot_be_read_is_named),
         test(an_empty_file_in_the_directory_is_an_error_too),

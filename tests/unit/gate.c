@@ -161,7 +161,7 @@ static void no_minute_has_more_than_five_wrong_guesses(void **state)
 {
     struct chance chance = chance_start(1);
     struct gate gate = with_token("sesame");
-    ticks now = 0, examined[10000];
+    ticks now = 0, examined[10000] = {0};
     size_t count = 0;
 
     (void)state;

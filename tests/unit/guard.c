@@ -8,7 +8,8 @@ enum { OWN_PORT = 12345 };
 // A datagram that is answered; each test spoils one thing.
 static struct datagram good(void)
 {
-    struct datagram datagram = {.to_host = true, .hop_limit = 64, .bytes = "hello", .length = 5};
+    struct datagram datagram = {
+        .to_host = true, .hop_limit = 64, .bytes = "hello", .held = 5, .length = 5};
 
     assert_true(address_parse("192.0.2.1", &datagram.peer));
     datagram.peer.port = 40000;
@@ -107,10 +108,25 @@ static void errors_are_not_answered(void **state)
         assert_non_null(exact);
         memcpy(exact + 1, row[i].bytes, length);
         datagram.bytes = exact + 1;
-        datagram.length = length;
+        datagram.held = datagram.length = length;
         assert_int_equal(guard_accepts_content(&datagram), row[i].accepted);
         free(exact);
     }
+}
+
+static void a_truncated_error_is_told_by_what_is_held(void **state)
+{
+    struct datagram datagram = good();
+
+    (void)state;
+    datagram.truncated = true;
+    datagram.length = 2000;
+    datagram.bytes = "ERR";
+    datagram.held = 3;
+    assert_true(guard_accepts_content(&datagram)); // and no byte beyond is looked at
+    datagram.bytes = "ERR x";
+    datagram.held = 5;
+    assert_false(guard_accepts_content(&datagram));
 }
 
 int main(void)
@@ -122,6 +138,7 @@ int main(void)
         cmocka_unit_test(a_broadcast_address_of_the_network_is_no_host),
         cmocka_unit_test(an_answer_needs_a_hop_left),
         cmocka_unit_test(errors_are_not_answered),
+        cmocka_unit_test(a_truncated_error_is_told_by_what_is_held),
     };
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);

@@ -45,14 +45,21 @@ static inline bool answers_equal(const struct answers *a, const struct answers *
            (a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0);
 }
 
+// On what answers depend beside the stream.
+struct terms {
+    size_t max_line;
+    const struct facts *facts;
+    struct gate *gate;
+};
+
 static inline void model_line(struct answers *answers, const char *line, size_t length,
-                              const struct facts *facts, struct gate *gate)
+                              const struct terms *terms)
 {
     char room[ANSWER_MAX_BYTES];
     struct text text = text_in(room, sizeof room);
 
     if (line[0] == '/') {
-        answer_command(line, length, facts, gate, &text);
+        answer_command(line, length, terms->facts, terms->gate, &text);
         answers_add(answers, text.bytes, text.length);
     } else {
         answers_add(answers, line, length);
@@ -60,8 +67,8 @@ static inline void model_line(struct answers *answers, const char *line, size_t 
 }
 
 // The whole STREAM, byte by byte, as the contract has it.
-static inline struct answers model_answers(const char *stream, size_t length, size_t max_line,
-                                           const struct facts *facts, struct gate *gate)
+static inline struct answers model_answers(const char *stream, size_t length,
+                                           const struct terms *terms)
 {
     struct answers answers = {.bytes = NULL};
     size_t begun = 0; // where the line begins
@@ -70,11 +77,11 @@ static inline struct answers model_answers(const char *stream, size_t length, si
     for (size_t at = 0; at < length; at++) {
         if (stream[at] == '\n') {
             if (!overlong)
-                model_line(&answers, stream + begun, at + 1 - begun, facts, gate);
+                model_line(&answers, stream + begun, at + 1 - begun, terms);
             before = overlong;
             overlong = false;
             begun = at + 1;
-        } else if (!overlong && at - begun == max_line) {
+        } else if (!overlong && at - begun == terms->max_line) {
             answers_add(&answers, ANSWER_LINE_TOO_LONG, strlen(ANSWER_LINE_TOO_LONG));
             answers.closed = before;
             if (answers.closed)
@@ -83,7 +90,7 @@ static inline struct answers model_answers(const char *stream, size_t length, si
         }
     }
     if (begun < length && !overlong)
-        model_line(&answers, stream + begun, length - begun, facts, gate);
+        model_line(&answers, stream + begun, length - begun, terms);
     return answers;
 }
 
@@ -95,9 +102,7 @@ struct cuts {
 // A connection, as conn.c is one: what it holds between turns.
 struct feed {
     struct stream stream;
-    size_t max_line;
-    const struct facts *facts;
-    struct gate *gate;
+    const struct terms *terms;
     struct answers answers;
     char *held; // an unfinished line
     size_t held_length;
@@ -139,12 +144,13 @@ static inline enum stream_status feed_turn(struct feed *feed, struct input *inpu
     enum stream_status status;
 
     for (;;) {
-        status = stream_answer(&feed->stream, feed->max_line, input, facts, feed->gate, &reply);
+        status = stream_answer(&feed->stream, feed->terms->max_line, input, facts,
+                               feed->terms->gate, &reply);
         feed->wrong |= !reply_sound(input, &reply);
         if (status != STREAM_FACTS)
             break;
-        feed->wrong |= facts == feed->facts;
-        facts = feed->facts;
+        feed->wrong |= facts == feed->terms->facts;
+        facts = feed->terms->facts;
     }
     answers_add(&feed->answers, reply.bytes, reply.length);
     return status;
@@ -178,16 +184,16 @@ static inline void feed_read(struct feed *feed, const char *fresh, size_t got)
     feed->answers.closed = status == STREAM_CLOSE;
     // Whatever is held is within the bounds of a line, and nothing is after the end.
     if (!feed->answers.closed)
-        feed->wrong |= feed->held_length > feed->max_line || (got == 0 && feed->held_length > 0) ||
+        feed->wrong |= feed->held_length > feed->terms->max_line ||
+                       (got == 0 && feed->held_length > 0) ||
                        (feed->held_length > 0 && memchr(feed->held, '\n', feed->held_length));
 }
 
 // The STREAM in reads as CUTS has them. Returns false if a bound was broken on the way.
-static inline bool feed_answers(const char *stream, size_t length, size_t max_line,
-                                const struct facts *facts, struct gate *gate, struct cuts *cuts,
-                                struct answers *answers)
+static inline bool feed_answers(const char *stream, size_t length, const struct terms *terms,
+                                struct cuts *cuts, struct answers *answers)
 {
-    struct feed feed = {.max_line = max_line, .facts = facts, .gate = gate};
+    struct feed feed = {.terms = terms};
 
     while (length > 0 && !feed.answers.closed) {
         size_t got = cuts->next(cuts, length);

@@ -29,9 +29,10 @@ static struct cuts whole = {cut_nowhere};
 // All of STREAM in one read, then the end: what comes back.
 static void expect(const char *stream, size_t max_line, const char *expected, bool closed)
 {
+    struct terms terms = {max_line, &facts, &gate};
     struct answers answers;
 
-    assert_true(feed_answers(stream, strlen(stream), max_line, &facts, &gate, &whole, &answers));
+    assert_true(feed_answers(stream, strlen(stream), &terms, &whole, &answers));
     assert_bytes(answers.bytes, answers.length, expected);
     assert_int_equal(answers.closed, closed);
     free(answers.bytes);
@@ -150,8 +151,8 @@ static void a_turn_has_so_many_answers(void **state)
     enum stream_status status = STREAM_PAUSE;
 
     (void)state;
-    for (size_t i = 0; i < MANY; i++)
-        memcpy(bytes + 2 * i, "/\n", 2);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = "/\n"[i % 2];
     for (size_t turn = 0; turn < 3; turn++) {
         struct reply reply = {.buffer = buffer};
 
@@ -169,8 +170,9 @@ static void a_turn_has_so_many_answers(void **state)
 static void check(const char *stream, size_t length, size_t max_line, struct cuts *cuts)
 {
     struct gate of_model = gate, of_feed = gate;
-    struct answers said = model_answers(stream, length, max_line, &facts, &of_model), given;
-    bool sound = feed_answers(stream, length, max_line, &facts, &of_feed, cuts, &given);
+    struct terms model = {max_line, &facts, &of_model}, feed = {max_line, &facts, &of_feed};
+    struct answers said = model_answers(stream, length, &model), given;
+    bool sound = feed_answers(stream, length, &feed, cuts, &given);
 
     assert_true(sound);
     assert_true(answers_equal(&said, &given));
@@ -196,24 +198,31 @@ static size_t cut_by_bits(struct cuts *cuts, size_t left)
     return got;
 }
 
+static void check_every_cut(const char *stream, unsigned length, size_t max_line)
+{
+    unsigned places = length > 0 ? length - 1 : 0;
+
+    for (unsigned bits = 0; bits >> places == 0; bits++) {
+        struct cuts_by_bits cuts = {{cut_by_bits}, bits};
+
+        check(stream, length, max_line, &cuts.cuts);
+    }
+}
+
 static void every_short_stream_in_every_cut_is_answered_as_the_model_says(void **state)
 {
     enum { LONGEST = 6, LETTERS = 3 };
+    unsigned streams = 1;
 
     (void)state;
-    for (unsigned length = 0, streams = 1; length <= LONGEST; length++, streams *= LETTERS) {
+    for (unsigned length = 0; length <= LONGEST; length++, streams *= LETTERS) {
         for (unsigned number = 0; number < streams; number++) {
             char stream[LONGEST];
 
             for (unsigned at = 0, left = number; at < length; at++, left /= LETTERS)
                 stream[at] = "/a\n"[left % LETTERS];
-            for (unsigned bits = 0; bits < (length > 0 ? 1u << (length - 1) : 1); bits++) {
-                for (size_t max_line = 1; max_line <= 3; max_line++) {
-                    struct cuts_by_bits cuts = {{cut_by_bits}, bits};
-
-                    check(stream, length, max_line, &cuts.cuts);
-                }
-            }
+            for (size_t max_line = 1; max_line <= 3; max_line++)
+                check_every_cut(stream, length, max_line);
         }
     }
 }

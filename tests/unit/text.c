@@ -69,6 +69,30 @@ static void a_piece_longer_than_any_is_left_out_whole(void **state)
     assert_true(text.cut);
 }
 
+static void times_are_rfc_3339_with_as_many_decimals_as_asked(void **state)
+{
+    static const struct {
+        struct timespec time;
+        int digits;
+        const char *written;
+    } row[] = {
+        {{1795226463, 123456789}, 9, "2026-11-21T02:01:03.123456789Z"},
+        {{1795226463, 123456789}, 3, "2026-11-21T02:01:03.123Z"},
+        {{0, 999999999}, 1, "1970-01-01T00:00:00.9Z"},
+        {{951782399, 1}, 9, "2000-02-28T23:59:59.000000001Z"},
+        {{INT64_MAX, 0}, 9, ""}, // there is no such year
+    };
+    char room[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct text text = text_in(room, sizeof room);
+
+        text_time(&text, row[i].time, row[i].digits);
+        assert_bytes(text.bytes, text.length, row[i].written);
+    }
+}
+
 static void the_end_is_a_nul_within_the_room(void **state)
 {
     char room[4];
@@ -91,6 +115,7 @@ int main(void)
         cmocka_unit_test(what_just_fits_is_not_cut),
         cmocka_unit_test(no_room_is_room_for_nothing),
         cmocka_unit_test(a_piece_longer_than_any_is_left_out_whole),
+        cmocka_unit_test(times_are_rfc_3339_with_as_many_decimals_as_asked),
         cmocka_unit_test(the_end_is_a_nul_within_the_room),
     };
 
