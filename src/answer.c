@@ -6,50 +6,42 @@
 
 #include "util.h"
 
-// What follows a command's name, from the first byte that is not white space.
-struct argument {
-    const char *bytes;
+// A command that has been asked for. The argument is what follows its name, from the first byte
+// that is not white space.
+struct question {
+    const char *argument;
     size_t length;
+    const struct facts *facts;
+    struct gate *gate;
+    struct text *answer;
 };
 
-typedef void answer_verb(struct argument argument, const struct facts *facts, struct gate *gate,
-                         struct text *answer);
-
-static void answer_stats(struct argument argument, const struct facts *facts, struct gate *gate,
-                         struct text *answer)
+static void answer_stats(const struct question *question)
 {
-    const struct counters *counters = &facts->counters;
+    const struct counters *counters = &question->facts->counters;
 
-    (void)argument, (void)gate;
-    text_format(answer, "total_clients=%" PRIu64 " active_udp_peers=%" PRIu32,
-                counters->total_clients, counters->active_udp_peers);
-    text_format(answer, " connected_tcp=%" PRIu32 " busy_tcp=%" PRIu64, counters->connected_tcp,
-                counters->busy_tcp);
-    text_format(answer, " udp_answered=%" PRIu64 " udp_dropped=%" PRIu64 "\n",
-                counters->udp_answered, counters->udp_dropped);
+    text_format(question->answer,
+                "total_clients=%" PRIu64 " active_udp_peers=%" PRIu32 " connected_tcp=%" PRIu32
+                " busy_tcp=%" PRIu64 " udp_answered=%" PRIu64 " udp_dropped=%" PRIu64 "\n",
+                counters->total_clients, counters->active_udp_peers, counters->connected_tcp,
+                counters->busy_tcp, counters->udp_answered, counters->udp_dropped);
 }
 
-static void answer_time(struct argument argument, const struct facts *facts, struct gate *gate,
-                        struct text *answer)
+static void answer_time(const struct question *question)
 {
-    (void)argument, (void)gate;
-    text_time(answer, facts->time, 9);
-    text_string(answer, "\n");
+    text_time(question->answer, question->facts->time, 9);
+    text_string(question->answer, "\n");
 }
 
-static void answer_whoami(struct argument argument, const struct facts *facts, struct gate *gate,
-                          struct text *answer)
+static void answer_whoami(const struct question *question)
 {
-    (void)argument, (void)gate;
-    text_format(answer, "proto=%s peer=", protocol_name(facts->protocol));
-    address_format(&facts->peer, answer);
-    text_string(answer, " local=");
-    address_format(&facts->local, answer);
-    text_string(answer, "\n");
+    const struct facts *facts = question->facts;
+
+    text_format(question->answer, "proto=%s peer=%s local=%s\n", protocol_name(facts->protocol),
+                ADDRESS_STRING(&facts->peer), ADDRESS_STRING(&facts->local));
 }
 
-static void answer_shutdown(struct argument argument, const struct facts *facts, struct gate *gate,
-                            struct text *answer)
+static void answer_shutdown(const struct question *question)
 {
     static const char *const line[] = {
         [GATE_PASSED] = "OK, shutting down\n",
@@ -59,24 +51,24 @@ static void answer_shutdown(struct argument argument, const struct facts *facts,
         [GATE_TOKEN_INVALID] = "ERR shutdown-token-invalid\n",
         [GATE_LOOPBACK_REQUIRED] = "ERR shutdown-loopback-required\n",
     };
+    const struct facts *facts = question->facts;
 
     if (facts->protocol == PROTOCOL_UDP)
-        text_string(answer, "ERR shutdown-not-allowed\n");
+        text_string(question->answer, "ERR shutdown-not-allowed\n");
     else
-        text_string(answer, line[gate_knock(gate, argument.bytes, argument.length,
-                                            address_is_loopback(&facts->peer), facts->now)]);
+        text_string(question->answer,
+                    line[gate_knock(question->gate, question->argument, question->length,
+                                    address_is_loopback(&facts->peer), facts->now)]);
 }
 
-static void answer_help(struct argument argument, const struct facts *facts, struct gate *gate,
-                        struct text *answer)
+static void answer_help(const struct question *question)
 {
-    (void)argument, (void)facts, (void)gate;
-    text_string(answer, "/stats /time /whoami /help /shutdown TOKEN\n");
+    text_string(question->answer, "/stats /time /whoami /help /shutdown TOKEN\n");
 }
 
 static const struct {
     const char *name;
-    answer_verb *verb;
+    void (*verb)(const struct question *question);
 } commands[] = {
     {"/stats", answer_stats}, {"/time", answer_time},         {"/whoami", answer_whoami},
     {"/help", answer_help},   {"/shutdown", answer_shutdown},
@@ -92,32 +84,22 @@ static bool white(char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static size_t name_length(const char *message, size_t length)
-{
-    size_t at = 0;
-
-    while (at < length && !white(message[at]))
-        at++;
-    return at;
-}
-
-static struct argument argument_after(const char *message, size_t length, size_t name)
-{
-    while (name < length && white(message[name]))
-        name++;
-    return (struct argument){message + name, length - name};
-}
-
 void answer_command(const char *message, size_t length, const struct facts *facts,
                     struct gate *gate, struct text *answer)
 {
+    size_t name = 0, argument;
+
     while (length > 0 && (message[length - 1] == '\n' || message[length - 1] == '\r'))
         length--;
-    size_t name = name_length(message, length);
+    while (name < length && !white(message[name]))
+        name++;
+    for (argument = name; argument < length && white(message[argument]); argument++)
+        continue;
+    struct question question = {message + argument, length - argument, facts, gate, answer};
 
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
         if (strlen(commands[i].name) == name && memcmp(commands[i].name, message, name) == 0) {
-            commands[i].verb(argument_after(message, length, name), facts, gate, answer);
+            commands[i].verb(&question);
             return;
         }
     }

@@ -7,11 +7,18 @@
 
 #include "util.h"
 
+// An option that has been found on the command line.
+struct found {
+    struct options *options;
+    const struct option_row *row;
+    const char *value; // NULL for an option that takes none
+    struct text *error;
+};
+
 struct option_row {
     const char *name;
     char letter; // the short option, or 0
-    bool (*take)(struct options *options, const struct option_row *row, const char *value,
-                 struct text *error);
+    bool (*take)(const struct found *found);
     size_t offset; // of what a number goes to
     unsigned minimum, maximum;
     const char *argument, *help; // argument is NULL for an option that takes none
@@ -31,82 +38,76 @@ static const struct options defaults = {
     .log_level = LOG_INFO,
 };
 
-static bool take_number(struct options *options, const struct option_row *row, const char *value,
-                        struct text *error)
+static bool take_number(const struct found *found)
 {
     unsigned long number = 0;
-    const char *at = value;
+    const char *at = found->value;
 
-    while (*at >= '0' && *at <= '9' && number <= row->maximum)
+    while (*at >= '0' && *at <= '9' && number <= found->row->maximum)
         number = number * 10 + (unsigned long)(*at++ - '0');
-    if (at == value || *at || number < row->minimum || number > row->maximum) {
-        text_format(error, "--%s: '%.64s' is not a number from %u to %u", row->name, value,
-                    row->minimum, row->maximum);
+    if (at == found->value || *at || number < found->row->minimum || number > found->row->maximum) {
+        text_format(found->error, "--%s: '%.64s' is not a number from %u to %u", found->row->name,
+                    found->value, found->row->minimum, found->row->maximum);
         return false;
     }
-    *(unsigned *)(void *)((char *)options + row->offset) = (unsigned)number;
+    *(unsigned *)(void *)((char *)found->options + found->row->offset) = (unsigned)number;
     return true;
 }
 
-static bool take_bind(struct options *options, const struct option_row *row, const char *value,
-                      struct text *error)
+static bool take_bind(const struct found *found)
 {
     char ip[INET6_ADDRSTRLEN + 1] = "";
-    size_t length = strcspn(value, "%");
-    struct bind *bind = &options->bind[options->bind_count];
+    size_t length = strcspn(found->value, "%");
+    struct bind *bind = &found->options->bind[found->options->bind_count];
 
-    if (options->bind_count == BINDS_MAX) {
-        text_format(error, "--%s: more than %d addresses", row->name, BINDS_MAX);
+    if (found->options->bind_count == BINDS_MAX) {
+        text_format(found->error, "--%s: more than %d addresses", found->row->name, BINDS_MAX);
         return false;
     }
-    memcpy(ip, value, size_min(length, sizeof ip - 1));
-    bind->interface = value[length] ? value + length + 1 : NULL;
+    memcpy(ip, found->value, size_min(length, sizeof ip - 1));
+    bind->interface = found->value[length] ? found->value + length + 1 : NULL;
     if (length >= sizeof ip || !address_parse(ip, &bind->address) ||
         (bind->interface && (address_is_v4(&bind->address) || !*bind->interface ||
                              strlen(bind->interface) >= IF_NAMESIZE))) {
-        text_format(error, "--%s: '%.64s' is not an IPv4 or IPv6 address", row->name, value);
+        text_format(found->error, "--%s: '%.64s' is not an IPv4 or IPv6 address", found->row->name,
+                    found->value);
         return false;
     }
-    options->bind_count++;
+    found->options->bind_count++;
     return true;
 }
 
-static bool take_trigger(struct options *options, const struct option_row *row, const char *value,
-                         struct text *error)
+static bool take_trigger(const struct found *found)
 {
-    options->edge = strcmp(value, "edge") == 0;
-    if (options->edge || strcmp(value, "level") == 0)
+    found->options->edge = strcmp(found->value, "edge") == 0;
+    if (found->options->edge || strcmp(found->value, "level") == 0)
         return true;
-    text_format(error, "--%s: '%.64s' is neither level nor edge", row->name, value);
+    text_format(found->error, "--%s: '%.64s' is neither level nor edge", found->row->name,
+                found->value);
     return false;
 }
 
-static bool take_token_file(struct options *options, const struct option_row *row,
-                            const char *value, struct text *error)
+static bool take_token_file(const struct found *found)
 {
-    options->token_file = value;
-    if (*value)
+    found->options->token_file = found->value;
+    if (*found->value)
         return true;
-    text_format(error, "--%s: the path is empty", row->name);
+    text_format(found->error, "--%s: the path is empty", found->row->name);
     return false;
 }
 
-static bool take_level(struct options *options, const struct option_row *row, const char *value,
-                       struct text *error)
+static bool take_level(const struct found *found)
 {
-    (void)value, (void)error;
-    if (row->letter == 'v' && options->log_level < LOG_DEBUG)
-        options->log_level++;
-    if (row->letter == 'q' && options->log_level > LOG_ERROR)
-        options->log_level--;
+    if (found->row->letter == 'v' && found->options->log_level < LOG_DEBUG)
+        found->options->log_level++;
+    if (found->row->letter == 'q' && found->options->log_level > LOG_ERROR)
+        found->options->log_level--;
     return true;
 }
 
-static bool take_flag(struct options *options, const struct option_row *row, const char *value,
-                      struct text *error)
+static bool take_flag(const struct found *found)
 {
-    (void)value, (void)error;
-    *((bool *)options + row->offset) = true;
+    *((bool *)found->options + found->row->offset) = true;
     return true;
 }
 
@@ -222,7 +223,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
 
         if (!row)
             return wrong_option(value, argv, error);
-        if (!row->take(options, row, optarg, error))
+        if (!row->take(&(struct found){options, row, optarg, error}))
             return false;
         if (options->help || options->version)
             return true; // whatever else there is
