@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Any command from anybody, about any facts: one line of answer that fits, and the server is not
+// asked to end but by the right token, over TCP, from a loopback address.
+#include "fuzz.h"
+
+#include "answer.h"
+
+static struct facts facts_from(struct fuzz *fuzz)
+{
+    struct facts facts = {.known = true};
+
+    facts.protocol = fuzz_byte(fuzz) & 1 ? PROTOCOL_UDP : PROTOCOL_TCP;
+    fuzz_fill(fuzz, &facts.peer, sizeof facts.peer);
+    fuzz_fill(fuzz, &facts.local, sizeof facts.local);
+    fuzz_fill(fuzz, &facts.time.tv_sec, sizeof facts.time.tv_sec);
+    fuzz_fill(fuzz, &facts.time.tv_nsec, 3);
+    fuzz_fill(fuzz, &facts.counters, sizeof facts.counters);
+    return facts;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char right[] = "/shutdown token";
+    struct fuzz fuzz = {data, size};
+    struct facts facts = facts_from(&fuzz);
+    struct gate gate = {.token = {.length = 5, .bytes = "token"}};
+    char buffer[ANSWER_MAX_BYTES];
+    struct text answer = text_in(buffer, sizeof buffer);
+    char *message = malloc(fuzz.left + 1); // a byte too far is seen at its end
+
+    if (!message)
+        abort();
+    message[0] = '/';
+    memcpy(message + 1, fuzz.at, fuzz.left);
+    answer_command(message, fuzz.left + 1, &facts, &gate, &answer);
+    fuzz_must(!answer.cut && answer.length > 0);
+    fuzz_must(memchr(buffer, '\n', answer.length) == buffer + answer.length - 1);
+    for (size_t i = 0; i + 1 < answer.length; i++)
+        fuzz_must(buffer[i] >= ' ' && buffer[i] <= '~');
+    if (gate.passed) {
+        fuzz_must(facts.protocol == PROTOCOL_TCP && address_is_loopback(&facts.peer));
+        fuzz_must(fuzz.left + 1 >= sizeof right - 1 && memcmp(message, right, 9) == 0);
+    }
+    free(message);
+    return 0;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Any command line: it is right and every value is within its bounds, or there is one line that
+// says what is wrong. The words are separated by NULs.
+#include "fuzz.h"
+
+#include "options.h"
+
+enum { WORDS_MAX = 100, BYTES_MAX = 4096 };
+
+static void check(const struct options *options)
+{
+    if (options->help || options->version)
+        return;
+    fuzz_must(options->tcp_port <= 65535 && options->udp_port <= 65535);
+    fuzz_must(options->max_tcp >= 1 && options->max_tcp <= 1000000);
+    fuzz_must(options->backlog >= 1 && options->backlog <= 65535);
+    fuzz_must(options->max_line >= 1 && options->max_line <= MAX_LINE_LIMIT);
+    fuzz_must(options->max_datagram >= 1 && options->max_datagram <= MAX_DATAGRAM_LIMIT);
+    fuzz_must(options->idle_timeout <= 86400 * 365 && options->line_timeout <= 86400 * 365);
+    fuzz_must(options->drain_timeout <= 86400 && options->socket_buffer <= 1 << 30);
+    fuzz_must(options->bind_count <= BINDS_MAX && options->log_level <= LOG_DEBUG);
+    fuzz_must(!options->token_file || *options->token_file);
+    for (size_t i = 0; i < options->bind_count; i++)
+        fuzz_must(options->bind[i].address.port == 0 && options->bind[i].address.scope == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char name[] = "epoll-echo";
+    char words[BYTES_MAX + 1] = "", room[256];
+    char *argv[WORDS_MAX + 2] = {name};
+    struct text error = text_in(room, sizeof room);
+    struct options options;
+    int argc = 1;
+
+    if (size > BYTES_MAX)
+        return 0;
+    if (size > 0)
+        memcpy(words, data, size);
+    for (size_t at = 0; at < size && argc <= WORDS_MAX; at += strlen(words + at) + 1)
+        argv[argc++] = words + at;
+    argv[argc] = NULL;
+    if (options_parse(&options, argc, argv, &error)) {
+        fuzz_must(error.length == 0 && !error.cut);
+        check(&options);
+    } else {
+        fuzz_must(error.length > 0 && !error.cut);
+    }
+    return 0;
+}
