@@ -232,6 +232,8 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
     struct tcp_info info = {.tcpi_bytes_acked = flow->acknowledged};
     int error = fault_error(CALL_GETSOCKOPT, flow);
 
+    if (!flow->asked || flow->taken > flow->asked)
+        flow->asked = world.now;
     if (level != IPPROTO_TCP || name != TCP_INFO)
         fail("getsockopt of something else than TCP_INFO");
     if (!error)
@@ -266,7 +268,6 @@ static long accept_flow(struct netsock *socket, int error)
         return -error;
     flow = netsock_dequeue(socket);
     if (!flow) {
-        socket->unseen = 0;
         files_close(fd);
         return -EAGAIN;
     }
@@ -503,7 +504,7 @@ static long read_timer(void *buffer)
     if (!timer_read())
         return -EAGAIN;
     memcpy(buffer, &times, sizeof times);
-    judge_progress();
+    judge_timer();
     return sizeof times;
 }
 

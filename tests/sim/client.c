@@ -14,7 +14,7 @@
 #include "talk.h"
 #include "world.h"
 
-enum reading { READS_ALL, READS_LITTLE, READS_LATE, READS_NEVER };
+enum reading { READS_ALL, READS_LITTLE, READS_SIPS, READS_LATE, READS_NEVER };
 enum ending { ENDS_WITH_FIN, ENDS_WITH_CLOSE, ENDS_WITH_RESET, ENDS_NEVER };
 
 enum { CLIENTS_MAX = 1024, TRIES_MAX = 20 };
@@ -103,6 +103,8 @@ static void read_some(struct client *client)
         flow_client_recv(flow, flow->tx.length);
     else if (client->reading == READS_LITTLE)
         flow_client_recv(flow, between(1, 3000));
+    else if (client->reading == READS_SIPS)
+        flow_client_recv(flow, between(1, 1 + flow->tx_room / 100));
 }
 
 static void write_some(struct client *client)
@@ -167,6 +169,7 @@ static bool busy(const struct client *client)
 {
     const struct flow *flow = client->flow;
     bool takes = client->reading == READS_ALL || client->reading == READS_LITTLE ||
+                 client->reading == READS_SIPS ||
                  (client->reading == READS_LATE && world.now >= client->reads_from);
 
     return !client->done &&
@@ -222,7 +225,7 @@ static struct client *create(uint64_t start)
 
     *client = (struct client){.address = choose_address(), .pace = choose_pace(), .due = NEVER};
     clients.client[clients.count++] = client;
-    client->reading = (enum reading)between(0, 7);
+    client->reading = (enum reading)between(0, 8);
     if (client->reading > READS_NEVER)
         client->reading = READS_ALL;
     client->reads_from = start + chance_magnitude(&world.chance, 20 * SECOND);
@@ -239,8 +242,17 @@ static struct client *create(uint64_t start)
 
 void client_create(uint64_t start)
 {
-    if (clients.count < CLIENTS_MAX)
-        talk_begin(&create(start)->talk, world.server->options.max_line);
+    if (clients.count == CLIENTS_MAX)
+        return;
+    struct client *client = create(start);
+    talk_begin(&client->talk, world.server->options.max_line);
+    if (client->talk.kind == TALK_ENDLESS)
+        client->pace = MILLISECOND;
+    if (client->reading == READS_SIPS) {
+        client->pace = SECOND;
+        client->talk.kind = TALK_FLOOD;
+        client->talk.budget = 300000;
+    }
 }
 
 void client_create_stopper(uint64_t start)

@@ -67,6 +67,18 @@ static struct chance *chance(void)
     return &world.chance;
 }
 
+// One of those that are made again and again.
+static enum call choose_call(void)
+{
+    static const enum call call[] = {
+        CALL_ACCEPT4, CALL_EPOLL_ADD,  CALL_EPOLL_MOD, CALL_EPOLL_WAIT, CALL_GETPEERNAME,
+        CALL_POLL,    CALL_READ_TIMER, CALL_RECV,      CALL_RECVMMSG,   CALL_SEND,
+        CALL_SEND,    CALL_SENDMMSG,   CALL_ACCEPT4,   CALL_SHUTDOWN,   CALL_WRITE,
+    };
+
+    return call[chance_between(chance(), 0, sizeof call / sizeof call[0] - 1)];
+}
+
 static void choose_rates(void)
 {
     uint64_t kind = chance_between(chance(), 0, 9);
@@ -74,7 +86,10 @@ static void choose_rates(void)
     if (kind < 3)
         return;
     if (kind < 6) {
-        plan.one_in[chance_between(chance(), 0, CALL_COUNT - 1)] = chance_between(chance(), 2, 30);
+        enum call call = plan.from_start ? (enum call)chance_between(chance(), 0, CALL_COUNT - 1)
+                                         : choose_call();
+
+        plan.one_in[call] = chance_between(chance(), 2, 30);
     } else if (kind < 7) {
         plan.one_in[CALL_MEMORY] = chance_between(chance(), 1, 60);
     } else {

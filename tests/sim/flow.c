@@ -28,6 +28,7 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
         return NULL;
     struct flow *flow = memory_own(NULL, sizeof *flow);
     *flow = (struct flow){.number = flows.count,
+                          .opened = world.now,
                           .fd = -1,
                           .family = socket->family,
                           .peer = *peer,
@@ -76,7 +77,7 @@ size_t flow_unsent(const struct flow *flow)
 // tcp(7) calls a socket writable when a third of its buffer is free, not when a byte is.
 bool flow_writable(const struct flow *flow)
 {
-    return flow->pressure <= world.now && flow->tx.length * 3 <= flow->tx_room * 2 &&
+    return flow->pressure <= world.now && flow_unsent(flow) * 3 <= flow->tx_room * 2 &&
            (!flow->lowat || flow_unsent(flow) == 0);
 }
 
@@ -137,6 +138,15 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
     return length;
 }
 
+// The client's system has taken so much more.
+static void acknowledge(struct flow *flow, size_t count)
+{
+    if (count == 0)
+        return;
+    flow->acknowledged += count;
+    flow->taken = world.now;
+}
+
 size_t flow_client_recv(struct flow *flow, size_t length)
 {
     if (flow->dead)
@@ -145,9 +155,9 @@ size_t flow_client_recv(struct flow *flow, size_t length)
         length = flow->tx.length;
     if (length == 0)
         return 0;
+    size_t before = flow_unsent(flow);
     fifo_take(&flow->tx, NULL, length);
-    flow->acknowledged += length;
-    flow->taken = world.now;
+    acknowledge(flow, before - flow_unsent(flow));
     trace("flow %u: client takes %zu", flow->number, length);
     wake_writer(flow);
     return length;
@@ -232,7 +242,7 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
         return -take_error(flow);
     if (flow->dead || flow->fin_out)
         return -EPIPE;
-    size_t room = flow->tx_room > flow->tx.length ? flow->tx_room - flow->tx.length : 0;
+    size_t before = flow_unsent(flow), room = flow->tx_room + flow->window - flow->tx.length;
     if (flow->pressure > world.now)
         room = 0;
     if (room == 0) {
@@ -246,6 +256,7 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
     }
     flow->no_space |= went < length;
     fifo_put(&flow->tx, bytes, went);
+    acknowledge(flow, went - (flow_unsent(flow) - before));
     if (client_is_closed(flow->client))
         world_at(world.now + chance_between(&world.chance, 1000, MILLISECOND), client_is_gone,
                  flow);

@@ -17,16 +17,17 @@ struct listening;
 struct flow {
     unsigned number;
     struct flow *next; // in the listener's queue
-    unsigned index;    // of flow_held
-    int fd;            // the daemon's; -1 before accept4 and after close
-    int family;        // of the socket
+    uint64_t opened;
+    unsigned index; // of flow_held
+    int fd;         // the daemon's; -1 before accept4 and after close
+    int family;     // of the socket
     struct sockaddr_in6 peer, local;
     struct client *client;
 
     // The kernel's part.
     struct fifo rx, tx; // to the daemon, to the client
     size_t rx_room, tx_room;
-    size_t window;        // bytes of tx that the client's system takes before the client does
+    size_t window;        // tx_room holds what is beyond: the client's system has taken the rest
     bool lowat;           // TCP_NOTSENT_LOWAT is 1: writable means that all is sent
     bool fin_in, fin_out; // the client's, the daemon's
     bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
@@ -53,8 +54,9 @@ struct flow {
     uint64_t shut_low, shut_high; // when the goodbye began
     uint64_t byte_low, byte_high; // when a byte last moved
     uint64_t owed_until;          // when the daemon last owed something
-    uint64_t taken;               // when the client last took a byte
-    uint64_t acknowledged;        // bytes that the client has taken
+    uint64_t taken;               // when that last grew
+    uint64_t asked;               // when the daemon found that it had grown, or 0
+    uint64_t acknowledged;        // bytes that the client's system has taken
     uint64_t turn;                // the turn of the counts below
     unsigned recvs, sends;
 };

@@ -36,6 +36,7 @@ static struct {
     bool freed;                     // a connection has ended since
     uint64_t drain_turn;
     size_t memory; // after the start
+    uint64_t timer_read;
     uint64_t log_second;
     unsigned log_lines;
     // The latest wrong tokens, the last one first: when they were read, and when told so.
@@ -197,6 +198,8 @@ void judge_recv(struct flow *flow)
         fail("flow %u: %u recv in a turn", flow->number, flow->recvs);
     if (flow->fin_read || flow->error_told)
         fail("flow %u: recv after the end", flow->number);
+    if (flow->discarded >= GOODBYE_BYTES)
+        fail("flow %u: a goodbye discards without end", flow->number);
     if (!flow->shut && expect_owes(&flow->expect))
         fail("flow %u: recv while answers are unsent", flow->number);
 }
@@ -217,6 +220,7 @@ static void moved(struct flow *flow)
         return;
     flow->byte_low = world.turn_start;
     flow->byte_high = world.now;
+    flow->asked = 0;
 }
 
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short)
@@ -357,8 +361,11 @@ static void judge_queue(const struct netsock *socket)
 {
     bool full = judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
 
-    if (socket->waiting > socket->unseen && !full && fault_in_turn() == 0 && !files_exhausted() &&
-        socket->accepts <= socket->backlog)
+    if (!socket->first || full || fault_in_turn() > 0 || files_exhausted() ||
+        judge.failed_high >= world.turn_start)
+        return;
+    // One that came in the very turn may have come after the last look.
+    if (socket->first->opened < world.turn_start && socket->accepts <= socket->backlog)
         fail("%u clients that wait are turned away", socket->waiting);
 }
 
@@ -375,6 +382,14 @@ void judge_listener_closed(const struct netsock *socket)
     world.drain_low = world.turn_start;
     world.drain_high = world.now;
     judge.drain_turn = world.turn;
+}
+
+// A timer that goes off at once again and again is no progress.
+void judge_timer(void)
+{
+    if (world.now >= judge.timer_read + TICK / 2)
+        judge_progress();
+    judge.timer_read = world.now;
 }
 
 void judge_signal(int number)
@@ -406,12 +421,16 @@ static void judge_deadlines(const struct flow *flow)
             fail("flow %u: a goodbye is not over in time", flow->number);
         return;
     }
+    // At the start of the graceful end, which has a limit of its own, the idle time begins anew.
+    if (world.draining && last < world.drain_high)
+        last = world.drain_high;
     // A client that takes bytes is not idle, and is asked about it only when its time is over.
     if (expect_owes(expect) || leaving(flow)) {
-        last = (last > flow->taken ? last : flow->taken) + TICK;
+        last = last > flow->taken ? last : flow->taken;
+        last = (last > flow->asked ? last : flow->asked) + TICK;
         idle *= 2;
     }
-    if (idle != 0 && world.now > last + idle + TICK)
+    if (idle != 0 && !flow->excused && world.now > last + idle + TICK)
         fail("flow %u: the idle timeout is not kept", flow->number);
     if (line != 0 && expect_line_begun(expect) && !expect_owes(expect) && !leaving(flow) &&
         world.now >
@@ -532,10 +551,15 @@ void judge_turn_over(void)
 
 void judge_turn(void)
 {
+    uint64_t before = world.turn_start;
+
     world.turn++;
     world.turn_start = world.now;
     world.calls = 0;
     world.wakeups++;
+    if (world.draining && !world.over &&
+        before > world.drain_high + options()->drain_timeout * SECOND + TICK)
+        fail("the graceful end does not end");
     if (world.hush && world.now > world.rest_from)
         fail("the server wakes up although nothing happens");
 }

@@ -51,6 +51,7 @@ void judge_turn_over(void); // epoll_wait is called
 void judge_turn(void);      // and returns
 void judge_sleep(void);     // nothing is ready: time is about to pass
 void judge_progress(void);
+void judge_timer(void);
 
 // The log.
 void judge_log(const char *line, size_t length);

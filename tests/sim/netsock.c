@@ -144,7 +144,6 @@ void netsock_enqueue(struct netsock *socket, struct flow *flow)
         socket->first = flow;
     socket->last = flow;
     socket->waiting++;
-    socket->unseen++;
     files_wake(socket->fd, EPOLLIN);
 }
 

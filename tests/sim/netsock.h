@@ -33,7 +33,6 @@ struct netsock {
     struct sockaddr_in6 bound;
     bool bound_to_port;
     unsigned backlog, waiting;
-    unsigned unseen;                  // of these, came after accept4 last said that there are none
     struct flow *first, *last;        // the accept queue
     struct question *oldest, *newest; // the receive queue
     unsigned datagrams;

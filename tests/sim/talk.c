@@ -6,7 +6,7 @@
 #include "judge.h"
 #include "world.h"
 
-enum { LINE_LONGEST = 100000, FLOOD_MAX = 40000 };
+enum { LINE_LONGEST = 100000, FLOOD_MAX = 40000, ENDLESS = 2500000 };
 
 static uint64_t between(uint64_t low, uint64_t high)
 {
@@ -21,6 +21,8 @@ void talk_begin(struct talk *talk, size_t line_max)
                           .unterminated = chance_one_in(&world.chance, 3)};
     if (talk->kind == TALK_FLOOD)
         talk->budget *= 5;
+    if (talk->kind == TALK_ENDLESS)
+        talk->budget = chance_one_in(&world.chance, 10) ? ENDLESS : 0;
     if (talk->kind == TALK_TRICKLE)
         talk->budget %= 300;
     if (talk->kind == TALK_SILENT)
@@ -95,6 +97,14 @@ static void put_flood(struct fifo *out)
         fifo_put(out, text, strlen(text));
 }
 
+// Without an LF: overlong at once, and then more than any goodbye discards.
+static void put_endless(struct fifo *out)
+{
+    static const char zeros[65536];
+
+    fifo_put(out, zeros, between(60000, sizeof zeros));
+}
+
 static void put_line(const struct talk *talk, struct fifo *out)
 {
     if (between(0, 9) < (talk->kind == TALK_COMMANDS ? 8 : 1)) {
@@ -116,6 +126,8 @@ void talk_next(struct talk *talk, struct fifo *out)
         return;
     if (talk->text)
         fifo_put(out, talk->text, strlen(talk->text));
+    else if (talk->kind == TALK_ENDLESS)
+        put_endless(out);
     else if (talk->kind == TALK_FLOOD && chance_one_in(&world.chance, 3))
         put_flood(out);
     else

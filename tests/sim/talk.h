@@ -8,7 +8,15 @@
 
 #include "fifo.h"
 
-enum talk_kind { TALK_LINES, TALK_COMMANDS, TALK_FLOOD, TALK_LONG, TALK_TRICKLE, TALK_SILENT };
+enum talk_kind {
+    TALK_LINES,
+    TALK_COMMANDS,
+    TALK_FLOOD,
+    TALK_LONG,
+    TALK_TRICKLE,
+    TALK_ENDLESS,
+    TALK_SILENT
+};
 
 struct talk {
     enum talk_kind kind;

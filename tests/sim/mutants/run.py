@@ -3,9 +3,9 @@
 """The test of the simulation: puts each fault of mutants.toml into a copy of src/, and shows that
 the simulation finds it.
 
-    run.py [--seeds N] [NAME...]
+    run.py [--seeds N] [--source src] [--build build/sim] [NAME...]
 
-It needs build/sim/sim, and is run from the project's root. Each mutant has one processor, so that
+It needs the simulation built in that directory, and is run from the project's root. Each mutant has one processor, so that
 the seed that catches it is always the same one.
 """
 
@@ -19,7 +19,6 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-BUILD = Path("build/sim")
 TABLE = Path(__file__).with_name("mutants.toml")
 
 
@@ -33,21 +32,21 @@ def plant(mutant, source):
     return True
 
 
-def prepare(directory):
+def prepare(directory, options):
     """The sources, and the objects of the unchanged ones, so that only one is compiled."""
     shutil.rmtree(directory, ignore_errors=True)
-    shutil.copytree("src", directory / "source")
+    shutil.copytree(options.source, directory / "source")
     (directory / "src").mkdir()
-    for file in (BUILD / "src").glob("*.o"):
+    for file in (options.build / "src").glob("*.o"):
         shutil.copyfile(file, directory / "src" / file.name)
 
 
-def build(directory):
+def build(directory, options):
     return subprocess.run(
         [
             "make",
             f"SIM_B={directory}",
-            f"SIM_OWN={BUILD}/own",
+            f"SIM_OWN={options.build}/own",
             f"SIM_SOURCES={directory}/source",
             f"{directory}/sim",
         ],
@@ -72,33 +71,35 @@ def caught(directory, seeds):
     return int(failed[1]), run.stderr.splitlines()[0]
 
 
-def try_mutant(mutant, seeds):
+def try_mutant(mutant, options):
     """Whether it was caught, and a line for the report."""
-    directory = BUILD / "mutants" / mutant["name"]
-    prepare(directory)
+    directory = options.build / "mutants" / mutant["name"]
+    prepare(directory, options)
     if not plant(mutant, directory / "source"):
         return False, f"{mutant['name']}: does not apply to src/{mutant['file']}"
-    made = build(directory)
+    made = build(directory, options)
     if made.returncode != 0:
         return False, f"{mutant['name']}: does not compile\n{made.stdout}"
-    found = caught(directory, seeds)
+    found = caught(directory, options.seeds)
     shutil.rmtree(directory / "src")
     if not found:
-        return False, f"{mutant['name']}: NOT CAUGHT within {seeds} seeds ({mutant['why']})"
+        return False, f"{mutant['name']}: NOT CAUGHT within {options.seeds} seeds ({mutant['why']})"
     return True, f"{mutant['name']}: caught at seed {found[0]}: {found[1]}"
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=4000)
+    parser.add_argument("--source", type=Path, default=Path("src"))
+    parser.add_argument("--build", type=Path, default=Path("build/sim"))
     parser.add_argument("names", nargs="*")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     mutants = tomllib.loads(TABLE.read_text())["mutant"]
-    if arguments.names:
-        mutants = [mutant for mutant in mutants if mutant["name"] in arguments.names]
+    if options.names:
+        mutants = [mutant for mutant in mutants if mutant["name"] in options.names]
     alive = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for ok, line in pool.map(lambda m: try_mutant(m, arguments.seeds), mutants):
+        for ok, line in pool.map(lambda m: try_mutant(m, options), mutants):
             print(line, flush=True)
             alive += not ok
     print(f"{len(mutants) - alive} of {len(mutants)} mutants caught")
