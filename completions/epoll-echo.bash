@@ -3,6 +3,7 @@
 
 _epoll_echo()
 {
+    # shellcheck disable=SC2034 # _init_completion sets them all
     local cur prev words cword split
     _init_completion -s || return
 
