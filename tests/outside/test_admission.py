@@ -78,8 +78,8 @@ def test_a_goodbye_to_a_client_that_never_closes_ends(full, dial):
     wait_until(lambda: full.descriptors() == full.crowd, "the goodbyes to end")
 
 
-def test_a_goodbye_to_a_client_that_never_stops_sending_ends(full, dial, host):
-    client = dial(full, host)
+def test_a_goodbye_to_a_client_that_never_stops_sending_ends(full, dial):
+    client = dial(full)
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         for _ in range(1_000_000):
             client.send(b"x" * 1000)
@@ -142,9 +142,9 @@ def exhausted(start, trigger, dial):
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, server.limits)
 
 
-def served(server, host):
+def served(server):
     """Whether a new client is served now, instead of being turned away or kept waiting."""
-    with Client(host, server.tcp_port) as client:
+    with Client("127.0.0.1", server.tcp_port) as client:
         client.socket.settimeout(1)
         try:
             return client.ask(b"hello\n") == b"hello\n"
@@ -170,21 +170,21 @@ def test_without_descriptors_open_connections_notice_nothing(exhausted, dial):
             assert client.ask(b"%d\n" % number) == b"%d\n" % number
 
 
-def test_a_descriptor_that_becomes_free_serves_the_next(exhausted, dial, host):
-    waiting = dial(exhausted, host)
-    assert not served(exhausted, host)
+def test_a_descriptor_that_becomes_free_serves_the_next(exhausted, dial):
+    waiting = dial(exhausted)
+    assert not served(exhausted)
     for client in exhausted.inmates[:2]:
         client.close()
-    wait_until(lambda: served(exhausted, host), "a client to be served")
+    wait_until(lambda: served(exhausted), "a client to be served")
     assert waiting.ask(b"hello\n") in (b"hello\n", BUSY)
 
 
-def test_a_raised_limit_serves_the_next(exhausted, dial, host):
+def test_a_raised_limit_serves_the_next(exhausted, dial):
     for _ in range(3):
-        dial(exhausted, host)
-    assert not served(exhausted, host)
+        dial(exhausted)
+    assert not served(exhausted)
     resource.prlimit(exhausted.pid, resource.RLIMIT_NOFILE, exhausted.limits)
-    wait_until(lambda: served(exhausted, host), "a client to be served")
+    wait_until(lambda: served(exhausted), "a client to be served")
 
 
 TRANSIENT = "ECONNABORTED EINTR EPERM EPROTO ENETDOWN EHOSTUNREACH ETIMEDOUT".split()
@@ -195,7 +195,7 @@ EXHAUSTION = "EMFILE ENFILE ENOBUFS ENOMEM".split()
 @pytest.mark.parametrize("error", TRANSIENT)
 def test_a_client_that_fails_to_be_accepted_is_no_event(start, strace, error):
     server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
-    wait_until(lambda: served(server, "127.0.0.1"), "a client to be served")
+    wait_until(lambda: served(server), "a client to be served")
     assert not server.find(level="warning")
 
 
@@ -203,4 +203,4 @@ def test_a_client_that_fails_to_be_accepted_is_no_event(start, strace, error):
 @pytest.mark.parametrize("error", EXHAUSTION)
 def test_exhaustion_at_accept_delays_only(start, strace, error):
     server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
-    wait_until(lambda: served(server, "127.0.0.1"), "a client to be served")
+    wait_until(lambda: served(server), "a client to be served")
