@@ -225,19 +225,26 @@ int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
     return (int)leave("getpeername", fd, -error);
 }
 
+static uint32_t milliseconds_since(uint64_t time)
+{
+    return (uint32_t)((world.now - time) / MILLISECOND);
+}
+
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     enter();
     struct flow *flow = flow_of(fd);
-    struct tcp_info info = {.tcpi_bytes_acked = flow->acknowledged};
+    struct tcp_info info = {.tcpi_last_data_sent = milliseconds_since(flow->taken),
+                            .tcpi_last_ack_recv = milliseconds_since(flow->taken),
+                            .tcpi_last_data_recv = milliseconds_since(flow->arrived)};
     int error = fault_error(CALL_GETSOCKOPT, flow);
 
-    if (!flow->asked || flow->taken > flow->asked)
-        flow->asked = world.now;
     if (level != IPPROTO_TCP || name != TCP_INFO)
         fail("getsockopt of something else than TCP_INFO");
-    if (!error)
+    if (!error) {
         memcpy(value, &info, *length < sizeof info ? *length : sizeof info);
+        judge_asked(flow);
+    }
     return (int)leave("getsockopt", fd, -error);
 }
 

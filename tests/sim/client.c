@@ -32,6 +32,7 @@ struct client {
     uint64_t ends_at; // whatever is left to say; or NEVER
     bool polite;      // sends nothing after the server's FIN, and closes soon
     unsigned tries;
+    bool urges; // sends bytes out of band
     bool closed, done;
 };
 
@@ -120,6 +121,8 @@ static void write_some(struct client *client)
                        : 1 + chance_magnitude(&world.chance, client->out.length);
     if (chunk > client->out.length)
         chunk = client->out.length;
+    if (client->urges && chance_one_in(&world.chance, 5))
+        flow_client_urge(flow);
     fifo_take(&client->out, NULL, flow_client_send(flow, fifo_first(&client->out), chunk));
 }
 
@@ -235,6 +238,7 @@ static struct client *create(uint64_t start)
     client->ends_at = NEVER;
     if (chance_one_in(&world.chance, 4))
         client->ends_at = start + chance_magnitude(&world.chance, 20 * SECOND);
+    client->urges = chance_one_in(&world.chance, 10);
     client->polite = !chance_one_in(&world.chance, 4);
     act_at(client, start);
     return client;

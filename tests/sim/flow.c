@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "files.h"
+#include "judge.h"
 #include "memory.h"
 #include "netsock.h"
 #include "world.h"
@@ -29,6 +30,9 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
     struct flow *flow = memory_own(NULL, sizeof *flow);
     *flow = (struct flow){.number = flows.count,
                           .opened = world.now,
+                          .taken = world.now,
+                          .arrived = world.now,
+                          .urgent = NO_URGENT,
                           .fd = -1,
                           .family = socket->family,
                           .peer = *peer,
@@ -92,6 +96,8 @@ uint32_t flow_poll(struct flow *flow)
         events |= EPOLLHUP;
     if (flow->rx.length > 0)
         events |= EPOLLIN;
+    if (flow->urgent != NO_URGENT)
+        events |= EPOLLPRI;
     if (out_over || flow_writable(flow))
         events |= EPOLLOUT;
     else
@@ -133,6 +139,7 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
     if (length == 0)
         return 0;
     fifo_put(&flow->rx, bytes, length);
+    flow->arrived = world.now;
     trace("flow %u: client sends %zu", flow->number, length);
     files_wake(flow->fd, EPOLLIN);
     return length;
@@ -141,10 +148,8 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
 // The client's system has taken so much more.
 static void acknowledge(struct flow *flow, size_t count)
 {
-    if (count == 0)
-        return;
-    flow->acknowledged += count;
-    flow->taken = world.now;
+    if (count > 0)
+        flow->taken = world.now;
 }
 
 size_t flow_client_recv(struct flow *flow, size_t length)
@@ -161,6 +166,16 @@ size_t flow_client_recv(struct flow *flow, size_t length)
     trace("flow %u: client takes %zu", flow->number, length);
     wake_writer(flow);
     return length;
+}
+
+void flow_client_urge(struct flow *flow)
+{
+    if (flow->dead || flow->fin_in || flow->closed)
+        return;
+    flow->urgent = flow->rx.length;
+    trace("flow %u: client urges", flow->number);
+    files_wake(flow->fd, EPOLLIN | EPOLLPRI);
+    judge_progress(); // the client's, not the daemon's: it costs a turn
 }
 
 void flow_client_fin(struct flow *flow)
@@ -205,11 +220,18 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
         return flow_peek(flow);
     if (length > flow->rx.length)
         length = flow->rx.length;
+    // tcp(7): a read never goes beyond the mark, but the next one does.
+    if (flow->urgent == 0)
+        flow->urgent = NO_URGENT;
+    if (length > flow->urgent)
+        length = flow->urgent;
     if (cut_short && length > 1)
         length = chance_between(&world.chance, 1, length - 1);
     else
         cut_short = false;
     fifo_take(&flow->rx, bytes, length);
+    if (flow->urgent != NO_URGENT)
+        flow->urgent -= length;
     // As if the rest had arrived just after.
     if (cut_short)
         files_wake(flow->fd, flow->fin_in ? 0 : EPOLLIN);

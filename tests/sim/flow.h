@@ -29,6 +29,7 @@ struct flow {
     size_t rx_room, tx_room;
     size_t window;        // tx_room holds what is beyond: the client's system has taken the rest
     bool lowat;           // TCP_NOTSENT_LOWAT is 1: writable means that all is sent
+    size_t urgent;        // so many bytes of rx are before the urgent mark; or NO_URGENT
     bool fin_in, fin_out; // the client's, the daemon's
     bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
     bool closed;          // by the daemon
@@ -50,18 +51,19 @@ struct flow {
     size_t left_behind;           // bytes in rx after the last recv
     bool fin_behind;              // and FIN
     uint64_t read_at;             // when recv was last called
-    size_t discarded;             // in the goodbye
     uint64_t shut_low, shut_high; // when the goodbye began
     uint64_t byte_low, byte_high; // when a byte last moved
     uint64_t owed_until;          // when the daemon last owed something
-    uint64_t taken;               // when that last grew
-    uint64_t asked;               // when the daemon found that it had grown, or 0
-    uint64_t acknowledged;        // bytes that the client's system has taken
+    uint64_t taken, arrived;      // when the client's system last took and sent bytes
+    bool silent;                  // the daemon was told that no bytes move any more
+    uint64_t asked;               // when it was told that they do, or 0
     uint64_t turn;                // the turn of the counts below
     unsigned recvs, sends;
 };
 
 enum { FLOWS_MAX = 1024 };
+
+#define NO_URGENT SIZE_MAX
 
 // A client's connection, which waits to be accepted; NULL if nobody listens. WRITABLE sizes of the
 // kernel's buffers.
@@ -75,6 +77,8 @@ struct flow *flow_held(unsigned index);
 // The client's calls. The number of bytes that went.
 size_t flow_client_send(struct flow *flow, const char *bytes, size_t length);
 size_t flow_client_recv(struct flow *flow, size_t length);
+// A byte out of band, which is not of the stream.
+void flow_client_urge(struct flow *flow);
 void flow_client_fin(struct flow *flow);
 void flow_client_close(struct flow *flow);
 // ERROR is what the daemon is told of it.

@@ -19,7 +19,6 @@ enum {
     FUTILE_MAX = 60,          // turns in a row that do nothing
     TURN_BYTES_MAX = 65536,   // that one turn reads of one connection
     ACCEPTS_MAX = 64,         // of one listener in one turn
-    GOODBYE_BYTES = 1 << 20,  // that a goodbye discards
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
     CONN_BYTES = 56,          // of an idle connection
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
@@ -164,7 +163,7 @@ void judge_registered(struct flow *flow)
     flow->registered = true;
     flow->busy = judge.admitted >= options()->max_tcp;
     flow->byte_low = world.turn_start;
-    flow->byte_high = flow->owed_until = flow->taken = world.now;
+    flow->byte_high = flow->owed_until = world.now;
     flow->expect.line_max = options()->max_line;
     flow->expect.loopback = from_loopback(flow);
     if (flow->busy) {
@@ -198,8 +197,6 @@ void judge_recv(struct flow *flow)
         fail("flow %u: %u recv in a turn", flow->number, flow->recvs);
     if (flow->fin_read || flow->error_told)
         fail("flow %u: recv after the end", flow->number);
-    if (flow->discarded >= GOODBYE_BYTES)
-        fail("flow %u: a goodbye discards without end", flow->number);
     if (!flow->shut && expect_owes(&flow->expect))
         fail("flow %u: recv while answers are unsent", flow->number);
 }
@@ -237,11 +234,9 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
     judge_progress();
     if (result > 0)
         moved(flow);
-    if (flow->shut)
-        flow->discarded += (size_t)result;
-    else if (result > 0)
+    if (!flow->shut && result > 0)
         expect_read(flow, bytes, (size_t)result);
-    else
+    else if (!flow->shut)
         expect_end_of_input(flow);
     flow->fin_read = result == 0;
 }
@@ -255,6 +250,18 @@ void judge_peeked(struct flow *flow, long result)
     } else if (result < 0 && result != -EINTR) {
         flow->excused = true;
     }
+}
+
+// A tick less is silence enough, for the kernel's time is older than the daemon's.
+void judge_asked(struct flow *flow)
+{
+    uint64_t last = flow->taken > flow->arrived ? flow->taken : flow->arrived;
+
+    flow->silent = world.now + TICK >= last + options()->idle_timeout * SECOND;
+    if (flow->silent)
+        flow->must_close = true;
+    else
+        flow->asked = world.now;
 }
 
 void judge_sent(struct flow *flow, const char *bytes, long result)
@@ -326,17 +333,14 @@ static const char *reason(const struct flow *flow)
         return "an error";
     if (flow->shut)
         return flow->fin_read                           ? "a goodbye answered"
-               : flow->discarded >= GOODBYE_BYTES       ? "a goodbye of 1 MiB"
                : since(flow->shut_low, GOODBYE_SECONDS) ? "a goodbye of 2 s"
                                                         : NULL;
     if (flow->fin_read && !expect_owes(expect) && (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
         return "the line timeout";
-    // A client that takes what it is owed is not idle.
-    uint64_t last =
-        expect_owes(expect) && flow->taken > flow->byte_low ? flow->taken : flow->byte_low;
-    return since(last, options()->idle_timeout) ? "the idle timeout" : NULL;
+    return since(flow->byte_low, options()->idle_timeout) && flow->silent ? "the idle timeout"
+                                                                          : NULL;
 }
 
 void judge_closed(struct flow *flow)
@@ -424,12 +428,10 @@ static void judge_deadlines(const struct flow *flow)
     // At the start of the graceful end, which has a limit of its own, the idle time begins anew.
     if (world.draining && last < world.drain_high)
         last = world.drain_high;
-    // A client that takes bytes is not idle, and is asked about it only when its time is over.
-    if (expect_owes(expect) || leaving(flow)) {
-        last = last > flow->taken ? last : flow->taken;
-        last = (last > flow->asked ? last : flow->asked) + TICK;
-        idle *= 2;
-    }
+    // A client to or from whose system bytes still move is not idle, which is asked for only when
+    // its time seems to be over.
+    if (last < flow->asked)
+        last = flow->asked;
     if (idle != 0 && !flow->excused && world.now > last + idle + TICK)
         fail("flow %u: the idle timeout is not kept", flow->number);
     if (line != 0 && expect_line_begun(expect) && !expect_owes(expect) && !leaving(flow) &&

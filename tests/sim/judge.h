@@ -32,6 +32,7 @@ void judge_registered(struct flow *flow);
 void judge_recv(struct flow *flow); // is about to
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);
 void judge_peeked(struct flow *flow, long result);
+void judge_asked(struct flow *flow); // when the last bytes moved
 void judge_sent(struct flow *flow, const char *bytes, long result);
 void judge_shutdown(struct flow *flow, long result);
 void judge_closed(struct flow *flow);
