@@ -41,16 +41,22 @@ static bool owes(const struct conn *conn)
     return held && (held->sent < held->output || held->paused || held->leaving);
 }
 
-// Makes conn->held have room for SIZE bytes, what it holds kept. False without memory.
+static bool busy(const struct conn *conn)
+{
+    return conn->held && conn->held->busy;
+}
+
+// Makes conn->held have room for SIZE bytes, and not much more; the first SIZE bytes that it holds
+// are kept. False without memory.
 static bool reserve(struct conn *conn, size_t size)
 {
     struct held *held = conn->held;
     size_t room = HELD_ROOM_MIN;
 
-    if (held && held->room >= size)
-        return true;
     while (room < size)
         room *= 2;
+    if (held && held->room >= room && held->room / 4 <= room)
+        return true;
     bool running = held && timeout_running(&held->line);
     struct held *moved = realloc(held, sizeof *held + room);
     if (!moved)
@@ -90,7 +96,7 @@ void conn_close(struct conn *conn, const char *reason)
     struct tcp *tcp = conn->tcp;
 
     log_conn(conn, "closed", reason);
-    if (conn->held && conn->held->busy)
+    if (busy(conn))
         tcp->busy--;
     else
         tcp->service->counters.connected_tcp--;
@@ -107,7 +113,7 @@ static void touch(struct conn *conn)
 {
     struct tcp *tcp = conn->tcp;
 
-    if (tcp->idle.after != TICKS_NEVER)
+    if (tcp->idle.after != TICKS_NEVER && !busy(conn))
         timeouts_start(&tcp->idle, &conn->idle, loop_now(tcp->loop));
 }
 
@@ -170,7 +176,7 @@ static void part(struct conn *conn, bool ended)
 // tcp_orphan_retries).
 static void leave(struct conn *conn, bool ended)
 {
-    if (net_unsent(conn->watch.fd) == 0) {
+    if (net_unsent(conn->watch.fd) == 0 || busy(conn)) {
         part(conn, ended);
         return;
     }
@@ -268,7 +274,7 @@ static bool nothing_received(const struct conn *conn)
 {
     char byte;
 
-    return recv(conn->watch.fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+    return recv(conn->watch.fd, &byte, 1, MSG_PEEK) < 0 && errno != EINTR;
 }
 
 // The connection waits to read; AGAIN as for wait_for: there may be more to read already.
@@ -465,7 +471,8 @@ void conn_open(struct tcp *tcp, int fd, bool admitted)
         close(fd);
         return;
     }
-    timeouts_start(&tcp->idle, &conn->idle, loop_now(tcp->loop));
+    // One that is not admitted has a goodbye's time for all of it.
+    timeouts_start(admitted ? &tcp->idle : &tcp->goodbye, &conn->idle, loop_now(tcp->loop));
     log_conn(conn, admitted ? "connected" : "busy", NULL);
     if (admitted) {
         tcp->service->counters.total_clients++;

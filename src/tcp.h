@@ -24,7 +24,7 @@ struct tcp {
     const struct options *options;
     struct service *service;
     struct list listeners;
-    struct timeouts idle; // every connection but those in `goodbye`
+    struct timeouts idle; // every admitted connection but those in `goodbye`
     struct timeouts line;
     struct timeouts goodbye;
     unsigned busy, max_busy; // connections beyond --max-tcp that are being told so

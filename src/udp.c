@@ -18,6 +18,7 @@ enum {
     // IP_PKTINFO, IP_TTL, IPV6_PKTINFO and IPV6_HOPLIMIT, and room to spare.
     CONTROL_BYTES = 192,
     DRAIN_TURNS_MAX = 256,
+    ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
 };
 
 struct udp_socket {
@@ -43,7 +44,7 @@ struct udp_batch {
 bool udp_init(struct udp *udp, struct loop *loop, const struct options *options,
               struct service *service)
 {
-    size_t room = options->max_datagram;
+    size_t room = options->max_datagram > ROOM_MIN ? options->max_datagram : ROOM_MIN;
     struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * room);
 
     *udp = (struct udp){.loop = loop, .options = options, .service = service, .batch = batch};
@@ -158,7 +159,7 @@ static struct datagram datagram_of(const struct udp_socket *socket, struct mmsgh
         .bytes = bytes->iov_base,
         .held = size_min(in->msg_len, bytes->iov_len),
         .length = in->msg_len, // with MSG_TRUNC the whole length
-        .truncated = in->msg_hdr.msg_flags & MSG_TRUNC,
+        .truncated = in->msg_len > socket->udp->options->max_datagram,
     };
 
     read_control(&in->msg_hdr, &datagram);
