@@ -22,6 +22,7 @@ enum {
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
     CONN_BYTES = 56,          // of an idle connection
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
+    LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
     REST_AFTER_SECONDS = 20, // of the last coming or going
     GUESSES_MAX_PER_MINUTE = 5,
@@ -36,6 +37,7 @@ static struct {
     uint64_t drain_turn;
     size_t memory; // after the start
     uint64_t timer_read;
+    unsigned late_turns; // after the end of the graceful end
     uint64_t log_second;
     unsigned log_lines;
     // The latest wrong tokens, the last one first: when they were read, and when told so.
@@ -169,6 +171,8 @@ void judge_registered(struct flow *flow)
     if (flow->busy) {
         judge.busy++;
         judge.busy_total++;
+        flow->shut_low = world.turn_start;
+        flow->shut_high = world.now;
         expect_text(flow, "Server Busy\n");
         flow->expect.closing = true;
         return;
@@ -299,7 +303,7 @@ void judge_shutdown(struct flow *flow, long result)
     judge_progress();
     if (expect_owes(&flow->expect))
         fail("flow %u: FIN before all answers", flow->number);
-    if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
+    if (flow_unsent(flow) > 0 && !flow->unsent_unknown && !flow->busy)
         fail("flow %u: goodbye before the kernel has sent everything", flow->number);
     if (!flow->expect.closing)
         judge_goodbye_of_drain(flow);
@@ -335,6 +339,8 @@ static const char *reason(const struct flow *flow)
         return flow->fin_read                           ? "a goodbye answered"
                : since(flow->shut_low, GOODBYE_SECONDS) ? "a goodbye of 2 s"
                                                         : NULL;
+    if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
+        return "no time left to be told";
     if (flow->fin_read && !expect_owes(expect) && (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
@@ -410,7 +416,7 @@ void judge_signal(int number)
 // All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
 static bool leaving(const struct flow *flow)
 {
-    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
+    return !expect_owes(&flow->expect) && !flow->shut && !flow->busy && flow_unsent(flow) > 0 &&
            (flow->fin_read || flow->expect.closing || world.draining);
 }
 
@@ -420,7 +426,7 @@ static void judge_deadlines(const struct flow *flow)
     uint64_t last = flow->byte_high;
     uint64_t idle = options()->idle_timeout * SECOND, line = options()->line_timeout * SECOND;
 
-    if (flow->shut) {
+    if (flow->shut || flow->busy) {
         if (world.now > flow->shut_high + GOODBYE_SECONDS * SECOND + TICK)
             fail("flow %u: a goodbye is not over in time", flow->number);
         return;
@@ -553,14 +559,12 @@ void judge_turn_over(void)
 
 void judge_turn(void)
 {
-    uint64_t before = world.turn_start;
-
     world.turn++;
     world.turn_start = world.now;
     world.calls = 0;
     world.wakeups++;
-    if (world.draining && !world.over &&
-        before > world.drain_high + options()->drain_timeout * SECOND + TICK)
+    if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND + TICK &&
+        ++judge.late_turns > LATE_TURNS_MAX)
         fail("the graceful end does not end");
     if (world.hush && world.now > world.rest_from)
         fail("the server wakes up although nothing happens");

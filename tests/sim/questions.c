@@ -101,14 +101,6 @@ static bool forbidden(const struct netsock *socket, const struct question *quest
     return !accepted(socket, question) || question->hop_limit <= 1 || is_error(question);
 }
 
-// Where fewer than four bytes are kept, nobody can tell.
-static bool must_not(const struct netsock *socket, const struct question *question)
-{
-    return forbidden(socket, question) &&
-           (!accepted(socket, question) || question->hop_limit <= 1 ||
-            world.server->options.max_datagram >= 4);
-}
-
 static struct peer *find(const struct sockaddr_in6 *address)
 {
     for (size_t i = 0; i < q.peers; i++)
@@ -334,7 +326,7 @@ static struct question *find_question(struct netsock *socket, const struct msghd
     struct question *question;
 
     while ((question = socket->batch)) {
-        if (!must_not(socket, question) && answers(question, &to) &&
+        if (!forbidden(socket, question) && answers(question, &to) &&
             fits(question, message->msg_iov) && control_fits(question, message))
             return question;
         left_out(socket, question);

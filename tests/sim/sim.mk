@@ -3,6 +3,13 @@
 #     build/sim/sim          the daemon in simulated universes
 #     build/sim/sim-asan     the same under ASan and UBSan
 #     build/alloc/epoll-echo the daemon whose Nth allocation fails
+#     build/static/epoll-echo
+#                            one whose first system calls are its own, for strace
+#
+#     check-sim              a few thousand seeds of each, in half a minute
+#     check-sim-mutants      the test of the test, in a minute
+#     check-sim-long         a hundred thousand seeds
+#     check-faults           fault injection on the real binary; check-faults-long: every case
 #
 # SIM_SOURCES may name another directory than src/, for a mutant; SIM_B where it is built.
 
@@ -48,3 +55,33 @@ $(SIM_B)/asan/src/%.o: $(SIM_SOURCES)/%.c
 	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -MMD -MP -c -o $@ $<
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_ASAN_OBJECTS:.o=.d)
+
+# Fault injection, tests/faults/. The static binary is built by the root's rules.
+$(B)/alloc/epoll-echo: $(DAEMON_OBJECTS) $(B)/alloc/fail.o
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+
+$(B)/alloc/fail.o: tests/faults/fail.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/static/epoll-echo: FORCE
+	+@$(MAKE) --no-print-directory LDFLAGS=-static B=$(B)/static $@
+
+.PHONY: check-sim check-sim-long check-sim-mutants check-faults check-faults-long
+
+check-sim: $(SIM_B)/sim $(SIM_B)/sim-asan
+	$(SIM_B)/sim --seeds 1-8000
+	$(SIM_B)/sim-asan --seeds 8001-9500
+
+check-sim-long: $(SIM_B)/sim $(SIM_B)/sim-asan
+	$(SIM_B)/sim --seeds 1-100000
+	$(SIM_B)/sim-asan --seeds 100001-110000
+
+check-sim-mutants: $(SIM_B)/sim
+	/usr/bin/python3 tests/sim/mutants/run.py --build $(SIM_B)
+
+check-faults: $(B)/static/epoll-echo $(B)/alloc/epoll-echo
+	/usr/bin/python3 -m pytest -q tests/faults
+
+check-faults-long: $(B)/static/epoll-echo $(B)/alloc/epoll-echo
+	FAULTS=all /usr/bin/python3 -m pytest -q tests/faults
