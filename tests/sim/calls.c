@@ -519,7 +519,8 @@ static long read_token(char *buffer, size_t length)
 {
     static const char content[] = JUDGE_TOKEN "\n";
     size_t whole = calls.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
-    size_t left = whole - calls.token_read;
+    size_t left =
+        whole > calls.token_read ? whole - calls.token_read : 0; // it may be cut meanwhile
     int error = fault_error(CALL_READ_FILE, NULL);
 
     touch_last(buffer, length);
