@@ -146,6 +146,29 @@ def test_a_thousand_clients_that_never_read_cost_bounded_memory(start, dial):
     assert server.memory() - before < 1000 * 70_000
 
 
+@pytest.mark.plain
+def test_what_was_owed_costs_no_memory_once_it_is_sent(start, dial, trigger):
+    server = start("--socket-buffer=32768", f"--trigger={trigger}")
+    clients = [dial(server, receive_buffer=4096) for _ in range(400)]
+    question = lines(30_000)
+    for client in clients:
+        client.send(question)
+        assert client.read(len(question)) == question
+    server.settle()
+    idle = server.memory()
+    for _ in range(2):
+        with server.frozen():
+            for client in clients:
+                client.send(question)
+        server.settle()
+    owing = server.memory()
+    for client in clients:
+        assert client.read(2 * len(question)) == 2 * question
+    server.settle()
+    assert owing - idle > 500_000  # or this would show nothing
+    assert server.memory() - idle < 250_000  # malloc keeps some itself
+
+
 def send_what_fits(client, question):
     client.socket.setblocking(False)
     try:

@@ -312,6 +312,20 @@ def test_line_timeout_holds_for_the_rest_of_an_overlong_line(start, dial):
     assert_between(end - begun, 1)
 
 
+def test_line_timeout_holds_for_a_line_begun_while_answers_are_owed(start, trigger, dial):
+    """With buffers for a part of it, the begun line is read together with lines
+    whose answers have to wait for the client."""
+    server = start("--line-timeout=1", "--socket-buffer=32768", f"--trigger={trigger}")
+    client = dial(server, receive_buffer=4096)
+    question = b"whole\n" * 5_000
+    for more in (b"", b"begun"):
+        with server.frozen():
+            client.send(question + more)
+        server.settle()
+    assert client.read(2 * len(question)) == 2 * question
+    assert ends(client)[0] == b""
+
+
 @pytest.mark.parametrize("options, seconds", [(["--drain-timeout=1"], 1), ([], 5)])
 def test_drain_timeout_ends_a_graceful_end(start, dial, options, seconds):
     server = start(*options)
