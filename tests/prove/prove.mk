@@ -1,0 +1,3 @@
+.PHONY: prove
+prove:
+	@tests/prove/prove
