@@ -43,13 +43,13 @@ run: epoll-echo
 	./epoll-echo
 
 epoll-echo: $(B)/epoll-echo
-	cp $< $@
+	install $< $@ # which replaces a file that is running, where cp would fail
 
 $(B)/epoll-echo: $(DAEMON_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(DAEMON_OBJECTS) $(ALL_LDFLAGS)
 
 echo-bench: $(B)/echo-bench
-	cp $< $@
+	install $< $@ # which replaces a file that is running, where cp would fail
 
 $(B)/echo-bench: $(BENCH_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(BENCH_OBJECTS) $(ALL_LDFLAGS)
