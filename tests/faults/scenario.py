@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: MIT
+"""What happens to the daemon in every case: a client of each kind, datagrams, signals, the end.
+
+Each client is told apart, so that the outcome can say who was lost. At most one may be, for only
+one call fails.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import tempfile
+
+from daemon import PATIENCE, PORT, Daemon, wait_until
+
+MAX_LINE = 200
+BIG_BYTES = 400_000
+OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20"]
+TOO_LONG = b"ERR too-long-line\n"
+DATAGRAMS = [b"ping", b"/whoami" + 100 * b" ", b"", 9000 * b"p"]
+ASK_AGAIN_SECONDS = 0.5
+
+
+class Lost(Exception):
+    """A connection was reset, or ended with something else than what had to come."""
+
+
+class Client:
+    def __init__(self, small=False):
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if small:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        try:
+            self.socket.connect(("127.0.0.1", PORT))
+        except OSError as error:
+            self.socket.close()
+            raise Lost(str(error)) from error
+        self.buffer = b""
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise Lost(str(error)) from error
+
+    def _more(self):
+        try:
+            got = self.socket.recv(65536)
+        except OSError as error:
+            raise Lost(str(error)) from error
+        self.buffer += got
+        return got
+
+    def line(self):
+        while b"\n" not in self.buffer:
+            if not self._more():
+                raise Lost("end of stream")
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line + b"\n"
+
+    def ask(self, line, begin=None):
+        self.send(line)
+        answer = self.line()
+        if not answer.startswith(begin or line):
+            raise AssertionError(f"{line!r} is answered with {answer!r}")
+        return answer
+
+    def rest(self):
+        """What comes until the end of the stream."""
+        while self._more():
+            pass
+        rest, self.buffer = self.buffer, b""
+        return rest
+
+    def end(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def expect_rest(self, wanted):
+        rest = self.rest()
+        if rest != wanted:
+            if wanted.startswith(rest):
+                raise Lost(f"ends after {rest[-40:]!r}")
+            raise AssertionError(f"{rest[:80]!r} for {wanted[:80]!r}")
+
+    def close(self):
+        self.socket.close()
+
+
+def _exchange_big(client):
+    """More than all buffers hold, read only when nothing more can be sent."""
+    data = b"".join(b"%08d%s\n" % (i, b"." * (i % 150)) for i in range(BIG_BYTES // 80))
+    left, got = memoryview(data), bytearray()
+    client.socket.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(client.socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        while len(got) < len(data):
+            events = [mask for _, mask in selector.select(PATIENCE)]
+            if not events:
+                raise TimeoutError("the big exchange stands still")
+            try:
+                if left and events[0] & selectors.EVENT_WRITE:
+                    left = left[client.socket.send(left) :]
+                    continue
+                if not left:
+                    selector.modify(client.socket, selectors.EVENT_READ)
+                piece = client.socket.recv(65536)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise Lost(str(error)) from error
+            if not piece:
+                raise Lost("end of stream")
+            got += piece
+    client.socket.settimeout(PATIENCE)
+    if got != data:
+        raise AssertionError("the big exchange comes back changed")
+
+
+class Scenario:
+    """Runs it, and keeps what was seen: `lost` names connections, `wrong` says what must not be."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.lost = []
+        self.wrong = []
+        self.udp_lost = 0
+        self.told_busy = False
+        self.clients = {}
+
+    def _do(self, name, action, small=False, keep=False):
+        """Lets a client, a new one or one that was kept, do ACTION. It may be lost, without harm to
+        the others."""
+        try:
+            if name not in self.clients:
+                self.clients[name] = Client(small)
+            action(self.clients[name])
+        except Lost as error:
+            self.lost.append(f"{name}: {error}")
+            keep = False
+        except AssertionError as error:
+            self.wrong.append(f"{name}: {error}")
+        if not keep and name in self.clients:
+            self.clients.pop(name).close()
+
+    def _if_alive(self, name, action, keep=False):
+        if name in self.clients:
+            self._do(name, action, keep=keep)
+
+    def _begin(self):
+        self._do("old", lambda client: client.ask(b"first\n"), keep=True)
+        self._do("late line", lambda client: client.send(b"never ended"), keep=True)
+
+    def _commands(self):
+        def talk(client):
+            client.ask(b"hello\n")
+            client.ask(b"/whoami\n", b"proto=tcp peer=")
+            client.ask(b"/stats\n", b"total_clients=")
+            client.send(b"one\ntwo\n/nothing\n")
+            for wanted in (b"one\n", b"two\n", b"ERR unknown-command\n"):
+                if client.line() != wanted:
+                    raise AssertionError(f"no {wanted!r}")
+
+        self._do("commands", talk, keep=True)
+
+    def _busy(self):
+        """The fifth of four. If one of those was lost, it is served instead."""
+
+        def be_told(client):
+            client.end()
+            rest = client.rest()
+            self.told_busy = rest == b"Server Busy\n"
+            if rest and not self.told_busy:
+                raise AssertionError(f"{rest!r}")
+
+        def leave(client):
+            client.end()
+            client.expect_rest(b"")
+
+        self._do("fourth", lambda client: client.ask(b"here\n"), keep=True)
+        self._do("busy", be_told)
+        self._if_alive("fourth", leave)
+        self._if_alive("commands", leave)
+
+    def _unterminated(self):
+        def talk(client):
+            client.send(b"half a li")
+            client.send(b"ne")
+            client.end()
+            client.expect_rest(b"half a line")
+
+        self._do("unterminated", talk)
+
+    def _overlong(self):
+        def talk(client):
+            client.send(b"x" * (MAX_LINE + 1) + b"\n" + b"y" * (MAX_LINE + 1))
+            client.expect_rest(2 * TOO_LONG)
+
+        self._do("overlong", talk)
+
+    def _big(self):
+        def talk(client):
+            _exchange_big(client)
+            client.end()
+            client.expect_rest(b"")
+
+        self._do("big", talk, small=True)
+
+    def _udp(self):
+        """Each asked again until it is answered: one loss is a failed call's, or the network's."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.bind(("127.0.0.1", 0))
+            asker.connect(("127.0.0.1", PORT))
+            for question in DATAGRAMS:
+                begin = b"proto=udp" if question.startswith(b"/") else question
+                self._ask_udp(asker, question, begin)
+
+    def _ask_udp(self, asker, question, begin):
+        asker.settimeout(ASK_AGAIN_SECONDS)
+        for _ in range(int(PATIENCE / ASK_AGAIN_SECONDS)):
+            try:
+                asker.send(question)
+                while True:
+                    answer = asker.recv(65536)
+                    if answer.startswith(begin) and (begin or not answer):
+                        return
+            except (TimeoutError, ConnectionRefusedError):
+                self.udp_lost += 1
+            if not self.daemon.running():
+                return
+        self.wrong.append(f"the datagram {question[:10]!r} is never answered")
+
+    def _late_line(self):
+        """Begun at the start, it is ended by the line timeout."""
+        self._if_alive("late line", lambda client: client.expect_rest(b""))
+
+    def _descriptors(self, before):
+        """All clients but the old one have gone, and so have their descriptors."""
+
+        def settled():
+            wanted = before + ("old" in self.clients)
+            return not self.daemon.running() or self.daemon.descriptors() == wanted
+
+        try:
+            wait_until(settled, "descriptors")
+        except TimeoutError:
+            self.wrong.append(f"{self.daemon.descriptors()} descriptors after all, {before} before")
+
+    def _still_there(self):
+        self._if_alive("old", lambda client: client.ask(b"still here\n"), keep=True)
+
+    def _end(self):
+        """A polite client sees the end of the stream, and not a reset."""
+        self.daemon.deliver(signal.SIGTERM)
+        self._if_alive("old", lambda client: client.expect_rest(b""))
+
+    def run(self):
+        before = self.daemon.descriptors()
+        steps = [
+            self._begin,
+            self._commands,
+            self._busy,
+            self._unterminated,
+            self._overlong,
+            self._big,
+            self._udp,
+            lambda: self.daemon.deliver(signal.SIGHUP),
+            self._late_line,
+            self._still_there,
+            lambda: self._descriptors(before),
+            self._end,
+        ]
+        for step in steps:
+            if not self.daemon.running():
+                return
+            try:
+                step()
+            except (ProcessLookupError, FileNotFoundError, TypeError):
+                self.daemon.wait()  # it has gone in the midst of it: strace says so in a moment
+        # Either it was let go untold, or one of the four before: which, it cannot see.
+        if not self.lost and not self.told_busy:
+            self.lost.append("busy: not told")
+
+
+def run_once(options=(), inject=None, allocation=None):
+    """One run from start to end: a dict that can be handed between processes."""
+    with tempfile.TemporaryDirectory(prefix="epoll-echo-faults-") as directory:
+        daemon = Daemon(directory, [*OPTIONS, *options], inject, allocation)
+        result = {"started": False, "lost": [], "wrong": [], "udp_lost": 0}
+        scenario = Scenario(daemon)
+        try:
+            result["started"] = daemon.listens()
+            if result["started"]:
+                scenario.run()
+            result["status"] = daemon.wait()
+        except Exception as error:  # whatever it is, it belongs into the report
+            scenario.wrong.append(f"{type(error).__name__}: {error}")
+            result["status"] = None
+        finally:
+            daemon.kill()
+            for client in scenario.clients.values():
+                client.close()
+        result.update(lost=scenario.lost, wrong=scenario.wrong, udp_lost=scenario.udp_lost)
+        result["log"] = daemon.log()
+        if daemon.traced:
+            result["calls"] = [name for name, _ in daemon.calls()]
+            result["injected"] = daemon.injected()
+        else:
+            count = daemon.directory / "count"
+            result["allocations"] = int(count.read_text()) if os.path.exists(count) else None
+        return result

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Every system call fails, and every allocation, and nobody is lost but the one whose it was.
+
+The short form takes the most telling errors, and the first and a late call; FAULTS=all takes every
+error and every place. All cases run at once, in networks of their own; the tests only look at how
+each ended. The table goes to build/faults.md.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, outcome, problems
+from daemon import ALLOC, ROOT, STATIC, own_network
+from scenario import run_once
+
+# A case waits most of its time, for the line timeout.
+WORKERS = 4 * (os.cpu_count() or 1)
+TRIGGERS = [(), ("--trigger=edge",)]
+IDLE = ("--idle-timeout=1",)
+
+
+def _need(path):
+    if not os.access(path, os.X_OK):
+        pytest.exit(f"no {path}: run make check-faults", returncode=2)
+
+
+def _baselines():
+    _need(STATIC)
+    _need(ALLOC)
+    with ProcessPoolExecutor(len(TRIGGERS) + 1, initializer=own_network) as pool:
+        runs = [pool.submit(run_once, options) for options in TRIGGERS]
+        allocations = pool.submit(run_once, (), None, "0").result()
+        results = [run.result() for run in runs]
+    for result in [*results, allocations]:
+        if result["status"] != 0 or result["lost"] or result["wrong"]:
+            pytest.exit(f"without a fault it does not work either: {result}", returncode=1)
+    return [Baseline(result["calls"]) for result in results], allocations["allocations"]
+
+
+class Runs:
+    """All cases, begun at once."""
+
+    def __init__(self):
+        self.baselines, allocations = _baselines()
+        self.cases = [
+            case
+            for options, baseline in zip(TRIGGERS, self.baselines)
+            for case in cases_of(baseline, options)
+        ]
+        self.allocations = [str(n) for n in range(1, allocations + 1)]
+        self.allocations += [f"{n}+" for n in (self.allocations if ALL else [7, allocations // 2])]
+        self.pool = ProcessPoolExecutor(WORKERS, initializer=own_network)
+        self.results = {}
+        self.outcomes = []
+
+    def start(self):
+        for case in self.cases:
+            self.results[case.name] = self.pool.submit(run_once, case.options, case.inject)
+        for number in self.allocations:
+            self.results[number] = self.pool.submit(run_once, (), None, number)
+
+    def total(self, case):
+        return self.baselines[TRIGGERS.index(case.options)].total
+
+    def report(self):
+        lines = [
+            "# Faults injected, and what became of them",
+            "",
+            f"{len(self.outcomes)} cases, made by tests/faults. A number counts the calls from the "
+            "daemon's first step on.",
+            "",
+            "| call | error | which | trigger | outcome |",
+            "| --- | --- | --- | --- | --- |",
+            *self.outcomes,
+            "",
+            "Not made to fail:",
+            "",
+            *(f"- {call}: {why}" for call, why in LEFT_OUT.items()),
+            "",
+        ]
+        (ROOT / "build/faults.md").write_text("\n".join(lines))
+
+
+runs = Runs()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _all_at_once():
+    runs.start()
+    yield
+    runs.pool.shutdown(cancel_futures=True)
+    runs.report()
+
+
+def test_every_call_is_in_the_table():
+    made = {call for baseline in runs.baselines for call in baseline.own}
+    assert made <= ERRORS.keys() | LEFT_OUT.keys()
+
+
+@pytest.mark.parametrize("case", runs.cases, ids=lambda case: case.name)
+def test_call_fails(case):
+    result = runs.results[case.name].result()
+    trigger = "edge" if case.options else "level"
+    runs.outcomes.append(
+        f"| {case.call} | {case.error} | {case.when} | {trigger} | {outcome(case, result)} |"
+    )
+    found = problems(case, result, runs.total(case))
+    assert not found, f"{found}\n{result['log']}"
+
+
+@pytest.mark.parametrize("number", runs.allocations)
+def test_allocation_fails(number):
+    result = runs.results[number].result()
+    started, lost = result["started"], result["lost"]
+    runs.outcomes.append(
+        f"| malloc | ENOMEM | {number} | level | "
+        + ("does not start" if not started else "served, but for " + "; ".join(lost) if lost else "served")
+        + " |"
+    )
+    assert not result["wrong"], result
+    if not started:
+        assert result["status"] == 1, result
+        assert "level=error" in result["log"]
+        return
+    assert result["status"] == 0, result
+    # From one on, all fail: nobody new is served, but nobody who needs no memory is lost.
+    assert number.endswith("+") or len(lost) <= 1, result
