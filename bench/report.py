@@ -109,6 +109,9 @@ class Report:
                          f"(up to {foreign.high:.0f} %)")
         if stolen and stolen.median > NOISE["steal_percent"]:
             words.append(f"the host took {stolen.median:.0f} % away")
+        calm = self.machine.get("calm_percent")
+        if calm is not None:
+            words.append(f"{self.machine['disturbed']} runs in which others took more than {calm:g} % were made again")
         if not words:
             return "<p>The machine was quiet: the speed probe beside the runs hardly moved.</p>"
         return ('<p class="warning"><b>This machine was noisy</b>: ' + "; ".join(words) +
