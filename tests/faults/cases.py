@@ -89,8 +89,7 @@ class Case:
 
     @property
     def name(self):
-        edge = "-edge" if "--trigger=edge" in self.options else ""
-        return f"{self.call}-{self.error}-{self.when}{edge}"
+        return "-".join((self.call, self.error, self.when, *self.options)).replace("--", "")
 
     @property
     def inject(self):
@@ -123,10 +122,10 @@ def _errors(call):
     return errors if ALL else errors[:2]
 
 
-def cases_of(baseline, options=()):
-    """Every case for a run with these OPTIONS."""
+def cases_of(baseline, options=(), only=None):
+    """Every case for a run with these OPTIONS; ONLY for one call."""
     for call in baseline.own:
-        if call in LEFT_OUT:
+        if call in LEFT_OUT or only not in (None, call):
             continue
         for place in _places(baseline.count[call]):
             # What happens at start is the same for both triggers.
@@ -138,6 +137,8 @@ def cases_of(baseline, options=()):
                     continue  # edge-triggered, it would be a lie: what is there is never told again
                 strace = str(place + baseline.before[call])
                 yield Case(call, error, str(place), strace, at_start, tuple(options))
+    if only:
+        return
     # Again and again: no descriptors for a second.
     first = baseline.before["accept4"] + 2
     yield Case("accept4", "EMFILE", "2-5", f"{first}..{first + 3}", False, tuple(options))
@@ -173,10 +174,12 @@ def _status_problems(case, result):
     return []
 
 
-def outcome(case, result):
+def outcome(result):
     """One phrase for the report."""
-    if not result["injected"]:
-        return "not reached"
+    return ended(result) if result["injected"] else "not reached"
+
+
+def ended(result):
     if result["status"] == 1:
         message = next((l for l in result["log"].splitlines() if "level=error" in l), "no message")
         message = message.partition("level=error ")[2] or message

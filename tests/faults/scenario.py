@@ -17,6 +17,7 @@ from daemon import PATIENCE, PORT, Daemon, wait_until
 MAX_LINE = 200
 BIG_BYTES = 400_000
 OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20"]
+IDLE = "--idle-timeout=1"  # with it, another and shorter course of events
 TOO_LONG = b"ERR too-long-line\n"
 DATAGRAMS = [b"ping", b"/whoami" + 100 * b" ", b"", 9000 * b"p"]
 ASK_AGAIN_SECONDS = 0.5
@@ -256,8 +257,21 @@ class Scenario:
         self.daemon.deliver(signal.SIGTERM)
         self._if_alive("old", lambda client: client.expect_rest(b""))
 
-    def run(self):
+    def _idle(self):
+        """Closed by the idle timeout, after the kernel has been asked whether bytes still move."""
+
+        def say_nothing_more(client):
+            client.ask(b"hello\n")
+            client.expect_rest(b"")
+
+        self._do("idle", say_nothing_more)
+        self._do("next", lambda client: client.ask(b"hello\n"))
+
+    def run(self, idle):
         before = self.daemon.descriptors()
+        if idle:
+            self._steps([self._idle, lambda: self._descriptors(before), self._end])
+            return
         steps = [
             self._begin,
             self._commands,
@@ -272,16 +286,20 @@ class Scenario:
             lambda: self._descriptors(before),
             self._end,
         ]
+        # Either it was let go untold, or one of the four before: which, it cannot see.
+        if self._steps(steps) and not self.lost and not self.told_busy:
+            self.lost.append("busy: not told")
+
+    def _steps(self, steps):
+        """Whether all could be done."""
         for step in steps:
             if not self.daemon.running():
-                return
+                return False
             try:
                 step()
             except (ProcessLookupError, FileNotFoundError, TypeError):
                 self.daemon.wait()  # it has gone in the midst of it: strace says so in a moment
-        # Either it was let go untold, or one of the four before: which, it cannot see.
-        if not self.lost and not self.told_busy:
-            self.lost.append("busy: not told")
+        return True
 
 
 def run_once(options=(), inject=None, allocation=None):
@@ -293,7 +311,7 @@ def run_once(options=(), inject=None, allocation=None):
         try:
             result["started"] = daemon.listens()
             if result["started"]:
-                scenario.run()
+                scenario.run(IDLE in options)
             result["status"] = daemon.wait()
         except Exception as error:  # whatever it is, it belongs into the report
             scenario.wrong.append(f"{type(error).__name__}: {error}")

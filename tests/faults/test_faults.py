@@ -10,14 +10,14 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, outcome, problems
+from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, ended, outcome, problems
 from daemon import ALLOC, ROOT, STATIC, own_network
-from scenario import run_once
+from scenario import IDLE, run_once
 
 # A case waits most of its time, for the line timeout.
 WORKERS = 4 * (os.cpu_count() or 1)
-TRIGGERS = [(), ("--trigger=edge",)]
-IDLE = ("--idle-timeout=1",)
+# How the daemon is run, and the one call that the run is for, or None for all.
+COURSES = {(): None, ("--trigger=edge",): None, (IDLE,): "getsockopt"}
 
 
 def _need(path):
@@ -28,14 +28,15 @@ def _need(path):
 def _baselines():
     _need(STATIC)
     _need(ALLOC)
-    with ProcessPoolExecutor(len(TRIGGERS) + 1, initializer=own_network) as pool:
-        runs = [pool.submit(run_once, options) for options in TRIGGERS]
+    with ProcessPoolExecutor(len(COURSES) + 1, initializer=own_network) as pool:
+        runs = [pool.submit(run_once, options) for options in COURSES]
         allocations = pool.submit(run_once, (), None, "0").result()
         results = [run.result() for run in runs]
     for result in [*results, allocations]:
         if result["status"] != 0 or result["lost"] or result["wrong"]:
             pytest.exit(f"without a fault it does not work either: {result}", returncode=1)
-    return [Baseline(result["calls"]) for result in results], allocations["allocations"]
+    baselines = [Baseline(result["calls"]) for result in results]
+    return dict(zip(COURSES, baselines)), allocations["allocations"]
 
 
 class Runs:
@@ -45,8 +46,8 @@ class Runs:
         self.baselines, allocations = _baselines()
         self.cases = [
             case
-            for options, baseline in zip(TRIGGERS, self.baselines)
-            for case in cases_of(baseline, options)
+            for options, baseline in self.baselines.items()
+            for case in cases_of(baseline, options, COURSES[options])
         ]
         self.allocations = [str(n) for n in range(1, allocations + 1)]
         self.allocations += [f"{n}+" for n in (self.allocations if ALL else [7, allocations // 2])]
@@ -61,7 +62,10 @@ class Runs:
             self.results[number] = self.pool.submit(run_once, (), None, number)
 
     def total(self, case):
-        return self.baselines[TRIGGERS.index(case.options)].total
+        return self.baselines[case.options].total
+
+    def tell(self, call, error, which, options, outcome):
+        self.outcomes.append(f"| {call} | {error} | {which} | {' '.join(options)} | {outcome} |")
 
     def report(self):
         lines = [
@@ -70,7 +74,7 @@ class Runs:
             f"{len(self.outcomes)} cases, made by tests/faults. A number counts the calls from the "
             "daemon's first step on.",
             "",
-            "| call | error | which | trigger | outcome |",
+            "| call | error | which | option | outcome |",
             "| --- | --- | --- | --- | --- |",
             *self.outcomes,
             "",
@@ -94,17 +98,14 @@ def _all_at_once():
 
 
 def test_every_call_is_in_the_table():
-    made = {call for baseline in runs.baselines for call in baseline.own}
+    made = {call for baseline in runs.baselines.values() for call in baseline.own}
     assert made <= ERRORS.keys() | LEFT_OUT.keys()
 
 
 @pytest.mark.parametrize("case", runs.cases, ids=lambda case: case.name)
 def test_call_fails(case):
     result = runs.results[case.name].result()
-    trigger = "edge" if case.options else "level"
-    runs.outcomes.append(
-        f"| {case.call} | {case.error} | {case.when} | {trigger} | {outcome(case, result)} |"
-    )
+    runs.tell(case.call, case.error, case.when, case.options, outcome(result))
     found = problems(case, result, runs.total(case))
     assert not found, f"{found}\n{result['log']}"
 
@@ -112,17 +113,12 @@ def test_call_fails(case):
 @pytest.mark.parametrize("number", runs.allocations)
 def test_allocation_fails(number):
     result = runs.results[number].result()
-    started, lost = result["started"], result["lost"]
-    runs.outcomes.append(
-        f"| malloc | ENOMEM | {number} | level | "
-        + ("does not start" if not started else "served, but for " + "; ".join(lost) if lost else "served")
-        + " |"
-    )
+    runs.tell("malloc", "ENOMEM", number, (), ended(result))
     assert not result["wrong"], result
-    if not started:
+    if not result["started"]:
         assert result["status"] == 1, result
         assert "level=error" in result["log"]
         return
     assert result["status"] == 0, result
     # From one on, all fail: nobody new is served, but nobody who needs no memory is lost.
-    assert number.endswith("+") or len(lost) <= 1, result
+    assert number.endswith("+") or len(result["lost"]) <= 1, result
