@@ -126,7 +126,7 @@ setup:
 check:
 	tests/run $(PARTS)
 
--include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk
+-include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk tests/prove/prove.mk
 
 clean:
 	rm -rf $(B) epoll-echo echo-bench
