@@ -19,14 +19,15 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if BUILD == "valgrind":
+        short = [item for item in items if item.module.__name__ in SHORT_PART and "ipv6" not in item.name]
+        config.hook.pytest_deselected(items=[item for item in items if item not in short])
+        items[:] = short
     for item in items:
         if config.pluginmanager.hasplugin("timeout"):
             item.add_marker(pytest.mark.timeout(200))
         if BUILD != "plain" and item.get_closest_marker("plain"):
             item.add_marker(pytest.mark.skip(reason=f"meaningless in the {BUILD} build"))
-        short = item.module.__name__ in SHORT_PART and "ipv6" not in item.name
-        if BUILD == "valgrind" and not short:
-            item.add_marker(pytest.mark.skip(reason="valgrind runs a short part only"))
 
 
 def pytest_sessionstart(session):
