@@ -151,9 +151,10 @@ void judge_question(struct netsock *socket, struct question *question)
     *link = question;
 }
 
-static bool all_within(const uint64_t *at, size_t count, uint64_t time)
+// COUNT of them happened in less than TIME before NOW.
+static bool all_within(const uint64_t *at, size_t count, uint64_t time, uint64_t now)
 {
-    return at[count - 1] != 0 && world.now - at[count - 1] < time;
+    return at[count - 1] != 0 && now < at[count - 1] + time;
 }
 
 static void remember(uint64_t *at, size_t count)
@@ -185,18 +186,19 @@ static void count_longer(const struct question *question)
         peer->longer[0] = q.longer[0] = 0;
         return;
     }
-    if (all_within(peer->longer, 2 * LONGER_PER_PEER + 1, SECOND) ||
-        all_within(q.longer, 2 * LONGER_IN_ALL + 1, SECOND))
+    if (all_within(peer->longer, 2 * LONGER_PER_PEER + 1, SECOND, world.now) ||
+        all_within(q.longer, 2 * LONGER_IN_ALL + 1, SECOND, world.now))
         fail("more answers that are longer than their questions than %d a second", LONGER_PER_PEER);
 }
 
-// A little more than a second, for the daemon's second begins when it likes.
+// A little more than a second, for the daemon's second begins when it likes; at the start of the
+// turn, for what the process was kept from after that came too late for the decision.
 static bool limited(const struct question *question)
 {
     const struct peer *peer = find(&question->peer);
 
-    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND) ||
-           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND);
+    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND, question->asked) ||
+           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND, question->asked);
 }
 
 static bool is_command(const struct question *question)
