@@ -42,14 +42,15 @@ all: epoll-echo echo-bench
 run: epoll-echo
 	./epoll-echo
 
+# install(1) replaces a program that is running, where cp would fail.
 epoll-echo: $(B)/epoll-echo
-	install $< $@ # which replaces a file that is running, where cp would fail
+	install $< $@
 
 $(B)/epoll-echo: $(DAEMON_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(DAEMON_OBJECTS) $(ALL_LDFLAGS)
 
 echo-bench: $(B)/echo-bench
-	install $< $@ # which replaces a file that is running, where cp would fail
+	install $< $@
 
 $(B)/echo-bench: $(BENCH_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(BENCH_OBJECTS) $(ALL_LDFLAGS)
