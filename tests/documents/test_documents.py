@@ -61,7 +61,8 @@ def test_the_version_is_the_newest_of_the_news():
 def test_what_the_documents_name_is_there(document):
     text = read(document)
     files = re.findall(r"\]\(([\w./-]+)\)", text) + re.findall(r"`((?:src|man|docs|tests|bench)/[\w./-]+)`", text)
-    assert not [name for name in files if not (ROOT / name).exists()]
+    # What `make bench` writes is not kept.
+    assert not [name for name in files if not name.startswith("bench/report/") and not (ROOT / name).exists()]
 
 
 def test_architecture_names_every_module_on_its_floor():
