@@ -40,8 +40,8 @@ class Plan:
         self.disturbed = 0  # runs that were thrown away
         self.calm = calm  # per cent of CPU time that other programs may take; None: whatever they take
         self.rounds = 2 if quick else 3
-        self.seconds = 0.4 if quick else 1.0
-        self.warmup = 0.1 if quick else 0.2
+        self.seconds = 0.4 if quick else 0.8
+        self.warmup = 0.1 if quick else 0.15
         # No run begins after so many seconds.
         self.budget = minutes * 60 if minutes else 90 if quick else 780
 

@@ -83,7 +83,7 @@ static void pace(struct bench *bench, uint64_t now)
     uint64_t fresh = size_min(due - bench->paced, connections);
 
     for (uint64_t i = 0; i < fresh; i++) {
-        struct flow *flow = &bench->flows[(bench->paced + i) % connections];
+        struct flow *flow = bench->flows[(bench->paced + i) % connections];
 
         if (!flow->ended)
             bench->traffic->go(flow, now);
@@ -112,7 +112,7 @@ static uint64_t movement(const struct bench *bench)
     uint64_t begun = 0;
 
     for (unsigned i = 0; i < bench->opened; i++)
-        begun += bench->flows[i].begun;
+        begun += bench->flows[i]->begun;
     return begun + bench->results.latency.total;
 }
 
@@ -128,9 +128,9 @@ static void find_lost(struct bench *bench, uint64_t now)
     }
     if (bench->settings->udp)
         for (unsigned i = 0; now > timeout && i < bench->opened; i++) {
-            flow_give_up(&bench->flows[i], now - timeout);
-            if (!bench->flows[i].ended)
-                bench->traffic->go(&bench->flows[i], now);
+            flow_give_up(bench->flows[i], now - timeout);
+            if (!bench->flows[i]->ended)
+                bench->traffic->go(bench->flows[i], now);
         }
     else if (now - bench->still >= timeout && (bench->stopped || bench->end == UINT64_MAX))
         bench->given_up = true;
@@ -192,14 +192,14 @@ static void begin_phase(struct bench *bench, uint64_t duration, uint64_t message
     bench->paced = 0;
     bench->stopped = bench->given_up = false;
     for (unsigned i = 0; i < bench->opened; i++)
-        bench->flows[i].phase_begun = 0;
+        bench->flows[i]->phase_begun = 0;
     arm(bench, bench->end);
     if (bench->period > 0)
         pace(bench, bench->started);
     else
         for (unsigned i = 0; i < bench->opened; i++)
-            if (!bench->flows[i].ended)
-                bench->traffic->go(&bench->flows[i], clock_now());
+            if (!bench->flows[i]->ended)
+                bench->traffic->go(bench->flows[i], clock_now());
 }
 
 // Sends for DURATION, or MESSAGES messages in all, and waits for the answers.
@@ -214,7 +214,7 @@ static int run_phase(struct bench *bench, uint64_t duration, uint64_t messages)
     bench->stopped = true;
     arm(bench, UINT64_MAX);
     for (unsigned i = 0; bench->given_up && i < bench->opened; i++)
-        flow_give_up(&bench->flows[i], UINT64_MAX);
+        flow_give_up_all(bench->flows[i]);
     return 0;
 }
 
@@ -242,17 +242,15 @@ static int open_flows(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
 
-    bench->flows = calloc(settings->connections, sizeof *bench->flows);
+    bench->flows = calloc(settings->connections, sizeof(struct flow *));
     if (!bench->flows)
         return failed("malloc");
     while (bench->opened < settings->connections && !bench_interrupted(bench)) {
-        struct flow *flow = &bench->flows[bench->opened];
+        struct flow *flow = flow_create(bench, bench->opened);
 
-        if (!flow_init(flow, bench, bench->opened)) {
-            flow_finish(flow);
+        if (!flow)
             return failed("malloc");
-        }
-        bench->opened++;
+        bench->flows[bench->opened++] = flow;
         bench->alive++;
         if (!bench->traffic->open(flow)) {
             if (bench->opened == 1)
@@ -353,7 +351,7 @@ int bench_init(struct bench *bench, const struct settings *settings)
 void bench_finish(struct bench *bench)
 {
     for (unsigned i = 0; i < bench->opened; i++)
-        flow_finish(&bench->flows[i]);
+        flow_destroy(bench->flows[i]);
     free(bench->flows);
     rest_finish(bench);
     datagrams_destroy(bench->datagrams);

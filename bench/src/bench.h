@@ -26,10 +26,10 @@ struct bench {
     struct target target;
     struct loop loop;
     struct watch signals;
-    struct watch pacer; // a timer: the next planned message, or the end
-    struct flow *flows; // settings->connections of them
-    unsigned opened;    // of these
-    struct idle *idle;  // settings->idle of them
+    struct watch pacer;  // a timer: the next planned message, or the end
+    struct flow **flows; // settings->connections of them
+    unsigned opened;     // of these
+    struct idle *idle;   // settings->idle of them
     unsigned idle_opened;
     unsigned alive;     // flows that have not ended
     uint64_t in_flight; // messages of all flows

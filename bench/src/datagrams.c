@@ -84,8 +84,7 @@ static void datagrams_go(struct flow *flow, uint64_t now)
         if (sent < (int)count)
             break;
     }
-    if (!flow->ended && loop_change(&flow->bench->loop, &flow->watch,
-                                    flow->out < flow->begun ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
+    if (!flow->ended && flow_wait(flow, flow->out < flow->begun) < 0)
         fail(flow, errno);
 }
 

@@ -8,36 +8,34 @@
 #include "lines.h"
 #include "util.h"
 
-bool flow_init(struct flow *flow, struct bench *bench, unsigned number)
+struct flow *flow_create(struct bench *bench, unsigned number)
 {
-    *flow = (struct flow){.watch.fd = -1, .bench = bench, .number = number};
-    flow->flights = calloc(bench->flights_mask + 1, sizeof *flow->flights);
+    size_t places = (size_t)bench->flights_mask + 1;
+    struct flow *flow = calloc(1, sizeof *flow + places * sizeof flow->flights[0]);
+
+    if (!flow)
+        return NULL;
+    flow->watch.fd = -1;
+    flow->bench = bench;
+    flow->number = number;
     flow->reply = malloc(lines_reply_room(bench->settings));
-    return flow->flights && flow->reply;
+    if (flow->reply)
+        return flow;
+    free(flow);
+    return NULL;
 }
 
-void flow_finish(struct flow *flow)
+void flow_destroy(struct flow *flow)
 {
     if (flow->watch.fd >= 0)
         close(flow->watch.fd);
-    free(flow->flights);
     free(flow->reply);
+    free(flow);
 }
 
-static struct flight *flight_of(const struct flow *flow, uint64_t sequence)
+static struct flight *flight_at(struct flow *flow, uint64_t place)
 {
-    return &flow->flights[sequence & flow->bench->flights_mask];
-}
-
-// What a loop over messages keeps at hand.
-struct ring {
-    struct flight *flights;
-    uint64_t mask;
-};
-
-static struct ring ring_of(const struct flow *flow)
-{
-    return (struct ring){flow->flights, flow->bench->flights_mask};
+    return &flow->flights[place & flow->bench->flights_mask];
 }
 
 // When message N of this phase and flow is to be sent: the flows take turns.
@@ -66,21 +64,40 @@ static uint64_t allowance(const struct flow *flow, uint64_t now)
     return due <= flow->phase_begun ? 0 : size_min(due - flow->phase_begun, bench->left);
 }
 
+// Each datagram for itself, as far as there are places: one of long ago may still be waited for.
+static unsigned begin_datagrams(struct flow *flow, uint64_t most, uint64_t now)
+{
+    bool open = flow->bench->period > 0;
+    unsigned count = 0;
+
+    for (; count < most; count++) {
+        struct flight *flight = flight_at(flow, flow->begun + count);
+
+        if (flight->sent != 0)
+            break;
+        flight->since = open ? planned(flow, flow->phase_begun + count) : now;
+        flight->sent = now;
+    }
+    return count;
+}
+
+static unsigned begin_lines(struct flow *flow, uint64_t most, uint64_t now)
+{
+    if (flow->bench->period == 0 && most > 0)
+        *flight_at(flow, flow->end++) = (struct flight){.since = now, .count = most};
+    for (uint64_t i = 0; flow->bench->period > 0 && i < most; i++)
+        *flight_at(flow, flow->end++) =
+            (struct flight){.since = planned(flow, flow->phase_begun + i), .count = 1};
+    return (unsigned)most;
+}
+
 unsigned flow_begin(struct flow *flow, uint64_t now)
 {
     struct bench *bench = flow->bench;
     uint64_t most = size_min(allowance(flow, now), bench->settings->depth - flow->in_flight);
-    unsigned count = 0;
+    unsigned count =
+        bench->settings->udp ? begin_datagrams(flow, most, now) : begin_lines(flow, most, now);
 
-    for (struct ring ring = ring_of(flow); count < most; count++) {
-        struct flight *flight = &ring.flights[(flow->begun + count) & ring.mask];
-
-        if (flight->sent != 0) // datagrams: one of long ago is still waited for
-            break;
-        *flight = (struct flight){now, now};
-    }
-    for (unsigned i = 0; bench->period > 0 && i < count; i++)
-        flight_of(flow, flow->begun + i)->since = planned(flow, flow->phase_begun + i);
     flow->begun += count;
     flow->phase_begun += count;
     flow->in_flight += count;
@@ -93,7 +110,7 @@ unsigned flow_begin(struct flow *flow, uint64_t now)
 
 static void land(struct flow *flow, uint64_t sequence)
 {
-    flight_of(flow, sequence)->sent = 0;
+    flight_at(flow, sequence)->sent = 0;
     flow->in_flight--;
     flow->bench->in_flight--;
 }
@@ -105,7 +122,7 @@ static void record(struct bench *bench, uint64_t since, uint64_t now, unsigned t
 
 void flow_answered(struct flow *flow, uint64_t sequence, uint64_t now)
 {
-    record(flow->bench, flight_of(flow, sequence)->since, now, 1);
+    record(flow->bench, flight_at(flow, sequence)->since, now, 1);
     land(flow, sequence);
     if (sequence >= flow->answered)
         flow->answered = sequence + 1;
@@ -115,24 +132,32 @@ void flow_answered_next(struct flow *flow, unsigned count, uint64_t now)
 {
     flow->in_flight -= count;
     flow->bench->in_flight -= count;
-    for (struct ring ring = ring_of(flow); count > 0;) {
-        uint64_t first = flow->answered, since = ring.flights[first & ring.mask].since;
-        unsigned alike = 0; // that were begun together
+    flow->answered += count;
+    while (count > 0) {
+        struct flight *flight = flight_at(flow, flow->first);
+        unsigned alike = (unsigned)size_min(count, flight->count);
 
-        do {
-            ring.flights[(first + alike) & ring.mask].sent = 0;
-            alike++;
-        } while (alike < count && ring.flights[(first + alike) & ring.mask].since == since);
-        record(flow->bench, since, now, alike);
-        flow->answered += alike;
+        record(flow->bench, flight->since, now, alike);
+        flight->count -= alike;
+        flow->first += flight->count == 0;
         count -= alike;
     }
 }
 
+int flow_wait(struct flow *flow, bool out)
+{
+    struct watch *watch = &flow->watch;
+    uint32_t events = out ? watch->events | EPOLLOUT : watch->events & ~(uint32_t)EPOLLOUT;
+
+    return watch->events == events ? 0 : loop_change(&flow->bench->loop, watch, events);
+}
+
 bool flow_in_flight(const struct flow *flow, uint64_t sequence)
 {
-    return sequence < flow->begun && flow->begun - sequence <= flow->bench->flights_mask + 1 &&
-           flight_of(flow, sequence)->sent != 0;
+    uint64_t mask = flow->bench->flights_mask;
+
+    return sequence < flow->begun && flow->begun - sequence <= mask + 1 &&
+           flow->flights[sequence & mask].sent != 0;
 }
 
 void flow_give_up(struct flow *flow, uint64_t before)
@@ -141,13 +166,23 @@ void flow_give_up(struct flow *flow, uint64_t before)
     uint64_t first = flow->begun > ring ? flow->begun - ring : 0;
 
     for (uint64_t i = first; i < flow->begun && flow->in_flight > 0; i++) {
-        if (flight_of(flow, i)->sent == 0 || flight_of(flow, i)->sent >= before)
+        if (flight_at(flow, i)->sent == 0 || flight_at(flow, i)->sent >= before)
             continue;
         land(flow, i);
         results_fault(&flow->bench->results, FAULT_LOST, 1,
                       "no answer to message %llu of connection %u", (unsigned long long)i,
                       flow->number);
     }
+}
+
+void flow_give_up_all(struct flow *flow)
+{
+    if (flow->in_flight > 0)
+        results_fault(&flow->bench->results, FAULT_LOST, flow->in_flight,
+                      "no answer to message %llu of connection %u",
+                      (unsigned long long)flow->answered, flow->number);
+    flow->bench->in_flight -= flow->in_flight;
+    flow->in_flight = 0;
 }
 
 void flow_fail(struct flow *flow, enum fault fault, const char *cause)

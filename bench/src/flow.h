@@ -17,10 +17,14 @@
 struct bench;
 struct flow;
 
-// What a message needs while it is in flight.
+// Datagrams come in any order or not at all: each has a place of its own while it is in flight. The
+// answers on a connection come in order: messages that were begun together share one place.
 struct flight {
-    uint64_t since; // its latency counts from here
-    uint64_t sent;  // 0: this place is free
+    uint64_t since; // latency counts from here
+    union {
+        uint64_t sent;  // when the datagram was sent; 0: this place is free
+        uint64_t count; // messages begun together that are not answered yet
+    };
 };
 
 // How messages travel: lines, datagrams or churn.
@@ -37,18 +41,20 @@ struct flow {
     unsigned number;
     unsigned in_flight; // messages
     bool ended;
-    uint64_t begun;         // messages, since the connection was made; the next one's number
-    uint64_t answered;      // of these
-    uint64_t phase_begun;   // since the phase began
-    uint64_t out;           // bytes, or datagrams, that were sent
-    size_t in;              // bytes of a reply that have come, if not all have
-    char *reply;            // these bytes; with --verify only
-    struct flight *flights; // the one of message N at N & bench->flights_mask
+    uint64_t begun;          // messages, since the connection was made; the next one's number
+    uint64_t answered;       // of these
+    uint64_t phase_begun;    // since the phase began
+    uint64_t out;            // bytes, or datagrams, that were sent
+    size_t in;               // bytes of a reply that have come, if not all have
+    char *reply;             // these bytes, or some of them: see lines_reply_room
+    uint64_t first, end;     // lines: the places in use, first & bench->flights_mask and so on
+    struct flight flights[]; // datagrams: that of number N at N & bench->flights_mask
 };
 
-// False without memory; flow_finish frees what was taken either way.
-bool flow_init(struct flow *flow, struct bench *bench, unsigned number);
-void flow_finish(struct flow *flow);
+// NULL without memory. What a message needs lies side by side: after each system call, on a machine
+// that then forgets its page tables, every page that is touched costs.
+struct flow *flow_create(struct bench *bench, unsigned number);
+void flow_destroy(struct flow *flow);
 
 // Begins as many messages as may be sent at NOW, and returns their number.
 unsigned flow_begin(struct flow *flow, uint64_t now);
@@ -56,14 +62,21 @@ unsigned flow_begin(struct flow *flow, uint64_t now);
 // Message SEQUENCE, which is in flight, was answered at NOW.
 void flow_answered(struct flow *flow, uint64_t sequence, uint64_t now);
 
-// The same for the next COUNT messages, all in flight. What many messages have in common is done
-// once: beside a server that answers a batch in one call, the load must not be the slower one.
+// The same for the next COUNT messages of a connection, all in flight.
 void flow_answered_next(struct flow *flow, unsigned count, uint64_t now);
 
+// Waits for answers from now on and, if OUT, until there is room to send; no system call if that is
+// waited for already. 0, or -1 with errno.
+int flow_wait(struct flow *flow, bool out);
+
+// Whether the answer to datagram SEQUENCE is waited for.
 bool flow_in_flight(const struct flow *flow, uint64_t sequence);
 
-// Counts the messages that were sent before BEFORE as lost.
+// Counts the datagrams that were sent before BEFORE as lost.
 void flow_give_up(struct flow *flow, uint64_t before);
+
+// Counts all that is in flight as lost.
+void flow_give_up_all(struct flow *flow);
 
 // The connection is over: a fault, with what is known of its cause.
 void flow_fail(struct flow *flow, enum fault fault, const char *cause);

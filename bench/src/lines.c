@@ -59,7 +59,7 @@ static void send_owed(struct flow *flow)
         if (sent < (ssize_t)length)
             break;
     }
-    if (loop_change(&flow->bench->loop, &flow->watch, owed > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
+    if (flow_wait(flow, owed > 0) < 0)
         fail(flow, errno);
 }
 
