@@ -22,9 +22,11 @@ static void serve(int fd)
     close(fd);
 }
 
-static _Noreturn void child(int listener, atomic_int *spare, int wanted)
+static _Noreturn void child(int listener, atomic_int *spare, int wanted, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) // it has died before
+        _exit(EXIT_SUCCESS);
     for (;;) {
         int fd = accept(listener, NULL, NULL);
 
@@ -42,6 +44,7 @@ int main(int argc, char *argv[])
     int listener = model_socket(argc, argv, SOCK_STREAM);
     atomic_int *spare =
         mmap(NULL, sizeof *spare, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t self = getpid();
     int wanted[2];
     char byte;
 
@@ -49,6 +52,6 @@ int main(int argc, char *argv[])
     for (int count = 0; count < SPARE || read(wanted[0], &byte, 1) == 1; count++) {
         atomic_fetch_add(spare, 1);
         if (fork() == 0)
-            child(listener, spare, wanted[1]);
+            child(listener, spare, wanted[1], self);
     }
 }

@@ -37,7 +37,8 @@ def model(built, request):
         assert process.poll() is None, "the model is gone"
     finally:
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        process.wait(PATIENCE)
+        process.stdout.close()
 
 
 def test_every_model_is_in_the_matrix():
