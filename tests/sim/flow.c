@@ -110,6 +110,7 @@ static void wake_writer(struct flow *flow)
     if (!flow->no_space || !flow_writable(flow))
         return;
     flow->no_space = false;
+    flow->owed_until = world.now; // it may have waited for no more than this
     files_wake(flow->fd, EPOLLOUT);
 }
 
