@@ -89,7 +89,7 @@ def try_mutant(mutant, options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=4000)
+    parser.add_argument("--seeds", type=int, default=8000)
     parser.add_argument("--source", type=Path, default=Path("src"))
     parser.add_argument("--build", type=Path, default=Path("build/sim"))
     parser.add_argument("names", nargs="*")
