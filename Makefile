@@ -25,7 +25,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) $(HARDE
 ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
 DAEMON = main server listen tcp conn udp credential net loop service stream answer gate guard \
-	peers siphash options address timeouts log text
+	peers siphash options argument address timeouts log text
 ifeq ($(ENABLE_SYSTEMD),1)
 DAEMON += systemd
 ALL_CFLAGS += -DENABLE_SYSTEMD
@@ -33,7 +33,7 @@ endif
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
-BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,loop.o address.o text.o)
+BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,loop.o argument.o address.o text.o)
 
 .PHONY: all run models bench check lint setup install install-units uninstall clean FORCE
 
