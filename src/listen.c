@@ -39,7 +39,7 @@ static int open_one(struct attempt *attempt, struct address address, enum net_st
         return -1;
     if (net_local(fd, &address) == 0)
         attempt->address.port = address.port;
-    attempt->call = "epoll_ctl";
+    attempt->call = "malloc, setsockopt or epoll_ctl";
     return serve(attempt->server, attempt->protocol, fd);
 }
 

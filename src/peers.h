@@ -17,7 +17,7 @@ enum {
     PEERS_MAX = 32768,
     PEERS_WINDOW_SECONDS = 60,
     PEERS_PERIOD_SECONDS = 4, // the timer need not be more exact than this: see peers_next
-    // Answers longer than their questions, in any one second:
+    // Answers longer than their questions, in each second of the clock:
     PEERS_LONGER_PER_PEER = 10,
     PEERS_LONGER_IN_ALL = 100,
 };
