@@ -273,8 +273,13 @@ static bool keep(struct conn *conn, const struct rest *rest)
 static bool nothing_received(const struct conn *conn)
 {
     char byte;
+    ssize_t got;
 
-    return recv(conn->watch.fd, &byte, 1, MSG_PEEK) < 0 && errno != EINTR;
+    // Asked once more at once: epoll would not report that there is nothing.
+    do
+        got = recv(conn->watch.fd, &byte, 1, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    return got < 0;
 }
 
 // The connection waits to read; AGAIN as for wait_for: there may be more to read already.

@@ -406,7 +406,7 @@ static ssize_t peek(struct flow *flow)
     // An error that a peek tells is the end of the connection, and is reported ever after.
     if (error && error != EINTR)
         flow_reset(flow, error);
-    long result = flow_peek(flow);
+    long result = error == EINTR ? -EINTR : flow_peek(flow);
     if (!world.draining)
         fail("recv with MSG_PEEK");
     judge_peeked(flow, result);
