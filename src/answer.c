@@ -89,7 +89,7 @@ void answer_command(const char *message, size_t length, const struct facts *fact
 {
     size_t name = 0, argument;
 
-    while (length > 0 && (message[length - 1] == '\n' || message[length - 1] == '\r'))
+    while (message[length - 1] == '\n' || message[length - 1] == '\r') // but not the '/' in front
         length--;
     while (name < length && !white(message[name]))
         name++;

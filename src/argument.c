@@ -88,7 +88,7 @@ static const struct argument_row *row_of(const struct argument_row *rows, int an
 static void name_wrong(const struct argument_row *rows, int answer, char *argv[],
                        struct text *error)
 {
-    const char *word = optind > 0 ? argv[optind - 1] : "";
+    const char *word = argv[optind - 1];
 
     if (answer == ':')
         text_format(error, "'%.64s' needs a value", word);

@@ -233,7 +233,7 @@ static void time_line(struct conn *conn, const struct rest *rest)
     struct tcp *tcp = conn->tcp;
     struct held *held = conn->held;
 
-    if (owes(conn) || held->closing || (held->input == 0 && !held->stream.discarding))
+    if (owes(conn) || (held->input == 0 && !held->stream.discarding))
         timeout_stop(&held->line);
     else if (!timeout_running(&held->line) ||
              memchr(rest->input->bytes, '\n', rest->input->length)) // not the line of before
@@ -246,8 +246,8 @@ static bool keep(struct conn *conn, const struct rest *rest)
     size_t input = unanswered(rest);
     const struct stream *stream = &rest->stream;
 
-    if (rest->output_length + input == 0 && !stream->discarding && !stream->overlong_before &&
-        rest->status == STREAM_MORE && !rest->input->ended) {
+    // A turn that was used up leaves input, and a connection that is to end is kept for its output.
+    if (rest->output_length + input == 0 && !stream->discarding && !stream->overlong_before) {
         drop_held(conn);
         return true;
     }

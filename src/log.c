@@ -77,7 +77,7 @@ static void put_quoted(struct text *line, const char *value)
 
 static void put_field(struct text *line, const char *key, const char *value)
 {
-    text_format(line, "%s%s=", line->length > 0 ? " " : "", key);
+    text_format(line, " %s=", key);
     if (plain(value))
         text_string(line, value);
     else

@@ -22,7 +22,9 @@ static void open_standard_descriptors(void)
 
 static int print(const char *text)
 {
-    if (fputs(text, stdout) == EOF || fflush(stdout) == EOF) {
+    fputs(text, stdout);
+    fflush(stdout);
+    if (ferror(stdout)) {
         fprintf(stderr, "epoll-echo: standard output: %s\n", strerror(errno));
         return EXIT_FAILURE;
     }

@@ -14,14 +14,14 @@ static void reply_copy(struct reply *reply)
     reply->bytes = reply->buffer;
 }
 
+// What is not in the buffer yet stands right before BYTES: nothing was left out in between, for
+// what is dropped of an overlong line follows its answer.
 static void reply_echo(struct reply *reply, const char *bytes, size_t length)
 {
-    if (reply->length == 0) {
+    if (reply->length == 0)
         reply->bytes = bytes;
-    } else if (reply->bytes == reply->buffer || reply->bytes + reply->length != bytes) {
-        reply_copy(reply);
+    else if (reply->bytes == reply->buffer)
         memcpy(reply->buffer + reply->length, bytes, length);
-    }
     reply->length += length;
 }
 

@@ -192,12 +192,13 @@ void tcp_announce(const struct tcp *tcp)
         net_announce(container_of(at, struct listener, link)->watch.fd, "tcp");
 }
 
+// Ends the pause, in which no listener is watched.
 static void watch_listeners(struct tcp *tcp)
 {
     for (struct list *at = tcp->listeners.next; at != &tcp->listeners; at = at->next) {
         struct listener *listener = container_of(at, struct listener, link);
 
-        if (!listener->watched && loop_add(tcp->loop, &listener->watch, EPOLLIN) < 0) {
+        if (loop_add(tcp->loop, &listener->watch, EPOLLIN) < 0) {
             accept_failed(tcp, errno);
             return;
         }
@@ -209,7 +210,7 @@ static void watch_listeners(struct tcp *tcp)
 
 void tcp_resume(struct tcp *tcp)
 {
-    if (tcp->paused && tcp->freed && !full(tcp))
+    if (tcp->paused && tcp->freed) // room for one more, if it was that
         watch_listeners(tcp);
 }
 

@@ -35,7 +35,7 @@ void text_format(struct text *text, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(piece, sizeof piece, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof piece)
+    if ((size_t)length >= sizeof piece) // a negative one, an error, too
         text->cut = true;
     else
         text_bytes(text, piece, (size_t)length);
