@@ -158,6 +158,24 @@ static void what_is_no_single_host_is_told(void **state)
     }
 }
 
+// Every byte of an address decides what it is, but the last four of a mapped one.
+static void an_address_that_differs_in_a_byte_is_another(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(struct in6_addr); i++) {
+        struct address mapped = parsed("::ffff:127.0.0.1"), loopback = parsed("::1"),
+                       nobody = parsed("::");
+
+        mapped.ip.s6_addr[i] ^= 0x10;
+        loopback.ip.s6_addr[i] ^= 0x10;
+        nobody.ip.s6_addr[i] ^= 0x10;
+        assert_int_equal(address_is_v4(&mapped), i >= 12);
+        assert_int_equal(address_is_loopback(&mapped), i > 12);
+        assert_false(address_is_loopback(&loopback));
+        assert_false(address_is_no_host(&nobody));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +187,7 @@ int main(void)
         cmocka_unit_test(ports_are_in_network_order_outside),
         cmocka_unit_test(loopback_is_told_in_both_families),
         cmocka_unit_test(what_is_no_single_host_is_told),
+        cmocka_unit_test(an_address_that_differs_in_a_byte_is_another),
     };
 
     return cmocka_run_group_tests_name("address", tests, NULL, NULL);

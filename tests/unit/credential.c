@@ -120,6 +120,22 @@ static void a_path_out_of_the_directory_is_not_inside(void **state)
     assert_non_null(strstr(file.error, "can be read by group or others"));
 }
 
+static void a_file_beside_the_directory_is_not_inside(void **state)
+{
+    char name[sizeof file.path];
+
+    (void)state;
+    put("sesame", 6, 0444);
+    setenv("CREDENTIALS_DIRECTORY", "", 1);
+    expect_problem(file.path, "can be read by group or others");
+    setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
+    expect_problem(file.path, "can be read by group or others");
+    // The directory's name is where the path begins, but not the name of a directory in it.
+    snprintf(name, sizeof name, "%.*s", (int)strlen(file.path) - 1, file.path);
+    setenv("CREDENTIALS_DIRECTORY", name, 1);
+    expect_problem(file.path, "can be read by group or others");
+}
+
 static void what_cannot_be_read_is_named(void **state)
 {
     (void)state;
@@ -204,6 +220,7 @@ int main(void)
         test(the_credentials_directory_holds_the_token),
         test(a_slash_after_the_directorys_name_does_not_matter),
         test(a_path_out_of_the_directory_is_not_inside),
+        test(a_file_beside_the_directory_is_not_inside),
         test(what_cannot_be_read_is_named),
         test(an_empty_file_in_the_directory_is_an_error_too),
         test(only_a_regular_file_is_read),

@@ -119,6 +119,7 @@ static void values_that_are_not_plain_are_quoted(void **state)
         {"", "\"\""},
         {"two words", "\"two words\""},
         {"a=b", "\"a=b\""},
+        {"\"", "\"\\\"\""},
         {"say \"x\"", "\"say \\\"x\\\"\""},
         {"back\\slash", "\"back\\\\slash\""},
         {"line\nline", "\"line\\nline\""},

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// The listeners when no descriptor is left; accept4(2) and the clock are answered here.
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "tcp.h"
+
+enum { MINUTE_SECONDS = 60, PERIODS = 10 };
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+static struct {
+    struct loop loop;
+    struct options options;
+    struct service service;
+    struct tcp tcp;
+    time_t seconds;
+    unsigned refused, told;
+} test;
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    (void)fd, (void)address, (void)length, (void)flags;
+    test.refused++;
+    errno = EMFILE;
+    return -1;
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    (void)clock;
+    *time = (struct timespec){.tv_sec = test.seconds};
+    return 0;
+}
+
+static bool count_warning(enum log_level level, const char *message, const struct log_field *fields,
+                          size_t count)
+{
+    (void)fields, (void)count;
+    if (level == LOG_WARNING && strcmp(message, "cannot accept, clients have to wait") == 0)
+        test.told++;
+    return true;
+}
+
+static void expire(struct loop *loop)
+{
+    (void)loop;
+}
+
+static int listening(struct sockaddr_in *address)
+{
+    socklen_t length = sizeof *address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(fd, (struct sockaddr *)address, length), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
+    return fd;
+}
+
+// A client waits all the time, and accepting is tried again and again.
+static void that_descriptors_have_run_out_is_told_once_a_minute(void **state)
+{
+    struct sockaddr_in address;
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    test.seconds = 1000;
+    test.options = (struct options){.max_tcp = 10, .max_line = 100};
+    log_set_sink(count_warning);
+    assert_int_equal(loop_init(&test.loop, expire), 0);
+    assert_true(tcp_init(&test.tcp, &test.loop, &test.options, &test.service));
+    assert_int_equal(tcp_listen(&test.tcp, listening(&address)), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    for (unsigned i = 0; i < PERIODS; i++) {
+        // Some time within each period but the first, whose beginning is the first message.
+        for (time_t second = 0; second <= MINUTE_SECONDS; second += MINUTE_SECONDS / 4) {
+            assert_int_equal(loop_turn(&test.loop), 0);
+            assert_int_equal(test.told, i + 1);
+            test.seconds += second < MINUTE_SECONDS ? MINUTE_SECONDS / 4 : 1;
+            test.loop.now = 0;
+            tcp_expire(&test.tcp, loop_now(&test.loop)); // watches the listener again
+        }
+    }
+    assert_int_equal(test.refused, PERIODS * 5);
+    log_set_sink(NULL);
+    tcp_finish(&test.tcp);
+    loop_finish(&test.loop);
+    close(client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(that_descriptors_have_run_out_is_told_once_a_minute),
+    };
+
+    return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
+}
