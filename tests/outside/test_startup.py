@@ -5,12 +5,13 @@ import os
 import platform
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import wire
-from harness import Client, Peer, run, unused_ports, wait_until
+from harness import BINARY, PATIENCE, Client, Peer, Server, run, unused_ports, wait_until
 
 NOBODY = 65534
 AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -30,6 +31,45 @@ def refuses(*options, **details):
     assert done.stdout == b""
     assert b"level=error" in done.stderr
     return done.stderr.decode()
+
+
+# Standard descriptors
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", ">&-"])
+def test_what_is_closed_is_not_taken_for_a_socket(closed):
+    """The first that is opened has the lowest number, and what is printed would go to a client."""
+    script = f'exec "$0" --port=0 {closed}'
+    process = subprocess.Popen(["sh", "-c", script, BINARY], stderr=subprocess.PIPE)
+    try:
+        assert b"msg=listening" in process.stderr.readline()
+        for number in (0, 1):
+            kind = os.readlink(f"/proc/{process.pid}/fd/{number}")
+            assert not kind.startswith(("socket:", "anon_inode:")), kind
+        process.terminate()
+        process.stderr.read()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+        process.wait()
+
+
+def test_without_anything_to_open_in_their_place_it_does_not_start(namespace):
+    script = 'mount -t tmpfs none /dev && exec "$0" --port=0 <&-'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, BINARY], capture_output=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"listening" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_what_cannot_be_printed_is_an_error(option):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, option], stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert b"standard output: No space left on device" in done.stderr
 
 
 # Ports and addresses
@@ -226,6 +266,22 @@ def test_where_dual_stack_is_not_allowed_there_are_separate_sockets(
         assert dial(server, host).ask(b"here\n") == b"here\n"
         assert peer(server, host).ask(b"here") == b"here"
     assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")
+
+
+@pytest.mark.plain
+def test_a_port_in_use_for_ipv6_alone_ends_it_too(start, strace):
+    """Without a dual-stack socket, IPv4 alone would hide that half of the clients are not served."""
+    start(wrapper=strace("--trace=setsockopt")).stop()
+    calls = [line for line in strace.trace() if "setsockopt(" in line]
+    switch = next(n for n, call in enumerate(calls, 1) if "IPV6_V6ONLY, [0]" in call)
+    faults = strace(
+        f"--inject=setsockopt:error=EINVAL:when={switch}", "--inject=bind:error=EADDRINUSE:when=1"
+    )
+    server = start("--port=12345", wrapper=faults, port=None, listening=0)
+    assert server.wait() == 1
+    Server.running.discard(server)
+    (error,) = server.find(level="error")
+    assert error["addr"] == "[::]:12345" and error["error"] == "Address already in use"
 
 
 def test_the_daemon_is_one_thread(start):

@@ -121,15 +121,29 @@ def neighbour(namespace):
     wire.ip("link", "set", "far", "netns", str(neighbour.holder.pid))
     wire.ip("addr", "add", "10.77.2.1/24", "broadcast", "10.77.2.255", "dev", "near")
     wire.ip("addr", "add", "fd00:77:2::1/64", "dev", "near", "nodad")
+    wire.ip("addr", "add", "fe80::77:1/64", "dev", "near", "nodad")
     wire.ip("link", "set", "near", "up")
     far = "addr add 10.77.2.2/24 broadcast 10.77.2.255 dev far", (
         "addr add fd00:77:2::2/64 dev far nodad"
     )
+    far += ("addr add fe80::77:2/64 dev far nodad",)
     for words in (*far, "link set far up", "route add default via 10.77.2.1"):
         neighbour.run("ip", *words.split())
     yield neighbour
     wire.ip("link", "del", "near")
     neighbour.close()
+
+
+def test_an_address_of_one_link_only_answers_itself(server, neighbour):
+    """It means nothing without its link: the answer says which one that is."""
+    with neighbour.inside():
+        far = socket.if_nametoindex("far")
+    with neighbour.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(PATIENCE)
+        asker.connect(("fe80::77:1", server.udp_port, 0, far))
+        asker.send(b"/whoami" + b" " * 200)
+        near = socket.if_nametoindex("near")
+        assert b"local=[fe80::77:1%%%d]:%d\n" % (near, server.udp_port) in asker.recv(1000)
 
 
 @pytest.mark.parametrize(
