@@ -45,16 +45,17 @@ def binary():
 
 @pytest.fixture
 def start(binary):
-    """start(*options, sockets=[…], **environment) runs the program, without systemd."""
+    """start(*options, sockets=[…], **environment) runs the program, without systemd; WRAPPER is a
+    command in front of it."""
     running = []
 
-    def start(*options, **details):
-        running.append(Process(binary, *options, **details))
+    def start(*options, wrapper=(), **details):
+        running.append(Process(*wrapper, binary, *options, **details))
         return running[-1]
 
     yield start
     for process in running:
-        process.kill()
+        process.end()
 
 
 @pytest.fixture

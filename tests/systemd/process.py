@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The daemon run directly, with what a service manager would hand to it; and such a manager."""
+import contextlib
 import fcntl
 import os
 import re
@@ -42,15 +43,20 @@ class Process:
         for fd in moved:
             os.close(fd)
 
+    def _read(self, deadline, what):
+        """Adds to the log what comes next; false at its end."""
+        left = max(0, deadline - time.monotonic())
+        ready = select.select([self.process.stderr], [], [], left)[0]
+        assert ready, f"waited {PATIENCE:.0f} s in vain for {what}: {self.log}"
+        chunk = os.read(self.process.stderr.fileno(), 65536).decode()
+        self.log += chunk
+        return chunk != ""
+
     def await_log(self, pattern):
         """The first match of PATTERN in the log, waited for."""
         deadline = time.monotonic() + PATIENCE
         while not (match := re.search(pattern, self.log)):
-            ready = select.select([self.process.stderr], [], [], deadline - time.monotonic())[0]
-            assert ready, f"waited {PATIENCE:.0f} s in vain for {pattern}: {self.log}"
-            chunk = os.read(self.process.stderr.fileno(), 65536).decode()
-            assert chunk, f"ended without {pattern}: {self.log}"
-            self.log += chunk
+            assert self._read(deadline, pattern), f"ended without {pattern}: {self.log}"
         return match
 
     def ports(self):
@@ -62,13 +68,24 @@ class Process:
 
     def wait(self):
         """The exit status; the whole log is in self.log."""
-        while chunk := os.read(self.process.stderr.fileno(), 65536).decode():
-            self.log += chunk
+        deadline = time.monotonic() + PATIENCE
+        while self._read(deadline, "its end"):
+            continue
         return self.process.wait(PATIENCE)
 
     def stop(self):
         self.signal(signal.SIGTERM)
         return self.wait()
+
+    def end(self):
+        """Its end at once, and its own if possible: only that one is reported by a build that checks
+        or counts."""
+        if self.process.poll() is None:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+                self.signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2)
+        self.kill()
 
     def kill(self):
         if self.process.poll() is None:

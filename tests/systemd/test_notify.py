@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What the daemon tells its manager, sd_notify(3), and where its log goes; without systemd."""
+import contextlib
 import os
+import select
 import signal
+import socket
 import time
 
 import pytest
@@ -41,6 +44,36 @@ def test_manager_that_cannot_be_reached(start, address):
     serves(tcp=process.ports()[0])
     assert "cannot notify" in process.log and not process.timer_armed()
     assert process.stop() == 0
+
+
+def test_manager_without_a_socket_to_it(start):
+    fault = ["strace", "-D", "-o", "/dev/null", "-e", "inject=socket:error=EMFILE:when=1"]
+    process = start("--port=0", wrapper=fault, NOTIFY_SOCKET="@manager")
+    serves(tcp=process.ports()[0])
+    assert 'socket=@manager error="Too many open files"' in process.log
+
+
+def test_manager_that_is_behind_stops_nothing(start, manager):
+    """What it cannot take of statistics and of the watchdog is told when it can."""
+    process = start("--port=0", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000")
+    manager.await_key("READY")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as another:
+        another.connect("\0" + manager.address[1:])
+        another.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                another.send(b"FULL=1")
+    with Client(process.ports()[0]) as client:
+        begin = time.monotonic()
+        while time.monotonic() < begin + 1:  # twice the watchdog's time
+            assert client.ask(b"line") == b"line"
+        manager.rest()
+        manager.await_key("WATCHDOG")
+        while "STATUS" not in manager.told[-1]:
+            assert time.monotonic() < begin + PATIENCE
+            client.ask(b"another turn")
+            manager.next()
+        assert status(manager.told[-1])["connected_tcp"] == 1
 
 
 def test_nothing_before_it_can_start(start, manager):
@@ -214,9 +247,23 @@ def test_watchdog_comes_from_the_loop(start, manager):
     manager.await_key("WATCHDOG")
 
 
+def test_watchdog_of_no_time_to_speak_of(start, manager):
+    """It is told as often as the timer allows."""
+    process = start("--port=0", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000")
+    for _ in range(3):
+        manager.await_key("WATCHDOG", "1")
+    serves(tcp=process.ports()[0])
+
+
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_PID": "$$"}],
+    [
+        {},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": str(2**63)},
+        {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},
+        {"WATCHDOG_PID": "$$"},
+    ],
 )
 def test_no_watchdog_no_timer(start, manager, environment):
     process = start("--port=0", NOTIFY_SOCKET=manager.address, **environment)
@@ -226,8 +273,9 @@ def test_no_watchdog_no_timer(start, manager, environment):
     assert not any("WATCHDOG" in message for message in manager.rest())
 
 
-def test_nobody_to_tell(start):
-    process = start("--port=0")
+@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}])
+def test_nobody_to_tell(start, environment):
+    process = start("--port=0", **environment)
     serves(*process.ports())
     assert process.stop() == 0
     assert "notify" not in process.log
@@ -253,8 +301,100 @@ def test_journal_out_of_reach(binary):
         os.close(write)
         assert b"msg=listening" in os.read(read, 4096)
     finally:
-        process.kill()
+        process.end()
         os.close(read)
+
+
+class Journal:
+    """The receiving end of the journal, where only the processes that it starts find it."""
+
+    def __init__(self, binary, directory):
+        self.binary = binary
+        self.directory = directory
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(PATIENCE)
+        self.socket.bind(str(directory / "socket"))
+        self.errors, self.write = os.pipe()
+        self.running = []
+
+    def start(self, *options, wrapper=()):
+        place = "/run/systemd/journal"
+        script = f'mount -t tmpfs none /run && mkdir -p {place} && mount --bind "$0" {place} && exec "$@"'
+        status = os.fstat(self.write)
+        process = Process(
+            *("unshare", "--mount", "sh", "-c", script, self.directory),
+            *(*wrapper, self.binary, *options),
+            stderr=self.write,
+            JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}",
+        )
+        self.running.append(process)
+        return process
+
+    def entry(self):
+        """The fields of the next entry; each value has its length in front."""
+        left = self.socket.recv(65536)
+        fields = {}
+        while left:
+            name, _, left = left.partition(b"\n")
+            end = 8 + int.from_bytes(left[:8], "little")
+            fields[name.decode()] = left[8:end].decode()
+            assert left[end : end + 1] == b"\n"
+            left = left[end + 1 :]
+        return fields
+
+    def on_standard_error(self):
+        """What went there, after the end of all that was started."""
+        for process in self.running:
+            process.end()
+        os.set_blocking(self.errors, False)
+        try:
+            return os.read(self.errors, 65536).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self):
+        self.on_standard_error()
+        self.socket.close()
+        os.close(self.errors)
+        os.close(self.write)
+
+
+@pytest.fixture
+def journal(binary, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to put a journal's socket into its place")
+    with contextlib.closing(Journal(binary, tmp_path)) as journal:
+        yield journal
+
+
+def test_journal_has_each_event_with_its_fields(journal):
+    process = journal.start("--port=0")
+    for protocol in ("tcp", "udp"):
+        entry = journal.entry()
+        address = entry["ECHO_ADDR"]
+        assert address.startswith("[::]:")
+        assert entry == {
+            "MESSAGE": f"listening proto={protocol} addr={address}",
+            "PRIORITY": "6",
+            "SYSLOG_IDENTIFIER": "epoll-echo",
+            "ECHO_EVENT": "listening",
+            "ECHO_PROTO": protocol,
+            "ECHO_ADDR": address,
+        }
+    process.signal(signal.SIGTERM)
+    assert [journal.entry()["ECHO_EVENT"] for _ in range(2)] == ["stopping", "stopped"]
+    assert process.process.wait(PATIENCE) == 0
+    assert journal.on_standard_error() == ""
+
+
+def test_journal_without_a_socket_to_it(journal):
+    """Then standard error has the log, as it is."""
+    fault = ["strace", "-D", "-o", "/dev/null", "-e", "inject=socket:error=EMFILE:when=1"]
+    process = journal.start("--port=0", "--max-tcp=10", wrapper=fault)
+    wait_until(lambda: select.select([journal.errors], [], [], 0)[0], "the log")
+    process.signal(signal.SIGTERM)
+    assert process.process.wait(PATIENCE) == 0
+    assert "level=info msg=listening proto=tcp" in journal.on_standard_error()
 
 
 def test_many_passed_sockets_fit(start, manager):

@@ -132,6 +132,32 @@ def test_unknown_is_refused_and_closed(start, kind):
     unknown.close()
 
 
+# Calls that the daemon makes for a passed socket alone, by what tells them from all others.
+@pytest.mark.parametrize("call", ["F_GETFL", "F_SETFL", "F_SETFD", "SO_DOMAIN"])
+def test_one_that_cannot_be_set_up_is_fatal(start, tmp_path, call):
+    """Nobody would be served by it, and nobody would be told."""
+    tcp, trace = listener(), tmp_path / "trace"
+    kind = "getsockopt" if call.startswith("SO_") else "fcntl"
+
+    def run(*fault):
+        return start(sockets=[tcp], wrapper=["strace", "-D", "-o", trace, "-e", f"trace={kind}", *fault])
+
+    run().await_log("msg=listening")
+    calls = [line for line in trace.read_text().splitlines() if line.startswith(f"{kind}(")]
+    number = max(n for n, line in enumerate(calls, 1) if call in line)
+    process = run("-e", f"inject={kind}:error=ENOMEM:when={number}")
+    assert process.wait() == 1
+    assert 'error="Cannot allocate memory"' in process.log
+    assert "msg=listening" not in process.log
+
+
+@pytest.mark.parametrize("names", [{}, {"LISTEN_FDNAMES": "::"}, {"LISTEN_FDNAMES": "one"}])
+def test_unknown_without_a_name_is_refused_by_its_number(start, names):
+    process = start(sockets=[listener(), unix(socket.SOCK_STREAM)], **names)
+    refused = process.await_log(r"msg=\"passed socket refused\" .*\n")[0]
+    assert "fd=4" in refused and "name=" not in refused
+
+
 def test_none_of_use(start):
     process = start(sockets=[unix(socket.SOCK_STREAM)])
     assert process.wait() == 1
@@ -165,8 +191,9 @@ def test_meant_for_another_process(start):
     serves(*ports)
 
 
-def test_nothing_passed(start):
-    serves(*start("--port=0", LISTEN_PID="$$", LISTEN_FDS="0").ports())
+@pytest.mark.parametrize("count", [{"LISTEN_FDS": "0"}, {}])
+def test_nothing_passed(start, count):
+    serves(*start("--port=0", LISTEN_PID="$$", **count).ports())
 
 
 @pytest.mark.parametrize("count", ["3", "7", "-1", "", "two", "2 ", "2147483647", "9" * 40])
