@@ -12,8 +12,12 @@ ifdef WERROR
 WARNINGS += -Werror
 endif
 # Unwind tables are for exceptions; gdb reads its own from the debug information.
-HARDENING = -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection -fcf-protection -U_FORTIFY_SOURCE \
-	-D_FORTIFY_SOURCE=2 -fPIE
+HARDENING = -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+	-U_FORTIFY_SOURCE $(FORTIFY) -fPIE
+# Which glibc warns that it cannot do without optimization.
+ifeq (,$(filter -O0,$(CFLAGS)))
+FORTIFY = -D_FORTIFY_SOURCE=2
+endif
 LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack
 ifeq (,$(findstring -static,$(LDFLAGS)))
 LINK_HARDENING += -pie
