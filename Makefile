@@ -39,7 +39,7 @@ DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
 BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,loop.o argument.o address.o text.o)
 
-.PHONY: all run models bench check lint setup install install-units uninstall clean FORCE
+.PHONY: all run models bench check check-long lint setup install install-units uninstall clean FORCE
 
 all: epoll-echo echo-bench
 
@@ -127,11 +127,15 @@ uninstall:
 setup:
 	tests/setup
 
-# Every test that a change has to pass; PARTS="outside lint" runs some.
+# Every test that a change has to pass; PARTS="outside lint" runs some. check-long looks longer, and in
+# further ways.
 check:
 	tests/run $(PARTS)
 
--include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk tests/prove/prove.mk
+check-long:
+	tests/run --long $(PARTS)
+
+-include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk tests/prove/prove.mk tests/coverage/coverage.mk
 
 clean:
 	rm -rf $(B) epoll-echo echo-bench

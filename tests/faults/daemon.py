@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STATIC = ROOT / "build/static/epoll-echo"
-ALLOC = ROOT / "build/alloc/epoll-echo"
+BUILD = Path(os.environ.get("FAULTS_BUILD", ROOT / "build"))
+STATIC = BUILD / "static/epoll-echo"
+ALLOC = BUILD / "alloc/epoll-echo"
 PATIENCE = 30.0  # seconds until a wait is given up; nothing here is asserted to be fast
 PORT = 12345
 CLONE_NEWNET = 0x40000000
@@ -133,9 +134,11 @@ class Daemon:
 
     def calls(self):
         """(name, line) of each system call, in order. Those before the daemon's first step, the
-        blocking of signals, are the C library's."""
+        blocking of signals, are the C library's; those from the first .gcda file on are gcov's."""
         calls = []
         for line in self.trace.read_text(errors="backslashreplace").splitlines():
+            if '.gcda"' in line:
+                break
             match = re.match(r"\d+ +(\w+)\(", line)
             if match:
                 calls.append((match[1], line))

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, ended, outcome, problems
-from daemon import ALLOC, ROOT, STATIC, own_network
+from daemon import ALLOC, BUILD, STATIC, own_network
 from scenario import IDLE, run_once
 
 # A case waits most of its time, for the line timeout.
@@ -83,7 +83,7 @@ class Runs:
             *(f"- {call}: {why}" for call, why in LEFT_OUT.items()),
             "",
         ]
-        (ROOT / "build/faults.md").write_text("\n".join(lines))
+        (BUILD / "faults.md").write_text("\n".join(lines))
 
 
 runs = Runs()

@@ -24,7 +24,11 @@ SIM_WRAPPED = accept4 bind calloc clock_gettime close epoll_create1 epoll_ctl ep
 	sigprocmask socket timerfd_create timerfd_settime write
 SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%)
 # Fortified calls have other names (__read_chk), which could not be wrapped.
-SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) -O2 -g -U_FORTIFY_SOURCE
+SIM_OPTIMIZE = -O2 -g
+SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) $(SIM_OPTIMIZE) -U_FORTIFY_SOURCE
+ifeq ($(ENABLE_SYSTEMD),1)
+SIM_CFLAGS += -DENABLE_SYSTEMD
+endif
 SIM_ASAN = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The simulation's own objects can be shared by several daemons: tests/sim/mutants/run.py.
