@@ -135,7 +135,7 @@ check:
 check-long:
 	tests/run --long $(PARTS)
 
--include examples/examples.mk tests/unit/unit.mk tests/fuzz/fuzz.mk tests/sim/sim.mk tests/lint/lint.mk tests/prove/prove.mk tests/coverage/coverage.mk
+-include examples/examples.mk $(wildcard tests/*/*.mk)
 
 clean:
 	rm -rf $(B) epoll-echo echo-bench
