@@ -1,0 +1,187 @@
+"""Attacks by UDP, where whoever sends can say that he is somebody else."""
+
+import contextlib
+import subprocess
+import time
+
+import wire
+from ground import PROGRAMS, Client, Cores, counters, pinned, resident, serving
+from harness import Peer
+
+# An address that the kernel does not keep apart as it does loopback ones, and a way out for the
+# answers to sources that do not exist: a device that swallows everything, for nobody reads it.
+HERE, SINK = "198.51.100.1", "sink"
+PEERS_MOST = 32768
+LONGER_PER_SECOND, LONGER_TO_A_SOURCE = 100, 10
+HELP = "/help"
+HELP_ANSWER = len("/stats /time /whoami /help /shutdown TOKEN\n")
+
+
+@contextlib.contextmanager
+def forging():
+    """Lets forged datagrams in and the answers to them out, within this network namespace."""
+    assert wire.own_namespace(), "to be run in a network namespace of its own: tests/netns"
+    wire.ip("addr", "add", f"{HERE}/32", "dev", "lo")
+    wire.ip("tuntap", "add", "dev", SINK, "mode", "tun")
+    wire.ip("link", "set", SINK, "up")
+    wire.ip("route", "add", "default", "dev", SINK)
+    try:
+        yield
+    finally:
+        wire.ip("link", "del", SINK)
+        wire.ip("addr", "del", f"{HERE}/32", "dev", "lo")
+
+
+class Forger:
+    """Sends datagrams, no two of them from the same source."""
+
+    def __init__(self, server, text):
+        self.server, self.text = server, text
+        self.sent = 0
+
+    def start(self, count):
+        words = [PROGRAMS / "forge", HERE, self.server.udp_port, self.sent, count, self.text]
+        self.sent += count
+        return subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL,
+                                preexec_fn=pinned(Cores.rest, idle=True))
+
+    @staticmethod
+    def finish(process):
+        assert process.wait(600) == 0
+
+
+def forged_sources(polite, heard):
+    """Until the daemon has heard from HEARD sources."""
+    with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+        polite.begin(server)
+        forger = Forger(server, "x")
+        # The table is touched from end to end.
+        while counters(control)["active_udp_peers"] < PEERS_MOST:
+            forger.finish(forger.start(10_000))
+        first = resident(server)
+        before, begun = counters(control)["total_clients"], time.monotonic()
+        flood = forger.start(heard)
+        figures = polite.end()
+        forger.finish(flood)
+        while (now := counters(control))["total_clients"] - before < heard:
+            forger.finish(forger.start(min(500_000, heard)))
+        seconds = time.monotonic() - begun
+        grown = resident(server) - first
+        assert now["active_udp_peers"] <= PEERS_MOST
+        assert grown <= 64 * 1024, grown  # a few pages, of code for instance, not needed before
+        return {**figures, "sent": forger.sent, "heard": now["total_clients"] - before, "seconds": seconds,
+                "rss_before_kb": first / 1024, "rss_grown_kb": grown / 1024, "peers": now["active_udp_peers"]}
+
+
+def amplification(polite, asked):
+    """Short questions with long answers, each from another source, to be answered to it."""
+    with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+        polite.begin(server)
+        before, begun = counters(control), time.monotonic()
+        forger = Forger(server, HELP)
+        flood = forger.start(asked)
+        figures = polite.end()
+        forger.finish(flood)
+        after, seconds = counters(control), time.monotonic() - begun
+        answered = after["udp_answered"] - before["udp_answered"]
+        heard = answered + after["udp_dropped"] - before["udp_dropped"]
+        assert 0 < answered <= LONGER_PER_SECOND * (seconds + 2)
+        return {**figures, "asked": asked, "heard": heard, "answered": answered, "seconds": seconds,
+                "factor": answered * HELP_ANSWER / (heard * len(HELP))}
+
+
+# Reflected and looped
+
+SERVICES = [0, 7, 13, 17, 19, 37, 53, 69, 111, 123, 161, 389, 520, 1023]
+NO_HOSTS = ["255.255.255.255", "127.255.255.255", "224.0.0.1", "239.255.255.250"]
+PADDING = b" " * 200
+COMMANDS = [b"/stats", b"/time", b"/whoami", b"/help", b"/shutdown", b"/shutdown guess", b"/", b"/nonsense"]
+STRANGER = {"127.0.0.1": "127.0.0.66", "::1": "::1"}
+STRANGER_PORT = 5000
+
+
+def questions():
+    """One of every kind; the long forms have answers that are not longer."""
+    yield from (b"", b"x", b"line\n", b"\0" * 1000, b"ERR ", b"ERR unknown-command\n", b"ERR datagram-truncated\n")
+    for command in COMMANDS:
+        yield from (command, command + b"\n", command + PADDING)
+
+
+def own_answers(server, host):
+    """What the daemon says to each of them, which another one might be made to say to it."""
+    peer = Peer(host, server.udp_port)
+    with contextlib.closing(peer):
+        for command in COMMANDS:
+            yield peer.ask(command + PADDING)
+
+
+class Watched:
+    """Daemons whose every word is seen."""
+
+    def __init__(self, host, *servers):
+        self.host, self.servers = host, servers
+        self.markers = [Peer(host, server.udp_port) for server in servers]
+        self.sniffer = wire.Sniffer(*(server.udp_port for server in servers))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sniffer.__exit__()
+        for marker in self.markers:
+            marker.close()
+
+    def forge(self, source, question, hops=64, rounds=1):
+        """What the daemons say to it. In each round, every one has answered all that came before."""
+        ours = {marker.port for marker in self.markers}
+        wire.forge(source, (self.host, self.servers[0].udp_port), question, hops, device="lo")
+        seen = []
+        for _ in range(rounds):
+            for marker in self.markers:
+                marker.ask(b"marker")
+                seen += self.sniffer.until(lambda packet, port=marker.port: packet.target[1] == port)
+        said = [packet for packet in seen if not ours & {packet.source[1], packet.target[1]}]
+        assert said[0].data == question, (source, question, seen)  # the forged one itself
+        return said[1:]
+
+
+def reflection(polite, hosts):
+    """Forged datagrams of every kind, from where an answer would do harm and from elsewhere."""
+    count = {"asked": 0, "from_harm": 0, "answered": 0, "longer": 0, "most": 0}
+    with serving() as server:
+        polite.begin(server)
+        begun = time.monotonic()
+        for host in hosts:
+            harmful = [(address, port) for address in {host, STRANGER[host]} for port in (*SERVICES, server.udp_port)]
+            harmful += [(address, STRANGER_PORT) for address in NO_HOSTS if ":" not in host]
+            kinds = {*questions(), *own_answers(server, host)}
+            with Watched(host, server) as watched:
+                for question in kinds:
+                    for source in harmful:
+                        count["from_harm"] += len(watched.forge(source, question))
+                    answers = watched.forge((STRANGER[host], STRANGER_PORT), question)
+                    count["asked"] += len(harmful) + 1
+                    count["answered"] += len(answers)
+                    count["most"] = max(count["most"], len(answers))
+                    count["longer"] += sum(len(answer.data) for answer in answers) > len(question)
+        seconds = time.monotonic() - begun
+        figures = polite.end()
+    assert count["from_harm"] == 0 and count["most"] == 1
+    assert count["longer"] <= len(hosts) * LONGER_TO_A_SOURCE * (seconds + 2)
+    return {**figures, **count}
+
+
+def loops(polite, hosts, hops):
+    """Each kind of datagram is forged to come from a second daemon, so that the two go on talking."""
+    longest = tried = 0
+    with serving() as server, serving() as other:
+        polite.begin(server)
+        for host in hosts:
+            kinds = {*questions(), *own_answers(server, host)}
+            with Watched(host, server, other) as watched:
+                for question in kinds:
+                    said = watched.forge((host, other.udp_port), question, hops, rounds=hops // 2 + 2)
+                    longest, tried = max(longest, len(said)), tried + 1
+        figures = polite.end()
+    assert 0 < longest < hops
+    return {**figures, "kinds": tried, "hops": hops, "longest": longest}

@@ -1,0 +1,46 @@
+"""Attacks on whoever keeps the log."""
+
+import math
+import time
+
+from ground import Client, counters, flooding, serving, wait_until
+from harness import Peer
+
+LINES_PER_SECOND = 20
+ALWAYS = {"listening", "stopping", "stopped"}  # what no client causes
+NASTY = "level=error msg=forged"
+
+
+def clients_of(control):
+    """All that have come over TCP, whether they were let in or not."""
+    now = counters(control)
+    return now["busy_tcp"] + now["total_clients"]
+
+
+def log_flood(polite, verbosity, turned_away):
+    """At the cap every client is two events, coming and going; debugging, every turn is one too."""
+    with serving(f"--max-tcp={polite.connections + 1}", *([verbosity] if verbosity else [])) as server:
+        polite.begin(server)
+        control = Client("127.0.0.1", server.tcp_port)
+        before, begun = clients_of(control), time.monotonic()
+        with flooding("connect", server.tcp_port, 16, NASTY + "\n") as flood:
+            wait_until(lambda: counters(control)["busy_tcp"] >= turned_away, "the flood to be turned away")
+            figures = polite.end()
+        wait_until(lambda: clients_of(control) >= before + flood["connected"], "the last of them")
+        events = 2 * clients_of(control)
+        udp = Peer("127.0.0.1", server.udp_port)
+        for _ in range(500):
+            udp.send(b"ERR " + NASTY.encode())
+            assert udp.ask(NASTY.encode()) == NASTY.encode()
+        udp.close()
+        control.close()
+        server.stop()
+        seconds = time.monotonic() - begun
+        caused = [record for record in server.records if record["msg"] not in ALWAYS]
+        dropped = sum(int(record.get("suppressed", 0)) for record in server.records)
+        assert "forged" not in server.log_text()
+        assert len(caused) <= LINES_PER_SECOND * (math.ceil(seconds) + 1)
+        # What is not written is counted.
+        assert len(caused) + dropped >= events if verbosity else not caused
+        return {**figures, "events": len(caused) + dropped, "lines": len(caused), "dropped": dropped,
+                "lines_per_second": len(caused) / seconds}
