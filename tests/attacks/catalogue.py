@@ -13,10 +13,6 @@ import everybyte
 import guessing
 import logflood
 
-LATENCY = "polite clients p50 {p50_us:.0f} µs, p99 {p99_us:.0f} µs, worst {max_us:.0f} µs; without the attack " \
-          "{quiet_p50_us:.0f}, {quiet_p99_us:.0f}, {quiet_max_us:.0f}"
-
-
 @dataclasses.dataclass(frozen=True)
 class Attack:
     name: str
@@ -27,11 +23,24 @@ class Attack:
     short: dict
     long: dict
     targets: dict = dataclasses.field(default_factory=dict)  # figure: at most
-    polite: bool = True  # whether polite clients can be there meanwhile
+    timed: bool = False  # whether the long form measures the latency of polite clients meanwhile
 
     @property
     def title(self):
         return f"{self.name} {self.variant}"
+
+    def tell(self, figures):
+        """What was measured, in words."""
+        return (self.told + LATENCY * ("p99_us" in figures)).format(**figures)
+
+    def missed(self, figures):
+        """The targets that were not met."""
+        return [f"{name} {figures[name]:.0f} instead of {most}" for name, most in self.targets.items()
+                if figures[name] > most]
+
+
+LATENCY = ". Polite clients: p50 {p50_us:.0f} µs, p99 {p99_us:.0f}, worst {max_us:.0f}; without the attack " \
+          "{quiet_p50_us:.0f}, {quiet_p99_us:.0f}, {quiet_max_us:.0f}"
 
 
 PIPELINING = {"p99_us": 2000, "max_us": 20000}
@@ -41,38 +50,39 @@ ATTACKS = [
     Attack("slowloris", "slots", crowd.slowloris,
            "every slot is free again at the line timeout; who is in is served, who is not is told",
            "{connections} slots, closed after {first_s:.1f} to {last_s:.1f} s of {timeout_s} s",
-           {"connections": 500, "line_timeout": 2}, {"connections": 8000, "line_timeout": 30}),
+           {"connections": 500, "line_timeout": 2}, {"connections": 8000, "line_timeout": 30}, timed=True),
     Attack("never-readers", "autotuned", crowd.never_readers,
            "process: 133 KiB each; kernel: whatever net.ipv4.tcp_mem allows",
            "{connections} of them: {process_kb:.0f} KiB of the process each, {kernel_kb:.0f} KiB of the kernel, "
            "{kernel_max_kb:.0f} at most, {kernel_sum_mb:.0f} MB in all",
-           {"connections": 20, "socket_buffer": 0}, {"connections": 1000, "socket_buffer": 0}),
+           {"connections": 20, "socket_buffer": 0}, {"connections": 1000, "socket_buffer": 0}, timed=True),
     Attack("never-readers", "bounded", crowd.never_readers,
            "kernel, with --socket-buffer=N: 4 N and 64 KiB each",
            "{connections} of them, N = {socket_buffer_kb:.0f} KiB: {process_kb:.0f} KiB of the process each, "
            "{kernel_kb:.0f} KiB of the kernel, {kernel_max_kb:.0f} at most",
-           {"connections": 200, "socket_buffer": 16384}, {"connections": 1000, "socket_buffer": 16384}),
+           {"connections": 200, "socket_buffer": 16384}, {"connections": 1000, "socket_buffer": 16384}, timed=True),
     Attack("connections", "flood", crowd.connection_flood,
            "each is told Server Busy and sees a clean end; open connections notice nothing",
            "{told} told, {lost} not, {told_per_second:.0f} a second",
-           {"connections": 100, "flooders": 32, "told": 2000}, {"connections": 1000, "flooders": 64, "told": 20000}),
+           {"connections": 100, "flooders": 32, "told": 2000}, {"connections": 1000, "flooders": 64, "told": 20000},
+           timed=True),
     Attack("connections", "stubborn", crowd.stubborn_crowd,
            "256 goodbyes at once, of 2 s each; nobody is forgotten",
            "{connections} who never close, {at_once} at once, the last told after {last_told_s:.1f} s",
-           {"connections": 300}, {"connections": 2000}),
+           {"connections": 300}, {"connections": 2000}, timed=True),
     *(Attack("pipelining", f"{kind}-{connections}", crowd.pipelining, "one turn of each other client",
              "{connections} connections, {megabytes_per_second:.0f} MB/s, server busy {cpu_percent:.0f} %",
-             {"connections": connections, "text": text}, {"connections": connections, "text": text}, targets)
+             {"connections": connections, "text": text}, {"connections": connections, "text": text}, targets, timed=True)
       for kind, text in (("lines", crowd.LINES), ("commands", crowd.COMMANDS))
       for connections, targets in ((4, PIPELINING), (16, PIPELINING), (64, {}))),
     Attack("udp", "forged", datagrams.forged_sources,
            "32768 peers; memory does not grow; TCP is served",
            "{heard} sources heard, {sent} sent, in {seconds:.0f} s: RSS {rss_before_kb:.0f} KiB and {rss_grown_kb:.0f} more",
-           {"heard": 50_000}, {"heard": 10_000_000}),
+           {"heard": 50_000}, {"heard": 10_000_000}, timed=True),
     Attack("udp", "amplification", datagrams.amplification,
            "100 answers a second that are longer than their questions",
            "{answered} of {heard} answered in {seconds:.1f} s: {factor:.4f} bytes for each byte",
-           {"asked": 50_000}, {"asked": 2_000_000}),
+           {"asked": 50_000}, {"asked": 2_000_000}, timed=True),
     Attack("udp", "reflected", datagrams.reflection,
            "no answer where it would do harm, one at most elsewhere",
            "{asked} asked, {from_harm} answered where it would do harm, {most} at most to one, {longer} longer",
@@ -84,15 +94,16 @@ ATTACKS = [
     Attack("token", "guesses", guessing.guesses,
            "five examined a minute",
            "{examined} of {guesses} examined in {seconds:.0f} s",
-           {"connections": 4, "seconds": 1}, {"connections": 4, "seconds": 62}),
+           {"connections": 4, "seconds": 1}, {"connections": 4, "seconds": 62}, timed=True),
     Attack("token", "time", lambda polite: guessing.constant_time(),
            "no branch and no address depends on the token",
            "valgrind: {own_errors} errors in {guesses} guesses; {memcmp_errors} with memcmp instead, "
-           "{length_errors} with a look at the length first", {}, {}, polite=False),
+           "{length_errors} with a look at the length first", {}, {}),
     *(Attack("log", name, logflood.log_flood,
              "20 lines a second that clients cause; what is dropped is counted",
              "{events} events, {lines} lines, {lines_per_second:.1f} a second",
-             {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": 20000})
+             {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": 20000},
+             timed=verbosity == "-vv")
       for name, verbosity in (("default", ""), ("verbose", "-v"), ("debug", "-vv"))),
     Attack("bytes", "all", everybyte.every_byte,
            "answered as the contract says; nothing of it in the log",

@@ -16,8 +16,8 @@ from harness import PATIENCE, Client, Server, wait_until
 
 PROGRAMS = ROOT / "build/attacks"
 BENCH = ROOT / "echo-bench"
-QUIET = 4.0  # seconds that a polite client is timed for, without and with an attack
-WARM_UP = 1.5  # seconds that an attack has to begin in
+TIMED_SECONDS = 3.0  # that polite clients are timed for, without and with an attack
+WARM_UP_SECONDS = 1.0  # that an attack has to begin in
 
 
 class Cores:
@@ -33,8 +33,7 @@ def pinned(core, idle=False):
     def preexec():
         if core is not None:
             os.sched_setaffinity(0, {core})
-        if idle:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_IDLE if idle else os.SCHED_OTHER, os.sched_param(0))
 
     return preexec
 
@@ -122,7 +121,7 @@ class Timed:
 
     def _start(self, server):
         command = [str(BENCH), "--json", f"--connections={self.connections}", f"--rate={self.rate}",
-                   "--depth=16", f"--warmup={WARM_UP}", f"--duration={QUIET}", "--timeout=30",
+                   "--depth=16", f"--warmup={WARM_UP_SECONDS}", f"--duration={TIMED_SECONDS}", "--timeout=30",
                    f"127.0.0.1:{server.tcp_port}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=pinned(Cores.rest))

@@ -8,4 +8,4 @@ from ground import Asking
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.title)
 def test_attack(attack):
     figures = attack.run(Asking(), **attack.short)
-    print(attack.told.format(**figures))
+    print(attack.tell(figures))
