@@ -51,16 +51,14 @@ ATTACKS = [
            "every slot is free again at the line timeout; who is in is served, who is not is told",
            "{connections} slots, closed after {first_s:.1f} to {last_s:.1f} s of {timeout_s} s",
            {"connections": 500, "line_timeout": 2}, {"connections": 8000, "line_timeout": 30}, timed=True),
-    Attack("never-readers", "autotuned", crowd.never_readers,
-           "process: 133 KiB each; kernel: whatever net.ipv4.tcp_mem allows",
-           "{connections} of them: {process_kb:.0f} KiB of the process each, {kernel_kb:.0f} KiB of the kernel, "
-           "{kernel_max_kb:.0f} at most, {kernel_sum_mb:.0f} MB in all",
-           {"connections": 20, "socket_buffer": 0}, {"connections": 1000, "socket_buffer": 0}, timed=True),
-    Attack("never-readers", "bounded", crowd.never_readers,
-           "kernel, with --socket-buffer=N: 4 N and 64 KiB each",
-           "{connections} of them, N = {socket_buffer_kb:.0f} KiB: {process_kb:.0f} KiB of the process each, "
-           "{kernel_kb:.0f} KiB of the kernel, {kernel_max_kb:.0f} at most",
-           {"connections": 200, "socket_buffer": 16384}, {"connections": 1000, "socket_buffer": 16384}, timed=True),
+    *(Attack("never-readers", variant, crowd.never_readers, bound,
+             "{connections} of them, --socket-buffer={socket_buffer}: {process_kb:.0f} KiB of the process each, "
+             "{kernel_kb:.0f} KiB of the kernel, {kernel_max_kb:.0f} at most, {kernel_sum_mb:.0f} MB in all",
+             {"connections": short, "socket_buffer": buffer}, {"connections": long, "socket_buffer": buffer}, timed=True)
+      for variant, short, long, buffer, bound in (
+          ("few", 20, 100, 0, "process: 133 KiB each; kernel: what net.ipv4.tcp_wmem and tcp_rmem allow each"),
+          ("many", 50, 1000, 0, "process: 133 KiB each; kernel: what net.ipv4.tcp_mem allows the machine"),
+          ("bounded", 200, 1000, 16384, "process: 133 KiB each; kernel: 4 times --socket-buffer and 64 KiB each"))),
     Attack("connections", "flood", crowd.connection_flood,
            "each is told Server Busy and sees a clean end; open connections notice nothing",
            "{told} told, {lost} not, {told_per_second:.0f} a second",
@@ -101,10 +99,10 @@ ATTACKS = [
            "{length_errors} with a look at the length first", {}, {}),
     *(Attack("log", name, logflood.log_flood,
              "20 lines a second that clients cause; what is dropped is counted",
-             "{events} events, {lines} lines, {lines_per_second:.1f} a second",
-             {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": 20000},
+             "{events} events, {lines} lines in {seconds:.1f} s",
+             {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": most},
              timed=verbosity == "-vv")
-      for name, verbosity in (("default", ""), ("verbose", "-v"), ("debug", "-vv"))),
+      for name, verbosity, most in (("default", "", 2000), ("verbose", "-v", 60000), ("debug", "-vv", 60000))),
     Attack("bytes", "all", everybyte.every_byte,
            "answered as the contract says; nothing of it in the log",
            "{messages} messages", {}, {}),

@@ -114,7 +114,7 @@ def never_readers(polite, connections, socket_buffer):
         assert process <= PROCESS_MOST
         if socket_buffer:
             assert kernel[-1] <= 4 * socket_buffer + OVERSHOOT
-        return {**figures, "connections": connections, "socket_buffer_kb": socket_buffer / 1024,
+        return {**figures, "connections": connections, "socket_buffer": socket_buffer,
                 "process_kb": process / 1024, "kernel_kb": sum(kernel) / connections / 1024,
                 "kernel_max_kb": kernel[-1] / 1024, "kernel_sum_mb": sum(kernel) / 1e6}
 

@@ -133,11 +133,11 @@ class Timed:
         return result["latency_us"]
 
     def begin(self, server):
-        self._start(server)
-        self.quiet = self._result()
         with Client("127.0.0.1", server.tcp_port) as client:
-            wait_until(lambda: counters(client)["connected_tcp"] == 1, "the polite clients to leave")
             before = counters(client)["connected_tcp"]
+            self._start(server)
+            self.quiet = self._result()
+            wait_until(lambda: counters(client)["connected_tcp"] == before, "the polite clients to leave")
             self._start(server)
             wait_until(lambda: counters(client)["connected_tcp"] == before + self.connections,
                        "the polite clients to come")
