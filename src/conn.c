@@ -128,7 +128,7 @@ static void wait_for(struct conn *conn, uint32_t events, bool again)
 
     if (edge)
         events |= events == EPOLLIN ? EPOLLET | EPOLLRDHUP | EPOLLPRI : EPOLLET;
-    if ((events != conn->watch.events || (edge && again)) &&
+    if ((events != (conn->watch.events & ~LOOP_LATER) || (edge && again)) &&
         loop_change(loop, &conn->watch, events) < 0)
         conn_close(conn, strerror(errno));
 }
@@ -306,6 +306,9 @@ static void settle(struct conn *conn, struct rest *rest, bool again)
     rest->output += sent;
     rest->output_length -= (size_t)sent;
     bool owed = rest->output_length > 0 || rest->status == STREAM_PAUSE;
+    // Whoever asks for little does not wait for a round of those who ask for much.
+    loop_later(&conn->watch,
+               rest->status == STREAM_PAUSE || rest->input->length >= LONG_TURN_BYTES);
     if (!owed && (rest->input->ended || rest->status == STREAM_CLOSE))
         leave(conn, rest->input->ended);
     else if (!keep(conn, rest))

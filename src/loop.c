@@ -54,7 +54,7 @@ static int control(struct loop *loop, int operation, struct watch *watch, uint32
 
     if (epoll_ctl(loop->epoll, operation, watch->fd, &event) < 0)
         return -1;
-    watch->events = events;
+    watch->events = events | (watch->events & LOOP_LATER);
     return 0;
 }
 
@@ -68,6 +68,11 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
+void loop_later(struct watch *watch, bool later)
+{
+    watch->events = later ? watch->events | LOOP_LATER : watch->events & ~LOOP_LATER;
+}
+
 void loop_remove(struct loop *loop, struct watch *watch)
 {
     // It cannot fail for a descriptor that is registered, and there would be nothing to be done.
@@ -75,6 +80,24 @@ void loop_remove(struct loop *loop, struct watch *watch)
     for (int i = loop->at; i < loop->ready; i++)
         if (loop->batch[i].data.ptr == watch)
             loop->batch[i].data.ptr = NULL;
+}
+
+// Moves the events of later watches to the end of the batch; the order is kept otherwise.
+static void put_later_last(struct loop *loop)
+{
+    struct epoll_event last[LOOP_BATCH_MAX];
+    int sooner = 0, later = 0;
+
+    for (int i = 0; i < loop->ready; i++) {
+        const struct watch *watch = loop->batch[i].data.ptr;
+
+        if (watch->events & LOOP_LATER)
+            last[later++] = loop->batch[i];
+        else
+            loop->batch[sooner++] = loop->batch[i];
+    }
+    for (int i = 0; i < later; i++)
+        loop->batch[sooner + i] = last[i];
 }
 
 int loop_turn(struct loop *loop)
@@ -85,6 +108,7 @@ int loop_turn(struct loop *loop)
     if (ready < 0)
         return errno == EINTR ? 0 : -1; // a debugger, or SIGCONT: no signal of ours is unblocked
     loop->ready = ready;
+    put_later_last(loop);
     for (loop->at = 0; loop->at < loop->ready;) {
         const struct epoll_event *event = &loop->batch[loop->at++];
         struct watch *watch = event->data.ptr;

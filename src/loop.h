@@ -18,10 +18,12 @@ struct watch {
     // Level-triggered: a handler that neither reads nor writes is called again at once.
     void (*ready)(struct watch *watch, uint32_t events);
     int fd;
-    uint32_t events; // what epoll has been asked for
+    uint32_t events; // what epoll has been asked for, and LOOP_LATER
 };
 
 enum { LOOP_BATCH_MAX = 64 };
+
+#define LOOP_LATER UINT32_C(0x10000) // none of epoll's bits
 
 struct loop {
     int epoll;
@@ -47,6 +49,9 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 // too, and also with the same EVENTS as before (EPOLL_CTL_MOD). This is how what a used-up turn
 // left over is carried on.
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+
+// Among the watches that are ready in one turn, those that are LATER come after all others.
+void loop_later(struct watch *watch, bool later);
 
 // To be called before close(2): a duplicate of the descriptor elsewhere would keep events coming.
 void loop_remove(struct loop *loop, struct watch *watch);

@@ -13,6 +13,7 @@
 
 enum {
     READ_MAX_BYTES = 65536,    // of one connection, in one turn
+    LONG_TURN_BYTES = 16384,   // of input: next time, the turns of others come before
     ACCEPTS_PER_TURN_MAX = 64, // of one listener
     BUSY_MAX = 256,            // connections that are being told "Server Busy"
     EXPIRED_PER_TURN_MAX = 64,

@@ -227,6 +227,40 @@ static void more_than_a_batch_takes_turns(void **state)
     }
 }
 
+static unsigned in_turn;
+
+static void bell_counts(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    container_of(watch, struct bell, watch)->rung = ++in_turn;
+}
+
+static void a_later_watch_comes_after_the_others(void **state)
+{
+    enum { COUNT = 6 };
+    // Ready in this order; the order is kept among the later ones and among the others.
+    static const unsigned place[COUNT] = {4, 1, 5, 2, 3, 6};
+    struct bell *bell[COUNT];
+
+    (void)state;
+    in_turn = 0;
+    for (int i = 0; i < COUNT; i++) {
+        bell[i] = bell_add(EPOLLIN, true);
+        bell[i]->watch.ready = bell_counts;
+        loop_later(&bell[i]->watch, place[i] > 3);
+    }
+    turn();
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(bell[i]->rung, place[i]);
+    assert_int_equal(loop_change(&loop, &bell[0]->watch, EPOLLOUT), 0);
+    turn(); // and it is still later
+    assert_int_equal(bell[0]->rung, COUNT + 4);
+    loop_later(&bell[0]->watch, false);
+    assert_int_equal(bell[0]->watch.events, EPOLLOUT);
+    for (int i = 0; i < COUNT; i++)
+        bell_remove(bell[i]);
+}
+
 static void the_end_of_a_pipe_is_reported_unasked(void **state)
 {
     struct bell bell = {.watch = {.ready = bell_ready}};
@@ -354,6 +388,7 @@ int main(void)
         test(a_handler_may_free_its_own_watch),
         test(an_edge_is_reported_once_and_again_when_asked),
         test(more_than_a_batch_takes_turns),
+        test(a_later_watch_comes_after_the_others),
         test(the_end_of_a_pipe_is_reported_unasked),
         test(an_interrupted_wait_is_no_failure),
         test(what_epoll_refuses_is_told),
