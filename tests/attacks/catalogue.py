@@ -27,7 +27,7 @@ class Attack:
 
     @property
     def title(self):
-        return f"{self.name} {self.variant}"
+        return f"{self.name}-{self.variant}"
 
     def tell(self, figures):
         """What was measured, in words."""

@@ -160,6 +160,7 @@ def reflection(polite, hosts):
                     for source in harmful:
                         count["from_harm"] += len(watched.forge(source, question))
                     answers = watched.forge((STRANGER[host], STRANGER_PORT), question)
+                    assert not (answers and question.startswith(b"ERR ")), question
                     count["asked"] += len(harmful) + 1
                     count["answered"] += len(answers)
                     count["most"] = max(count["most"], len(answers))

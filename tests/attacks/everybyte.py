@@ -35,8 +35,10 @@ def messages(byte):
     """BYTE in each place."""
     yield from (byte, byte * 40, byte + MARK, MARK + byte, MARK + byte + MARK, MARK + byte + b"\r")
     for command in (b"/stats", b"/time", b"/whoami", b"/help", b"/shutdown"):
-        yield from (byte + command, b"/" + byte + command[1:], command[:3] + byte + command[3:],
-                    command + byte, command + byte + MARK, command + b" " + byte + MARK, command + b" " + MARK + byte)
+        for at in range(len(command)):
+            yield from (command[:at] + byte + command[at:], command[:at] + byte + command[at + 1:])
+        yield from (command + byte, command + byte + MARK, command + b" " + byte + MARK,
+                    command + b" " + MARK + byte)
     yield from (b"/" + byte, b"/" + MARK + byte, b"/shutdown " + byte, b"/shutdown " + MARK + byte + MARK)
 
 
