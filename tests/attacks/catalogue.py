@@ -54,7 +54,8 @@ ATTACKS = [
     *(Attack("never-readers", variant, crowd.never_readers, bound,
              "{connections} of them, --socket-buffer={socket_buffer}: {process_kb:.0f} KiB of the process each, "
              "{kernel_kb:.0f} KiB of the kernel, {kernel_max_kb:.0f} at most, {kernel_sum_mb:.0f} MB in all",
-             {"connections": short, "socket_buffer": buffer}, {"connections": long, "socket_buffer": buffer}, timed=True)
+             {"connections": short, "socket_buffer": buffer}, {"connections": long, "socket_buffer": buffer},
+             timed=True)
       for variant, short, long, buffer, bound in (
           ("few", 20, 100, 0, "process: 133 KiB each; kernel: what net.ipv4.tcp_wmem and tcp_rmem allow each"),
           ("many", 50, 1000, 0, "process: 133 KiB each; kernel: what net.ipv4.tcp_mem allows the machine"),
@@ -70,12 +71,14 @@ ATTACKS = [
            {"connections": 300}, {"connections": 2000}, timed=True),
     *(Attack("pipelining", f"{kind}-{connections}", crowd.pipelining, "one turn of each other client",
              "{connections} connections, {megabytes_per_second:.0f} MB/s, server busy {cpu_percent:.0f} %",
-             {"connections": connections, "text": text}, {"connections": connections, "text": text}, targets, timed=True)
+             {"connections": connections, "text": text}, {"connections": connections, "text": text}, targets,
+             timed=True)
       for kind, text in (("lines", crowd.LINES), ("commands", crowd.COMMANDS))
       for connections, targets in ((4, PIPELINING), (16, PIPELINING), (64, {}))),
     Attack("udp", "forged", datagrams.forged_sources,
            "32768 peers; memory does not grow; TCP is served",
-           "{heard} sources heard, {sent} sent, in {seconds:.0f} s: RSS {rss_before_kb:.0f} KiB and {rss_grown_kb:.0f} more",
+           "{heard} sources heard, {sent} sent, in {seconds:.0f} s: RSS {rss_before_kb:.0f} KiB and {rss_grown_kb:.0f} "
+           "more",
            {"heard": 50_000}, {"heard": 10_000_000}, timed=True),
     Attack("udp", "amplification", datagrams.amplification,
            "100 answers a second that are longer than their questions",
@@ -102,7 +105,8 @@ ATTACKS = [
              "{events} events, {lines} lines in {seconds:.1f} s",
              {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": most},
              timed=verbosity == "-vv")
-      for name, verbosity, most in (("default", "", 2000), ("verbose", "-v", 60000), ("debug", "-vv", 60000))),
+      for name, verbosity, most in (
+          ("default", "", 2000), ("verbose", "-v", 60000), ("debug", "-vv", 60000))),
     Attack("bytes", "all", everybyte.every_byte,
            "answered as the contract says; nothing of it in the log",
            "{messages} messages", {}, {}),

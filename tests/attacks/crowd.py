@@ -12,6 +12,11 @@ CONTROL = 1  # connection of the attack's own, to look at the statistics
 LINES = "x" * 63 + "\n"
 COMMANDS = "/stats\n"  # of all answers the one that costs most
 
+PROCESS_MOST = (128 + 4 + 1) * 1024  # what a turn leaves, a line, what holds both
+OVERSHOOT = 64 * 1024  # the kernel looks at its bound before it takes in one more packet
+BUSY_MOST = 256 + 1  # goodbyes at once, and one connection that is just being accepted
+CLOGGED_MILLISECONDS = 1500  # during which the daemon took nothing from anybody
+
 
 def connect(port, receive_buffer=None, send_buffer=None):
     """A connection that costs no more than its socket."""
@@ -62,8 +67,8 @@ def slowloris(polite, connections, line_timeout):
     """A line is begun on every slot, and none is ended."""
     most = connections + polite.connections + CONTROL
     with serving(f"--max-tcp={most}", f"--line-timeout={line_timeout}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
         control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        polite.begin(server, control)
         slow = SlowCrowd(stack, server.tcp_port, connections, line_timeout)
         assert counters(control)["connected_tcp"] == most
         with Client("127.0.0.1", server.tcp_port) as late:
@@ -86,15 +91,11 @@ def clog(clients, questions):
         client.setblocking(False)
         waiting.register(client, select.POLLOUT)
         by_number[client.fileno()] = (client, questions[number % len(questions)])
-    while ready := waiting.poll(500):
+    while ready := waiting.poll(CLOGGED_MILLISECONDS):
         for number, _ in ready:
             client, question = by_number[number]
             with contextlib.suppress(BlockingIOError):
                 client.send(question)
-
-
-PROCESS_MOST = (128 + 4 + 1) * 1024  # what a turn leaves, a line, what holds both
-OVERSHOOT = 64 * 1024  # the kernel looks at the bound before it takes in one more packet
 
 
 def never_readers(polite, connections, socket_buffer):
@@ -102,14 +103,14 @@ def never_readers(polite, connections, socket_buffer):
     most = connections + polite.connections + CONTROL
     questions = [(text * (1 << 20))[:1 << 20].encode() for text in (LINES, COMMANDS)]
     with serving(f"--max-tcp={most}", f"--socket-buffer={socket_buffer}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
         clients = [stack.enter_context(connect(server.tcp_port)) for _ in range(connections)]
-        with Client("127.0.0.1", server.tcp_port) as control:
-            wait_until(lambda: counters(control)["connected_tcp"] == most, "all of them to be in")
-            before = server.memory()
-            clog(clients, questions)
-            process = (server.memory() - before) / connections
-            kernel = sorted(socket_memory(server.tcp_port))[-connections:]
+        control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        assert counters(control)["connected_tcp"] == connections + CONTROL
+        polite.begin(server, control)
+        before = server.memory()
+        clog(clients, questions)
+        process = (server.memory() - before) / connections
+        kernel = sorted(socket_memory(server.tcp_port))[-connections:]
         figures = polite.end()
         assert process <= PROCESS_MOST
         if socket_buffer:
@@ -123,10 +124,10 @@ def connection_flood(polite, connections, flooders, told):
     """Every slot is taken, and FLOODERS at a time go on knocking until TOLD were turned away."""
     most = connections + polite.connections + CONTROL
     with serving(f"--max-tcp={most}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
         inmates = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
         control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
         assert all(inmate.ask(b"in\n") == b"in\n" for inmate in inmates)
+        polite.begin(server, control)
         assert counters(control)["connected_tcp"] == most
         idle = server.descriptors()
         with flooding("connect", server.tcp_port, flooders, "let me in\n") as flood:
@@ -139,15 +140,11 @@ def connection_flood(polite, connections, flooders, told):
                 "told_per_second": flood["told"] / flood["seconds"]}
 
 
-BUSY_MOST = 256 + 1
-
-
 def stubborn_crowd(polite, connections):
     """Nobody who is turned away closes, so that each goodbye takes its two seconds."""
     with serving(f"--max-tcp={polite.connections + CONTROL}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
         control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
-        control.ask(b"in\n")
+        polite.begin(server, control)
         idle, begun = server.descriptors(), time.monotonic()
         knocking = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
         most = server.descriptors()
@@ -165,8 +162,9 @@ def stubborn_crowd(polite, connections):
 
 def pipelining(polite, connections, text):
     """Each sends without end and reads all that comes."""
-    with serving(f"--max-tcp={connections + polite.connections + CONTROL}") as server:
-        polite.begin(server)
+    most = connections + polite.connections + CONTROL
+    with serving(f"--max-tcp={most}") as server, Client("127.0.0.1", server.tcp_port) as control:
+        polite.begin(server, control)
         before, begun = server.cpu_seconds(), time.monotonic()
         with flooding("pipeline", server.tcp_port, connections, text) as flood:
             figures = polite.end()

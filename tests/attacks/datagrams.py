@@ -53,7 +53,7 @@ class Forger:
 def forged_sources(polite, heard):
     """Until the daemon has heard from HEARD sources."""
     with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
-        polite.begin(server)
+        polite.begin(server, control)
         forger = Forger(server, "x")
         # The table is touched from end to end.
         while counters(control)["active_udp_peers"] < PEERS_MOST:
@@ -76,7 +76,7 @@ def forged_sources(polite, heard):
 def amplification(polite, asked):
     """Short questions with long answers, each from another source, to be answered to it."""
     with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
-        polite.begin(server)
+        polite.begin(server, control)
         before, begun = counters(control), time.monotonic()
         forger = Forger(server, HELP)
         flood = forger.start(asked)
@@ -148,8 +148,8 @@ class Watched:
 def reflection(polite, hosts):
     """Forged datagrams of every kind, from where an answer would do harm and from elsewhere."""
     count = {"asked": 0, "from_harm": 0, "answered": 0, "longer": 0, "most": 0}
-    with serving() as server:
-        polite.begin(server)
+    with serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+        polite.begin(server, control)
         begun = time.monotonic()
         for host in hosts:
             harmful = [(address, port) for address in {host, STRANGER[host]} for port in (*SERVICES, server.udp_port)]
@@ -175,8 +175,8 @@ def reflection(polite, hosts):
 def loops(polite, hosts, hops):
     """Each kind of datagram is forged to come from a second daemon, so that the two go on talking."""
     longest = tried = 0
-    with serving() as server, serving() as other:
-        polite.begin(server)
+    with serving() as server, serving() as other, Client("127.0.0.1", server.tcp_port) as control:
+        polite.begin(server, control)
         for host in hosts:
             kinds = {*questions(), *own_answers(server, host)}
             with Watched(host, server, other) as watched:

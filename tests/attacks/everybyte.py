@@ -91,9 +91,11 @@ def ask_datagrams(peer):
 
 def every_byte(polite):
     """In lines, datagrams, commands, arguments, guesses; and nothing of it gets into the log."""
-    with token_file() as path, serving("-vv", f"--shutdown-token-file={path}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(token_file())
+        server = stack.enter_context(serving("-vv", f"--shutdown-token-file={path}"))
         client = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        polite.begin(server, client)
         peer = stack.enter_context(contextlib.closing(Peer("127.0.0.1", server.udp_port)))
         asked = ask_lines(client, list(lines())) + ask_ends(server) + ask_overlong(client) + ask_datagrams(peer)
         figures = polite.end()

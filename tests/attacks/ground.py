@@ -96,7 +96,7 @@ class Asking:
 
     connections = 1
 
-    def begin(self, server):
+    def begin(self, server, _control):
         self.client = Client("127.0.0.1", server.tcp_port)
         assert self.client.ask(b"hello\n") == b"hello\n"
 
@@ -132,15 +132,15 @@ class Timed:
         assert self.process.returncode == 0 and result["errors"] == 0, said
         return result["latency_us"]
 
-    def begin(self, server):
-        with Client("127.0.0.1", server.tcp_port) as client:
-            before = counters(client)["connected_tcp"]
-            self._start(server)
-            self.quiet = self._result()
-            wait_until(lambda: counters(client)["connected_tcp"] == before, "the polite clients to leave")
-            self._start(server)
-            wait_until(lambda: counters(client)["connected_tcp"] == before + self.connections,
-                       "the polite clients to come")
+    def begin(self, server, control):
+        """CONTROL is a connection that the statistics can be asked over."""
+        before = counters(control)["connected_tcp"]
+        self._start(server)
+        self.quiet = self._result()
+        wait_until(lambda: counters(control)["connected_tcp"] == before, "the polite clients to leave")
+        self._start(server)
+        wait_until(lambda: counters(control)["connected_tcp"] == before + self.connections,
+                   "the polite clients to come")
 
     def end(self):
         loaded = self._result()

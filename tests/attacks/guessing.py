@@ -26,8 +26,8 @@ def token_file():
 def guesses(polite, connections, seconds):
     """As many as go, over several connections; the right one too, once nothing is examined any more."""
     with token_file() as path, serving(f"--shutdown-token-file={path}") as server, contextlib.ExitStack() as stack:
-        polite.begin(server)
         clients = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
+        polite.begin(server, clients[0])
         begun = time.monotonic()
         answers = collections.Counter(clients[0].ask(b"/shutdown %d\n" % guess) for guess in range(GUESSES_MOST))
         assert answers == {INVALID: GUESSES_MOST}

@@ -21,8 +21,8 @@ def log_flood(polite, verbosity, turned_away):
     """At the cap every client is two events, coming and going; debugging, every turn is one too."""
     begun = time.monotonic()
     with serving(f"--max-tcp={polite.connections + 1}", *([verbosity] if verbosity else [])) as server:
-        polite.begin(server)
         control = Client("127.0.0.1", server.tcp_port)
+        polite.begin(server, control)
         before = clients_of(control)
         with flooding("connect", server.tcp_port, 16, NASTY + "\n") as flood:
             wait_until(lambda: counters(control)["busy_tcp"] >= turned_away, "the flood to be turned away")
