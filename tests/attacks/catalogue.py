@@ -83,7 +83,7 @@ ATTACKS = [
     Attack("udp", "amplification", datagrams.amplification,
            "100 answers a second that are longer than their questions",
            "{answered} of {heard} answered in {seconds:.1f} s: {factor:.4f} bytes for each byte",
-           {"asked": 50_000}, {"asked": 2_000_000}, timed=True),
+           {"heard": 20_000}, {"heard": 1_000_000}, timed=True),
     Attack("udp", "reflected", datagrams.reflection,
            "no answer where it would do harm, one at most elsewhere",
            "{asked} asked, {from_harm} answered where it would do harm, {most} at most to one, {longer} longer",

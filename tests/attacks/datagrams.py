@@ -9,7 +9,7 @@ from ground import PROGRAMS, Client, Cores, counters, pinned, resident, serving
 from harness import Peer
 
 # An address that the kernel does not keep apart as it does loopback ones, and a way out for the
-# answers to sources that do not exist: a device that swallows everything, for nobody reads it.
+# answers to sources that do not exist: a cable whose other end is not plugged in.
 HERE, SINK = "198.51.100.1", "sink"
 PEERS_MOST = 32768
 LONGER_PER_SECOND, LONGER_TO_A_SOURCE = 100, 10
@@ -22,7 +22,7 @@ def forging():
     """Lets forged datagrams in and the answers to them out, within this network namespace."""
     assert wire.own_namespace(), "to be run in a network namespace of its own: tests/netns"
     wire.ip("addr", "add", f"{HERE}/32", "dev", "lo")
-    wire.ip("tuntap", "add", "dev", SINK, "mode", "tun")
+    wire.ip("link", "add", SINK, "arp", "off", "type", "veth", "peer", "name", "unplugged")
     wire.ip("link", "set", SINK, "up")
     wire.ip("route", "add", "default", "dev", SINK)
     try:
@@ -73,21 +73,26 @@ def forged_sources(polite, heard):
                 "rss_before_kb": first / 1024, "rss_grown_kb": grown / 1024, "peers": now["active_udp_peers"]}
 
 
-def amplification(polite, asked):
-    """Short questions with long answers, each from another source, to be answered to it."""
+def amplification(polite, heard):
+    """Short questions with long answers, each from another source, until the daemon has had HEARD."""
     with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+
+        def answered_and_dropped():
+            now = counters(control)
+            return now["udp_answered"], now["udp_dropped"]
+
         polite.begin(server, control)
-        before, begun = counters(control), time.monotonic()
         forger = Forger(server, HELP)
-        flood = forger.start(asked)
+        begun = time.monotonic()
+        flood = forger.start(heard)
         figures = polite.end()
         forger.finish(flood)
-        after, seconds = counters(control), time.monotonic() - begun
-        answered = after["udp_answered"] - before["udp_answered"]
-        heard = answered + after["udp_dropped"] - before["udp_dropped"]
+        while sum(answered_and_dropped()) < heard:
+            forger.finish(forger.start(min(500_000, heard)))
+        (answered, dropped), seconds = answered_and_dropped(), time.monotonic() - begun
         assert 0 < answered <= LONGER_PER_SECOND * (seconds + 2)
-        return {**figures, "asked": asked, "heard": heard, "answered": answered, "seconds": seconds,
-                "factor": answered * HELP_ANSWER / (heard * len(HELP))}
+        return {**figures, "asked": forger.sent, "heard": answered + dropped, "answered": answered, "seconds": seconds,
+                "factor": answered * HELP_ANSWER / ((answered + dropped) * len(HELP))}
 
 
 # Reflected and looped
