@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// ledger: which numbered datagrams went to the server, and how often it answered each.
+#ifndef LEDGER_H
+#define LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "packet.h"
+
+enum { LEDGER_PORT = 12345, LEDGER_NUMBERS = 4096 };
+
+struct ledger {
+    uint32_t asked[LEDGER_NUMBERS], answered[LEDGER_NUMBERS];
+    bool in_pieces[LEDGER_NUMBERS]; // whether all of them have arrived is not known
+};
+
+void ledger_asked(struct ledger *ledger, const uint8_t *bytes, size_t length);
+void ledger_answered(struct ledger *ledger, const uint8_t *bytes, size_t length);
+
+// How many answers there were that nobody had asked for, and how many that are missing.
+uint32_t ledger_excess(const struct ledger *ledger);
+uint32_t ledger_missing(const struct ledger *ledger);
+
+#endif

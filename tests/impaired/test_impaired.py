@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Streams stay exact, and datagrams what they were, over a line that loses, doubles, overtakes,
+delays and damages packets, changes its limit for their size, and tells of errors that are none.
+
+Each seed is a universe of its own (universe.py); all run at once, in networks of their own, and the
+tests only look at how each ended. IMPAIRED_SEEDS says how many. The table goes to build/impaired.md.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from universe import MISTAKES, RELAY, ROOT, run_once
+
+SEEDS = range(1, int(os.environ.get("IMPAIRED_SEEDS", "24")) + 1)
+# A universe waits most of its time.
+WORKERS = 3 * (os.cpu_count() or 1)
+SEEDS_OF_A_MISTAKE = (2, 5, 6)  # not each has a short send
+
+
+class Runs:
+    def __init__(self):
+        self.pool = ProcessPoolExecutor(WORKERS)
+        self.seeds = {}
+        self.mistakes = {}
+        self.results = []
+
+    def start(self):
+        self.seeds = {seed: self.pool.submit(run_once, seed) for seed in SEEDS}
+        self.mistakes = {
+            mistake: [self.pool.submit(run_once, seed, mistake) for seed in SEEDS_OF_A_MISTAKE]
+            for mistake in MISTAKES
+        }
+
+    def report(self):
+        counts = [result["counts"] for result in self.results if result["counts"]]
+        if not counts:
+            return
+        names = [name for name in counts[0] if name != "secrets"]
+        lines = [
+            "# What a bad line did, and what became of it",
+            "",
+            f"{len(self.results)} universes, made by tests/impaired; the line's counts, each over all of them.",
+            "",
+            "| | |",
+            "| --- | ---: |",
+            f"| bytes that came back by TCP | {sum(result['bytes'] for result in self.results)} |",
+            f"| datagrams that came back | {sum(result['datagrams'] for result in self.results)} |",
+            *(f"| {name} | {sum(count[name] for count in counts)} |" for name in names),
+            f"| universes that went wrong | {sum(bool(result['problems']) for result in self.results)} |",
+            "",
+        ]
+        (ROOT / "build/impaired.md").write_text("\n".join(lines))
+
+
+runs = Runs()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _all_at_once():
+    for path in (RELAY, *filter(None, MISTAKES.values())):
+        if not os.access(path, os.R_OK):
+            pytest.exit(f"no {path}: run make check-impaired", returncode=2)
+    runs.start()
+    yield
+    runs.pool.shutdown(cancel_futures=True)
+    runs.report()
+
+
+def _result(future):
+    result = future.result()
+    if result["impossible"]:
+        pytest.skip(f"needs two network namespaces and tun devices: {result['impossible']}")
+    return result
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_everything_arrives_as_it_was(seed):
+    result = _result(runs.seeds[seed])
+    runs.results.append(result)
+    assert not result["problems"], f"tests/impaired/universe.py {seed}\n{result}"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_seen(mistake):
+    """Else the others would prove nothing."""
+    assert any(_result(future)["problems"] for future in runs.mistakes[mistake])
