@@ -18,11 +18,11 @@ def random_bytes(rng, count):
     return rng.randbytes(count).replace(b"\n", b"\r")
 
 
-def talk(rng):
+def talk(rng, lines):
     """(question, answer) of a whole connection."""
     question, answer = [], []
     overlong_before = False  # two in a row would end the connection
-    for _ in range(rng.randrange(1, 120)):
+    for _ in range(lines):
         kind = rng.randrange(20)
         if kind == 0 and not overlong_before:
             question.append(random_bytes(rng, rng.randrange(MAX_LINE + 1, 3 * MAX_LINE)) + b"\n")
@@ -50,18 +50,19 @@ class Stream:
     def __init__(self, name, address, port, rng):
         self.name = name
         self.rng = rng
-        question, self.answer = talk(rng)
+        self.late = rng.randrange(4) == 0
+        # One that reads late sends more than the buffers on the way hold.
+        question, self.answer = talk(rng, rng.randrange(200, 800) if self.late else rng.randrange(1, 120))
         self.left = memoryview(question)
         self.got = 0
         self.finished = self.over = False
         self.problem = None
-        self.late = rng.randrange(4) == 0
         # A last line without LF is answered at the end of input, and not before.
         self.finishes_early = not question.endswith(b"\n") or rng.randrange(2) == 0
         self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.socket.setblocking(False)
         if rng.randrange(2):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096 << rng.randrange(4))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384 << rng.randrange(3))
         if rng.randrange(2):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(BlockingIOError):

@@ -33,13 +33,15 @@ MISTAKES = {
 PORT = 12345  # the relay knows it
 SERVER = {"IPv4": "10.9.0.1", "IPv6": "fd09::1"}
 CLIENTS = {"IPv4": "10.9.0.2", "IPv6": "fd09::2"}
+BUFFERS = (16_384, 32_768)  # in less, TCP stands still by itself where much is lost
 DATAGRAMS = 1000  # numbers of each asker, at most
 
 # Losses shall cost milliseconds, and a hop that is silently too narrow shall be found out, soon. What
-# a kernel does not have is left as it is: everything then takes longer. tcp_rto_max_ms stays: an
+# a kernel does not have is left as it is: everything then takes longer. tcp_rto_max_ms is no less: an
 # orphaned socket that has come to it, and has heard of an ICMP error, is given up at once.
 SYSCTLS = {
     "net.ipv4.tcp_rto_min_us": 10_000,
+    "net.ipv4.tcp_rto_max_ms": 5_000,
     "net.ipv4.tcp_mtu_probing": 1,
     "net.ipv4.tcp_retries1": 1,
     "net.ipv4.tcp_no_metrics_save": 1,
@@ -135,7 +137,7 @@ class Universe:
         there.run("sh", "-c", _setup(SERVER))
         subprocess.run(["sh", "-c", _setup(CLIENTS)], check=True)
         options = [f"--trigger={self.rng.choice(['level', 'edge'])}"]
-        options += [f"--socket-buffer={self.rng.choice([4096, 16384])}"] * self.rng.randrange(2)
+        options += [f"--socket-buffer={self.rng.choice(BUFFERS)}"] * self.rng.randrange(2)
         preload = MISTAKES.get(self.mistake)
         environment = {**os.environ, "LD_PRELOAD": str(preload)} if preload else None
         self.server = Server(*options, port=f"--port={PORT}", wrapper=there.enter(), env=environment)
