@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""The daemons of a soak: one that runs all the time, one that is ended and started again and again;
+and what is done to them."""
+
+import asyncio
+import contextlib
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/outside"))
+
+from clients import LINE_TIMEOUT, MAX_DATAGRAM, MAX_TCP, PATIENCE  # noqa: E402
+from harness import Client, Server  # noqa: E402
+
+SYSTEMD = ROOT / "build/systemd/epoll-echo"
+ALLOC = ROOT / "build/alloc/epoll-echo"
+TOKEN = b"open sesame"
+DRAIN_TIMEOUT = 60
+OPTIONS = [
+    f"--max-tcp={MAX_TCP}",
+    f"--max-datagram={MAX_DATAGRAM}",
+    f"--line-timeout={LINE_TIMEOUT}",
+    f"--drain-timeout={DRAIN_TIMEOUT}",
+]
+PASSED = (100, 101)  # descriptors that nothing here uses
+# Becomes another program than the one that is named, with passed sockets or without.
+OTHER = ["sh", "-c", 'shift; exec "$0" "$@"']
+WITH_SOCKETS = [
+    "bash",
+    "-c",
+    'export LISTEN_PID=$$ LISTEN_FDS=2; shift; exec "$0" "$@" 3<&100 4<&101 100<&- 101<&-',
+]
+# (call, error, whether the connection is lost by it). accept4, recvmmsg and sendmmsg fail for all.
+INJECTIONS = [
+    ("accept4", "EMFILE", False),
+    ("accept4", "ECONNABORTED", False),
+    ("accept4", "EINTR", False),
+    ("recvfrom", "EINTR", False),
+    ("recvfrom", "ECONNRESET", True),
+    ("recvfrom", "ETIMEDOUT", True),
+    ("sendto", "EINTR", False),
+    ("sendto", "EAGAIN", False),
+    ("sendto", "EPIPE", True),
+    ("sendto", "EHOSTUNREACH", True),
+    ("epoll_wait", "EINTR", False),
+    ("recvmmsg", "EINTR", False),
+    ("recvmmsg", "ENOMEM", False),
+    ("sendmmsg", "EPERM", False),
+    ("sendmmsg", "ENOBUFS", False),
+    ("read", "EINTR", False),
+    ("timerfd_settime", "", False),  # only watched: being traced is a disturbance too
+]
+BATCH = 64  # datagrams that one failed sendmmsg can lose
+
+
+class Daemon:
+    """One process at a time, and the account of it."""
+
+    refuses = False  # connections, while it restarts
+
+    def __init__(self, port, rng, tally, directory, environment):
+        self.port = port
+        self.rng = rng
+        self.tally = tally
+        self.directory = directory
+        self.environment = {**os.environ, **environment}
+        self.token = directory / f"token-{port}"
+        self.write_token()
+        self.open = set()
+        self.connects = self.peers = self.asked = 0
+        self.restarts = 0
+        self.restarting = False
+        self.stopping = asyncio.Event()  # it is about to end: who waits shall wait no more
+        self.breaks = []
+        self.faulty = set()  # ports of clients whose connection was made to fail
+        self.unnamed = 0  # breaks that a failed allocation may answer for
+        self.datagrams_lost = 0  # at most, by injected errors
+        self.server = None
+
+    def write_token(self, mode=0o600):
+        self.token.write_bytes(TOKEN)
+        self.token.chmod(mode)
+
+    def start(self):
+        self.server = Server(*self._options(), port=f"--port={self.port}", env=self.environment)
+
+    def _options(self):
+        return [*OPTIONS, f"--shutdown-token-file={self.token}"]
+
+    def broken(self, error):
+        self.breaks.append(error)
+
+    def judge(self):
+        """What no fault answers for, since the last time."""
+        problems = []
+        for error in self.breaks:
+            if error.connection.port in self.faulty:
+                self.tally["connections broken by a fault of theirs"] += 1
+            elif error.connection.in_restart and self.refuses:
+                self.tally["came while it stopped listening"] += 1
+            elif self.unnamed > 0:
+                self.unnamed -= 1
+                self.tally["connections broken by a failed allocation"] += 1
+            else:
+                problems.append(f"port {error.connection.port} of {self.port}: {error}")
+        self.breaks.clear()
+        self.faulty.clear()
+        return problems
+
+    # What is done to it. All are over when they return.
+
+    async def hang_up(self):
+        self.tally["SIGHUP"] += 1
+        self.write_token(self.rng.choice([0o600, 0o600, 0o644]))  # the latter is refused
+        await asyncio.to_thread(self.server.deliver, signal.SIGHUP)
+        self.write_token()
+
+    async def freeze(self):
+        self.tally["SIGSTOP"] += 1
+        self.server.signal(signal.SIGSTOP)
+        await asyncio.sleep(self.rng.uniform(0.01, 0.5))
+        self.server.signal(signal.SIGCONT)
+
+    async def starve(self):
+        """No more descriptors for a while."""
+        self.tally["descriptors exhausted"] += 1
+        before = resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE)
+        few = self.server.descriptors() + self.rng.randrange(4)
+        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, (few, before[1]))
+        await asyncio.sleep(self.rng.uniform(0.1, 1))
+        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, before)
+
+    async def inject(self):
+        """Some calls of one kind fail for a while. Whose they were, strace tells."""
+        call, error, breaks = self.rng.choice(INJECTIONS)
+        trace = self.directory / f"strace-{self.port}"
+        command = ["strace", "-qq", "-yy", "-o", trace, "-e", f"trace={call}"]
+        if error:
+            when = f"{self.rng.randrange(1, 10)}+{self.rng.randrange(3, 30)}"
+            command += ["-e", f"inject={call}:error={error}:when={when}"]
+        trace.write_text("")
+        strace = subprocess.Popen([*command, "-p", str(self.server.pid)], stderr=subprocess.DEVNULL)
+        await asyncio.sleep(self.rng.uniform(0.2, 1))
+        strace.send_signal(signal.SIGINT)  # it detaches
+        await asyncio.to_thread(strace.wait, PATIENCE)
+        lines = [line for line in trace.read_text(errors="replace").splitlines() if "(INJECTED)" in line]
+        self.tally["system calls made to fail"] += len(lines)
+        if breaks:
+            self.faulty |= {int(port) for line in lines for port in re.findall(r"->\S*:(\d+)\]", line)}
+        if call == "sendmmsg":
+            self.datagrams_lost += BATCH * len(lines)
+
+    def faults(self):
+        faults = [self.hang_up, self.freeze, self.starve]
+        if shutil.which("strace"):
+            faults += [self.inject, self.inject, self.inject]
+        return faults
+
+
+class Steady(Daemon):
+    """Runs from the start of the soak to its end: whatever it leaks adds up."""
+
+    async def disturb(self):
+        await self.rng.choice(self.faults())()
+
+
+class Changing(Daemon):
+    """Is ended gracefully and started anew, while its clients go on."""
+
+    async def disturb(self):
+        await self.rng.choice([self.restart, self.restart, *self.faults()])()
+
+    async def restart(self):
+        how = self.rng.choice(["SIGTERM", "SIGINT", "/shutdown"])
+        asker = await asyncio.to_thread(Client, "127.0.0.1", self.port) if how == "/shutdown" else None
+        for connection in list(self.open):
+            connection.note_due()
+        self.restarting = True
+        self.stopping.set()
+        if asker:
+            how = await asyncio.to_thread(self._ask_to_stop, asker)
+        if how != "/shutdown":
+            self.server.signal(getattr(signal, how))
+        self.tally[f"restarts by {how}"] += 1
+        await asyncio.to_thread(self.server.ended)
+        self.restarts += 1
+        await asyncio.to_thread(self.start)
+        self.restarting = False
+        self.stopping = asyncio.Event()
+
+    def _ask_to_stop(self, asker):
+        """A signal instead, where it is too busy to listen."""
+        with asker, contextlib.suppress(ConnectionError):
+            if asker.ask(b"/shutdown " + TOKEN + b"\n") == b"OK, shutting down\n":
+                return "/shutdown"
+        return "SIGTERM"
+
+
+class WithOwnSockets(Changing):
+    """Clients are refused while nobody listens. Also, one allocation of each process fails."""
+
+    refuses = True
+
+    def start(self):
+        self.unnamed = 1
+        self.environment["FAIL_ALLOCATION"] = str(self.rng.randrange(100, 5000))
+        options = [*self._options(), f"--trigger={self.rng.choice(['level', 'edge'])}"]
+        self.server = Server(
+            *options, port=f"--port={self.port}", wrapper=[*OTHER, str(ALLOC)], env=self.environment
+        )
+
+
+class WithPassedSockets(Changing):
+    """The sockets stay, and so does everybody who waits there. There may be a new program."""
+
+    def __init__(self, *details):
+        super().__init__(*details)
+        self.sockets = [socket.socket(socket.AF_INET6, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+        for sock, fd in zip(self.sockets, PASSED):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(("::", self.port))
+            if sock.type == socket.SOCK_STREAM:
+                sock.listen(4096)
+            os.dup2(sock.fileno(), fd)
+
+    def start(self):
+        options = [*self._options(), f"--trigger={self.rng.choice(['level', 'edge'])}"]
+        self.server = Server(
+            *options,
+            port=None,
+            wrapper=[*WITH_SOCKETS, str(SYSTEMD)],
+            pass_fds=PASSED,
+            env=self.environment,
+        )
