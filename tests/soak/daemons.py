@@ -93,7 +93,15 @@ class Daemon:
         self.server = Server(*self._options(), port=f"--port={self.port}", env=self.environment)
 
     def _options(self):
-        return [*OPTIONS, f"--shutdown-token-file={self.token}"]
+        """With small buffers, who does not read is soon not read from."""
+        return [*OPTIONS, "--socket-buffer=16384", f"--shutdown-token-file={self.token}"]
+
+    def account_for_end(self):
+        """After a process has ended."""
+
+    def stop(self):
+        self.server.stop()
+        self.account_for_end()
 
     def broken(self, error):
         self.breaks.append(error)
@@ -113,6 +121,7 @@ class Daemon:
                 problems.append(f"port {error.connection.port} of {self.port}: {error}")
         self.breaks.clear()
         self.faulty.clear()
+        self.unnamed = 0
         return problems
 
     # What is done to it. All are over when they return.
@@ -149,14 +158,21 @@ class Daemon:
         trace.write_text("")
         strace = subprocess.Popen([*command, "-p", str(self.server.pid)], stderr=subprocess.DEVNULL)
         await asyncio.sleep(self.rng.uniform(0.2, 1))
-        strace.send_signal(signal.SIGINT)  # it detaches
-        await asyncio.to_thread(strace.wait, PATIENCE)
+        await asyncio.to_thread(self._detach, strace)
         lines = [line for line in trace.read_text(errors="replace").splitlines() if "(INJECTED)" in line]
         self.tally["system calls made to fail"] += len(lines)
         if breaks:
             self.faulty |= {int(port) for line in lines for port in re.findall(r"->\S*:(\d+)\]", line)}
         if call == "sendmmsg":
             self.datagrams_lost += BATCH * len(lines)
+
+    def _detach(self, strace):
+        """While the daemon is stopped. Else it may be about to make a call, and strace has already
+        seen to it that this becomes none: ENOSYS, of which it would say nothing."""
+        self.server.deliver(signal.SIGSTOP)
+        strace.send_signal(signal.SIGINT)
+        strace.wait(PATIENCE)
+        self.server.signal(signal.SIGCONT)
 
     def faults(self):
         faults = [self.hang_up, self.freeze, self.starve]
@@ -175,6 +191,14 @@ class Steady(Daemon):
 class Changing(Daemon):
     """Is ended gracefully and started anew, while its clients go on."""
 
+    def _options(self):
+        return [
+            *OPTIONS,
+            f"--socket-buffer={self.rng.choice([0, 16384])}",
+            f"--trigger={self.rng.choice(['level', 'edge'])}",
+            f"--shutdown-token-file={self.token}",
+        ]
+
     async def disturb(self):
         await self.rng.choice([self.restart, self.restart, *self.faults()])()
 
@@ -191,6 +215,7 @@ class Changing(Daemon):
             self.server.signal(getattr(signal, how))
         self.tally[f"restarts by {how}"] += 1
         await asyncio.to_thread(self.server.ended)
+        self.account_for_end()
         self.restarts += 1
         await asyncio.to_thread(self.start)
         self.restarting = False
@@ -210,12 +235,20 @@ class WithOwnSockets(Changing):
     refuses = True
 
     def start(self):
-        self.unnamed = 1
-        self.environment["FAIL_ALLOCATION"] = str(self.rng.randrange(100, 5000))
-        options = [*self._options(), f"--trigger={self.rng.choice(['level', 'edge'])}"]
+        self.failing = self.rng.randrange(100, 2000)
+        self.count = self.directory / "allocations"
+        self.environment |= {"FAIL_ALLOCATION": str(self.failing), "FAIL_COUNT": str(self.count)}
         self.server = Server(
-            *options, port=f"--port={self.port}", wrapper=[*OTHER, str(ALLOC)], env=self.environment
+            *self._options(),
+            port=f"--port={self.port}",
+            wrapper=[*OTHER, str(ALLOC)],
+            env=self.environment,
         )
+
+    def account_for_end(self):
+        if int(self.count.read_text()) >= self.failing:
+            self.tally["allocations made to fail"] += 1
+            self.unnamed += 1
 
 
 class WithPassedSockets(Changing):
@@ -232,9 +265,8 @@ class WithPassedSockets(Changing):
             os.dup2(sock.fileno(), fd)
 
     def start(self):
-        options = [*self._options(), f"--trigger={self.rng.choice(['level', 'edge'])}"]
         self.server = Server(
-            *options,
+            *self._options(),
             port=None,
             wrapper=[*WITH_SOCKETS, str(SYSTEMD)],
             pass_fds=PASSED,
