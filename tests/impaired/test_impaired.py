@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 from universe import MISTAKES, RELAY, ROOT, run_once
 
-SEEDS = range(1, int(os.environ.get("IMPAIRED_SEEDS", "24")) + 1)
+SEEDS = range(1, int(os.environ.get("IMPAIRED_SEEDS", "40")) + 1)
 # A universe waits most of its time.
 WORKERS = 3 * (os.cpu_count() or 1)
 SEEDS_OF_A_MISTAKE = (3, 5, 6)  # not each has a short send

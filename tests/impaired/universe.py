@@ -136,7 +136,8 @@ class Universe:
         self.relay = stack.enter_context(contextlib.closing(Relay(self.seed, path, *damage)))
         there.run("sh", "-c", _setup(SERVER))
         subprocess.run(["sh", "-c", _setup(CLIENTS)], check=True)
-        options = [f"--trigger={self.rng.choice(['level', 'edge'])}"]
+        # The time for a line is not what is tested, and losses take some.
+        options = ["--line-timeout=120", f"--trigger={self.rng.choice(['level', 'edge'])}"]
         options += [f"--socket-buffer={self.rng.choice(BUFFERS)}"] * self.rng.randrange(2)
         preload = MISTAKES.get(self.mistake)
         environment = {**os.environ, "LD_PRELOAD": str(preload)} if preload else None

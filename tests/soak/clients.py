@@ -176,6 +176,7 @@ class Connection:
             raise Broken(self, "the end comes too early")
         if self.got < self.due:
             raise Broken(self, "lost by a graceful end")
+        self.daemon.tally["bytes due at a graceful end"] += self.due
         raise Ended
 
     def account(self):

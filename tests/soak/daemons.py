@@ -205,14 +205,21 @@ class Changing(Daemon):
     async def restart(self):
         how = self.rng.choice(["SIGTERM", "SIGINT", "/shutdown"])
         asker = await asyncio.to_thread(Client, "127.0.0.1", self.port) if how == "/shutdown" else None
+        # Stopped, it has much that it has received and not read when the end begins.
+        if stopped := self.rng.randrange(2) == 0:
+            self.server.signal(signal.SIGSTOP)
+            await asyncio.sleep(self.rng.uniform(0, 0.2))
         for connection in list(self.open):
             connection.note_due()
         self.restarting = True
         self.stopping.set()
-        if asker:
-            how = await asyncio.to_thread(self._ask_to_stop, asker)
         if how != "/shutdown":
             self.server.signal(getattr(signal, how))
+        if stopped:
+            self.server.signal(signal.SIGCONT)
+        if asker and not await asyncio.to_thread(self._ask_to_stop, asker):
+            how = "SIGTERM"
+            self.server.signal(signal.SIGTERM)
         self.tally[f"restarts by {how}"] += 1
         await asyncio.to_thread(self.server.ended)
         self.account_for_end()
@@ -222,11 +229,10 @@ class Changing(Daemon):
         self.stopping = asyncio.Event()
 
     def _ask_to_stop(self, asker):
-        """A signal instead, where it is too busy to listen."""
+        """Whether it does. It may be too busy to listen."""
         with asker, contextlib.suppress(ConnectionError):
-            if asker.ask(b"/shutdown " + TOKEN + b"\n") == b"OK, shutting down\n":
-                return "/shutdown"
-        return "SIGTERM"
+            return asker.ask(b"/shutdown " + TOKEN + b"\n") == b"OK, shutting down\n"
+        return False
 
 
 class WithOwnSockets(Changing):
