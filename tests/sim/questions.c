@@ -180,6 +180,8 @@ static void count_longer(const struct question *question)
 {
     struct peer *peer = find(&question->peer);
 
+    if (!peer)
+        fail("a longer answer to a peer that was never heard");
     remember(peer->longer, 2 * LONGER_PER_PEER + 1);
     remember(q.longer, 2 * LONGER_IN_ALL + 1);
     if (world.now - world.turn_start > 10 * MILLISECOND) {
