@@ -4,6 +4,7 @@ the most telling first; beside them what was seen in the field (EPERM and ENOBUF
 ECONNABORTED of `ss -K`)."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 
 ALL = os.environ.get("FAULTS") == "all"
@@ -158,7 +159,8 @@ def problems(case, result, total):
     if result["lost"] and (case.error in PASSING or case.call in HARMLESS):
         found.append(f"lost for no reason: {result['lost']}")
     if len(result["calls"]) > 4 * total + 1000:
-        found.append(f"{len(result['calls'])} system calls, {total} without the fault: it spins")
+        most = Counter(result["calls"]).most_common(5)
+        found.append(f"{len(result['calls'])} system calls, {total} without the fault: it spins: {most}")
     return found
 
 
