@@ -7,6 +7,7 @@ import socket
 import time
 
 PATIENCE = 60.0  # seconds without a byte until it counts as a standstill; nothing is asserted to be fast
+AGAIN_SECONDS = 1.0
 LATE_SECONDS = 0.1  # of a standstill, after which those that read late begin to read
 MAX_LINE = 4096
 TOO_LONG = b"ERR too-long-line\n"
@@ -125,13 +126,13 @@ class Stream:
 class Asker:
     """Sends datagrams, each once and numbered; the answers that come have to be what was asked."""
 
-    def __init__(self, name, address, port, rng, numbers):
+    def __init__(self, name, address, port, rng):
         self.name = name
         self.rng = rng
         self.server = (address, port)
         self.asked = {}
         self.answered = 0
-        self.numbers = iter(numbers)
+        self.numbers = iter(())  # of the datagrams that are left to be asked
         self.problem = None
         self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
@@ -159,12 +160,17 @@ class Asker:
         return number
 
     def await_last(self):
-        """Asks once more, which is answered after all the others: the line is calm by now."""
-        self.socket.settimeout(PATIENCE)
-        self.ask()
-        last = max(self.asked)
-        while self.receive() != last and not self.problem:
-            pass
+        """Asks once more, which is answered after all the others: the line is calm by now. What was
+        under way came all at once, so there may be no room for this one, and it is asked again."""
+        self.socket.settimeout(AGAIN_SECONDS)
+        before = set(self.asked)
+        for _ in range(int(PATIENCE / AGAIN_SECONDS)):
+            self.ask()
+            with contextlib.suppress(TimeoutError):
+                while self.receive() in before and not self.problem:
+                    pass
+                return
+        self.problem = f"{self.name}: there is no answer any more"
 
 
 class Loop:

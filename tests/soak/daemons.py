@@ -262,13 +262,14 @@ class WithPassedSockets(Changing):
 
     def __init__(self, *details):
         super().__init__(*details)
-        self.sockets = [socket.socket(socket.AF_INET6, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
-        for sock, fd in zip(self.sockets, PASSED):
+        for kind, fd in zip((socket.SOCK_STREAM, socket.SOCK_DGRAM), PASSED):
+            sock = socket.socket(socket.AF_INET6, kind)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.bind(("::", self.port))
-            if sock.type == socket.SOCK_STREAM:
+            if kind == socket.SOCK_STREAM:
                 sock.listen(4096)
             os.dup2(sock.fileno(), fd)
+            sock.close()
 
     def start(self):
         self.server = Server(
