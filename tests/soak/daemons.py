@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/outside"))
 
-from clients import LINE_TIMEOUT, MAX_DATAGRAM, MAX_TCP, PATIENCE  # noqa: E402
+from clients import LINE_TIMEOUT, MAX_DATAGRAM, MAX_TCP, PATIENCE, Wrong  # noqa: E402
 from harness import Client, Server  # noqa: E402
 
 SYSTEMD = ROOT / "build/systemd/epoll-echo"
@@ -58,6 +58,7 @@ INJECTIONS = [
     ("read", "EINTR", False),
     ("timerfd_settime", "", False),  # only watched: being traced is a disturbance too
 ]
+DATAGRAMS_BEFORE_END = 100
 BATCH = 64  # datagrams that one failed sendmmsg can lose
 
 
@@ -200,14 +201,16 @@ class Changing(Daemon):
         ]
 
     async def disturb(self):
-        await self.rng.choice([self.restart, self.restart, *self.faults()])()
+        await self.rng.choice([*[self.restart] * 6, *self.faults()])()
 
     async def restart(self):
         how = self.rng.choice(["SIGTERM", "SIGINT", "/shutdown"])
         asker = await asyncio.to_thread(Client, "127.0.0.1", self.port) if how == "/shutdown" else None
         # Stopped, it has much that it has received and not read when the end begins.
+        asked = None
         if stopped := self.rng.randrange(2) == 0:
             self.server.signal(signal.SIGSTOP)
+            asked = self._ask_datagrams()
             await asyncio.sleep(self.rng.uniform(0, 0.2))
         for connection in list(self.open):
             connection.note_due()
@@ -227,6 +230,27 @@ class Changing(Daemon):
         await asyncio.to_thread(self.start)
         self.restarting = False
         self.stopping = asyncio.Event()
+        if asked:
+            await asyncio.to_thread(self._await_answers, asked)
+
+    def _ask_datagrams(self):
+        """They come before the end, and not too many for the socket."""
+        asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for number in range(DATAGRAMS_BEFORE_END):
+            asker.sendto(number.to_bytes(4, "big"), ("127.0.0.1", self.port))
+        return asker
+
+    def _await_answers(self, asker):
+        """From the process that has ended, or from the next one, which got its sockets."""
+        asker.settimeout(PATIENCE)
+        with asker:
+            wanted = {number.to_bytes(4, "big") for number in range(DATAGRAMS_BEFORE_END)}
+            while wanted:
+                try:
+                    wanted.remove(asker.recv(100))
+                except TimeoutError as error:
+                    raise Wrong(f"{len(wanted)} datagrams lost by a graceful end") from error
+        self.tally["datagrams due at a graceful end"] += DATAGRAMS_BEFORE_END
 
     def _ask_to_stop(self, asker):
         """Whether it does. It may be too busy to listen."""
