@@ -106,7 +106,7 @@ ATTACKS = [
              {"verbosity": verbosity, "turned_away": 1000}, {"verbosity": verbosity, "turned_away": most},
              timed=verbosity == "-vv")
       for name, verbosity, most in (
-          ("default", "", 2000), ("verbose", "-v", 60000), ("debug", "-vv", 60000))),
+          ("default", "", 2000), ("verbose", "-v", 20000), ("debug", "-vv", 20000))),
     Attack("bytes", "all", everybyte.every_byte,
            "answered as the contract says; nothing of it in the log",
            "{messages} messages", {}, {}),

@@ -1,6 +1,7 @@
 """Attacks by UDP, where whoever sends can say that he is somebody else."""
 
 import contextlib
+import socket
 import subprocess
 import time
 
@@ -11,6 +12,7 @@ from harness import Peer
 # An address that the kernel does not keep apart as it does loopback ones, and a way out for the
 # answers to sources that do not exist: a cable whose other end is not plugged in.
 HERE, SINK = "198.51.100.1", "sink"
+SO_RCVBUFFORCE = 33
 PEERS_MOST = 32768
 LONGER_PER_SECOND, LONGER_TO_A_SOURCE = 100, 10
 HELP = "/help"
@@ -127,6 +129,8 @@ class Watched:
         self.host, self.servers = host, servers
         self.markers = [Peer(host, server.udp_port) for server in servers]
         self.sniffer = wire.Sniffer(*(server.udp_port for server in servers))
+        for sniffing in self.sniffer.sockets:  # a whole exchange may wait to be looked at
+            sniffing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
 
     def __enter__(self):
         return self
