@@ -307,7 +307,7 @@ static void settle(struct conn *conn, struct rest *rest, bool again)
     rest->output_length -= (size_t)sent;
     bool owed = rest->output_length > 0 || rest->status == STREAM_PAUSE;
     // Whoever asks for little does not wait for a round of those who ask for much.
-    loop_later(&conn->watch,
+    loop_later(conn->tcp->loop, &conn->watch,
                rest->status == STREAM_PAUSE || rest->input->length >= LONG_TURN_BYTES);
     if (!owed && (rest->input->ended || rest->status == STREAM_CLOSE))
         leave(conn, rest->input->ended);

@@ -26,7 +26,7 @@ static void timer_ready(struct watch *watch, uint32_t events)
 
 int loop_init(struct loop *loop, void (*expired)(struct loop *loop))
 {
-    loop->at = loop->ready = 0;
+    loop->at = loop->ready = loop->later = 0;
     loop->now = 0;
     loop->expired = expired;
     loop->armed = TICKS_NEVER;
@@ -68,13 +68,19 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
-void loop_later(struct watch *watch, bool later)
+void loop_later(struct loop *loop, struct watch *watch, bool later)
 {
-    watch->events = later ? watch->events | LOOP_LATER : watch->events & ~LOOP_LATER;
+    bool before = watch->events & LOOP_LATER;
+
+    if (later == before)
+        return;
+    watch->events ^= LOOP_LATER;
+    loop->later += later ? 1 : -1;
 }
 
 void loop_remove(struct loop *loop, struct watch *watch)
 {
+    loop_later(loop, watch, false);
     // It cannot fail for a descriptor that is registered, and there would be nothing to be done.
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = loop->at; i < loop->ready; i++)
@@ -108,7 +114,8 @@ int loop_turn(struct loop *loop)
     if (ready < 0)
         return errno == EINTR ? 0 : -1; // a debugger, or SIGCONT: no signal of ours is unblocked
     loop->ready = ready;
-    put_later_last(loop);
+    if (loop->later > 0)
+        put_later_last(loop);
     for (loop->at = 0; loop->at < loop->ready;) {
         const struct epoll_event *event = &loop->batch[loop->at++];
         struct watch *watch = event->data.ptr;

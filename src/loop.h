@@ -28,6 +28,7 @@ enum { LOOP_BATCH_MAX = 64 };
 struct loop {
     int epoll;
     int at, ready;      // the batch's events before `at` have been handled
+    int later;          // watches that are LATER
     uint64_t now;       // nanoseconds, monotonic; 0: not asked for in this turn
     struct watch timer; // one timerfd for every deadline
     void (*expired)(struct loop *loop);
@@ -51,7 +52,7 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
 // Among the watches that are ready in one turn, those that are LATER come after all others.
-void loop_later(struct watch *watch, bool later);
+void loop_later(struct loop *loop, struct watch *watch, bool later);
 
 // To be called before close(2): a duplicate of the descriptor elsewhere would keep events coming.
 void loop_remove(struct loop *loop, struct watch *watch);

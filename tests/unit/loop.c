@@ -247,7 +247,7 @@ static void a_later_watch_comes_after_the_others(void **state)
     for (int i = 0; i < COUNT; i++) {
         bell[i] = bell_add(EPOLLIN, true);
         bell[i]->watch.ready = bell_counts;
-        loop_later(&bell[i]->watch, place[i] > 3);
+        loop_later(&loop, &bell[i]->watch, place[i] > 3);
     }
     turn();
     for (int i = 0; i < COUNT; i++)
@@ -255,7 +255,7 @@ static void a_later_watch_comes_after_the_others(void **state)
     assert_int_equal(loop_change(&loop, &bell[0]->watch, EPOLLOUT), 0);
     turn(); // and it is still later
     assert_int_equal(bell[0]->rung, COUNT + 4);
-    loop_later(&bell[0]->watch, false);
+    loop_later(&loop, &bell[0]->watch, false);
     assert_int_equal(bell[0]->watch.events, EPOLLOUT);
     for (int i = 0; i < COUNT; i++)
         bell_remove(bell[i]);
