@@ -84,12 +84,11 @@ static const struct argument_row *row_of(const struct argument_row *rows, int an
     return rows;
 }
 
-// getopt(3) tells an unknown or ambiguous option, an argument too many and one too few alike.
-static void name_wrong(const struct argument_row *rows, int answer, char *argv[],
+// getopt(3) tells an unknown or ambiguous option, an argument too many and one too few alike, in
+// WORD.
+static void name_wrong(const struct argument_row *rows, int answer, const char *word,
                        struct text *error)
 {
-    const char *word = argv[optind - 1];
-
     if (answer == ':')
         text_format(error, "'%.64s' needs a value", word);
     else if (optopt >= FIRST_LONG)
@@ -112,7 +111,7 @@ int argument_read(const struct argument_row *rows, size_t count, void *values, i
     optind = 0; // glibc and musl: begin anew, so that a program may read more than once
     while ((answer = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (answer == '?' || answer == ':') {
-            name_wrong(rows, answer, argv, error);
+            name_wrong(rows, answer, argv[optind - 1], error);
             return -1;
         }
         const struct argument_row *row = row_of(rows, answer);
