@@ -116,7 +116,7 @@ class Connection:
         whole lines of that are to be answered."""
         outgoing = fcntl.ioctl(self.socket, SIOCOUTQ, bytes(4))
         arrived = self.sent - int.from_bytes(outgoing, sys.byteorder)
-        self.due = max(answer for question, answer in self.ends if question <= arrived)
+        self.due = max((answer for question, answer in self.ends if question <= arrived), default=0)
 
     def add(self, question, answer):
         """A line that will be sent, and what comes for it."""

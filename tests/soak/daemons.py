@@ -82,7 +82,7 @@ class Daemon:
         self.stopping = asyncio.Event()  # it is about to end: who waits shall wait no more
         self.breaks = []
         self.faulty = set()  # ports of clients whose connection was made to fail
-        self.unnamed = 0  # breaks that a failed allocation may answer for
+        self.unnamed = 0  # breaks that a failed allocation, or an unnamed call, may answer for
         self.datagrams_lost = 0  # at most, by injected errors
         self.server = None
 
@@ -117,7 +117,7 @@ class Daemon:
                 self.tally["came while it stopped listening"] += 1
             elif self.unnamed > 0:
                 self.unnamed -= 1
-                self.tally["connections broken by a failed allocation"] += 1
+                self.tally["connections broken by a fault without a name"] += 1
             else:
                 problems.append(f"port {error.connection.port} of {self.port}: {error}")
         self.breaks.clear()
@@ -163,9 +163,15 @@ class Daemon:
         lines = [line for line in trace.read_text(errors="replace").splitlines() if "(INJECTED)" in line]
         self.tally["system calls made to fail"] += len(lines)
         if breaks:
-            self.faulty |= {int(port) for line in lines for port in re.findall(r"->\S*:(\d+)\]", line)}
+            self._name(lines)
         if call == "sendmmsg":
             self.datagrams_lost += BATCH * len(lines)
+
+    def _name(self, lines):
+        """Whose connections they were: TCPv6:[[::1]:12001->[::1]:33310]. The kernel's list of sockets,
+        which strace asks for while they come and go, may lack one: TCPv6:[33585075]."""
+        self.faulty |= {int(port) for line in lines for port in re.findall(r"->\S*:(\d+)\]>", line)}
+        self.unnamed += len({number for line in lines for number in re.findall(r"<\w+:\[(\d+)\]>", line)})
 
     def _detach(self, strace):
         """While the daemon is stopped. Else it may be about to make a call, and strace has already
