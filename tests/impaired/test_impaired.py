@@ -15,6 +15,20 @@ from universe import MISTAKES, RELAY, ROOT, run_once
 SEEDS = range(1, int(os.environ.get("IMPAIRED_SEEDS", "40")) + 1)
 # A universe waits most of its time.
 WORKERS = 3 * (os.cpu_count() or 1)
+# The relay's counts.
+COUNTS = {
+    "packets": "packets",
+    "lost": "lost",
+    "doubled": "doubled",
+    "damaged": "damaged",
+    "too_big": "too big for the next hop",
+    "errors": "ICMP errors, true and forged",
+    "limits": "changes of a device's limit",
+    "asked": "datagrams that came to the server",
+    "answered": "that it answered",
+    "excess": "answered too often",
+    "missing": "not answered, for its socket had no room",
+}
 SEEDS_OF_A_MISTAKE = (3, 5, 6)  # not each has a short send
 
 
@@ -43,7 +57,6 @@ class Runs:
         counts = [result["counts"] for result in results if result["counts"]]
         if not counts:
             return
-        names = [name for name in counts[0] if name != "secrets"]
         lines = [
             "# What a bad line did, and what became of it",
             "",
@@ -53,7 +66,7 @@ class Runs:
             "| --- | ---: |",
             f"| bytes that came back by TCP | {sum(result['bytes'] for result in results)} |",
             f"| datagrams that came back | {sum(result['datagrams'] for result in results)} |",
-            *(f"| {name} | {sum(count[name] for count in counts)} |" for name in names),
+            *(f"| {text} | {sum(count[name] for count in counts)} |" for name, text in COUNTS.items()),
             f"| universes that went wrong | {sum(bool(result['problems']) for result in results)} |",
             "",
         ]
