@@ -65,9 +65,12 @@ def run_mistake(name, mode):
 class Server:
     """A running program that says `listening on PORT`; the lines it prints can be waited for."""
 
+    running = []
+
     def __init__(self, program, *arguments, port=0, **options):
         self.process = subprocess.Popen([program, str(port), *map(str, arguments)], text=True,
                                         stdout=subprocess.PIPE, **options)
+        self.running.append(self)
         self.lines = queue.Queue()
         threading.Thread(target=self._collect, daemon=True).start()
         self.port = int(self.wait_for(r"listening on (\d+)").group(1))
@@ -94,6 +97,8 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        if self in self.running:
+            self.running.remove(self)
 
 
 def connect(to, receive_buffer=0, port=0):

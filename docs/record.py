@@ -74,6 +74,7 @@ class Daemon(Server):
     def __init__(self, *arguments):
         self.process = subprocess.Popen([DAEMON, f"--port={DAEMON_PORT}", *arguments],
                                         stderr=subprocess.PIPE, text=True)
+        self.running.append(self)
         self.port = DAEMON_PORT
         for line in self.process.stderr:
             if "msg=listening" in line and "proto=udp" in line:
@@ -336,7 +337,12 @@ def packets():
 
 
 def make(name):
-    return MADE[name][0]()
+    """A session; what it has left running if it failed would stand in the way of the next one."""
+    try:
+        return MADE[name][0]()
+    finally:
+        for server in [*Server.running]:
+            server.stop()
 
 
 def main():
