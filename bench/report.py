@@ -123,7 +123,8 @@ class Report:
         return (f"<p>{html.escape(m['cpu'])}, {m['cores']} cores, {m['memory_gb']} GB, {virtual}; "
                 f"Linux {html.escape(m['kernel'])}; {html.escape(m['compiler'])}; "
                 f"commit {html.escape(m['commit'])}; {m['date']}. The server ran on core {m['server_core']}, "
-                f"the load on core {m['load_core']}, {m['seconds_per_run']} s a run.</p>")
+                f"the load on core {m['load_core']}, in every second round the other way round; "
+                f"{m['seconds_per_run']} s a run.</p>")
 
     def gaps(self):
         m = self.machine

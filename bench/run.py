@@ -39,11 +39,11 @@ class Plan:
         self.quick = quick
         self.disturbed = 0  # runs that were thrown away
         self.calm = calm  # per cent of CPU time that other programs may take; None: whatever they take
-        self.rounds = 2 if quick else 3
-        self.seconds = 0.4 if quick else 0.8
+        self.rounds = 2 if quick else 4  # even: see cores_of
+        self.seconds = 0.4 if quick else 0.6
         self.warmup = 0.1 if quick else 0.15
         # No run begins after so many seconds.
-        self.budget = minutes * 60 if minutes else 90 if quick else 780
+        self.budget = minutes * 60 if minutes else 90 if quick else 840
 
     def loads(self):
         return [load for load in matrix.LOADS if load.quick or not self.quick]
@@ -219,6 +219,12 @@ def work(plan, left_out):
                     yield round_, load, server
 
 
+def cores_of(round_, cores):
+    """The server's core and the load's. They change places from round to round, for where a host is
+    shared, one core is often slower than the other."""
+    return cores if round_ % 2 == 0 else cores[::-1]
+
+
 def run_matrix(plan, models, cores, left_out, troubles):
     runs = figures.Runs()
     progress = Progress(sum(1 for _ in work(plan, left_out)))
@@ -227,7 +233,8 @@ def run_matrix(plan, models, cores, left_out, troubles):
             troubles.append(f"out of time: {progress.total - number} of {progress.total} runs were not made")
             break
         try:
-            values, noise, disturbed = calm_run(server, load, plan, models, cores, progress.began + plan.budget)
+            values, noise, disturbed = calm_run(server, load, plan, models, cores_of(round_, cores),
+                                                progress.began + plan.budget)
         except Trouble as trouble:
             troubles.append(f"{server.name}: {trouble}")
             progress.step(f"{server.name} {load.name}: {trouble}")
@@ -304,7 +311,7 @@ def main():
                         help="less than two minutes, for a first impression (also QUICK=1)")
     parser.add_argument("--calm", type=float, metavar="PERCENT",
                         help="make a run again if other programs took more than that of the CPU time meanwhile")
-    parser.add_argument("--minutes", type=float, help="how long it may take (13, with --quick 1.5)")
+    parser.add_argument("--minutes", type=float, help="how long it may take (14, with --quick 1.5)")
     parser.add_argument("--models", type=Path, default=ROOT / "build/models", help="where the model servers are")
     parser.add_argument("--output", type=Path, default=ROOT / "bench/report")
     options = parser.parse_args()
