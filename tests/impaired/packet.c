@@ -107,13 +107,16 @@ static uint32_t sum(const uint8_t *bytes, size_t length, uint32_t before)
     return (uint32_t)total;
 }
 
+static size_t at_most(size_t length, size_t most)
+{
+    return length < most ? length : most;
+}
+
 static size_t write_error4(uint8_t *room, const uint8_t *about, size_t length,
                            const struct packet_error *error)
 {
     uint8_t *icmp = room + V4_HEADER;
-    size_t quoted = length < V4_ERROR_MAX - V4_HEADER - ICMP_HEADER
-                        ? length
-                        : V4_ERROR_MAX - V4_HEADER - ICMP_HEADER;
+    size_t quoted = at_most(length, V4_ERROR_MAX - V4_HEADER - ICMP_HEADER);
     size_t total = V4_HEADER + ICMP_HEADER + quoted;
 
     memset(room, 0, V4_HEADER + ICMP_HEADER);
@@ -136,9 +139,7 @@ static size_t write_error6(uint8_t *room, const uint8_t *about, size_t length,
                            const struct packet_error *error)
 {
     uint8_t *icmp = room + V6_HEADER;
-    size_t quoted = length < V6_ERROR_MAX - V6_HEADER - ICMP_HEADER
-                        ? length
-                        : V6_ERROR_MAX - V6_HEADER - ICMP_HEADER;
+    size_t quoted = at_most(length, V6_ERROR_MAX - V6_HEADER - ICMP_HEADER);
     size_t payload = ICMP_HEADER + quoted;
 
     memset(room, 0, V6_HEADER + ICMP_HEADER);
