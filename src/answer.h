@@ -52,7 +52,8 @@ static inline bool answer_is_command(const char *message, size_t length)
     return length > 0 && message[0] == '/';
 }
 
-// Appends one line that answers the command MESSAGE. A right /shutdown leaves gate->passed set.
+// Appends one line that answers MESSAGE, which is a command (answer_is_command). A right /shutdown
+// leaves gate->passed set.
 void answer_command(const char *message, size_t length, const struct facts *facts,
                     struct gate *gate, struct text *answer);
 

@@ -38,7 +38,7 @@ struct argument_row {
 int argument_read(const struct argument_row *rows, size_t count, void *values, int argc,
                   char *argv[], struct text *error);
 
-// Adds a line for each option to HELP; their meanings begin WIDTH columns after the names.
+// Adds a line for each option to HELP, whose long name is given WIDTH columns.
 void argument_help(const struct argument_row *rows, size_t count, int width, struct text *help);
 
 // The decimal number that is the value, within the row's bounds.
