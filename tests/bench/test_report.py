@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import figures  # noqa: E402
 import matrix  # noqa: E402
 import report  # noqa: E402
+import run as bench_run  # noqa: E402
 
 PICTURES = {"picture-idle", "picture-memory", "picture-switches", "picture-wakeups", "picture-latency",
             "picture-latency-open"}
@@ -84,6 +85,12 @@ def test_geometric_mean():
         runs.add("epoll-echo", load, 0, {"cpu_us": cost})
         runs.add("epoll", load, 0, {"cpu_us": 1.0})
     assert runs.figures()[("epoll-echo/epoll", "tcp-mean", "cpu_us")].median == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_each_core_serves_as_often_as_the_other(quick):
+    rounds = range(bench_run.Plan(quick).rounds)
+    assert sorted(bench_run.cores_of(round_, (4, 7)) for round_ in rounds) == sorted([(4, 7), (7, 4)] * (len(rounds) // 2))
 
 
 def test_csv_comes_back(place):
