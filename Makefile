@@ -28,16 +28,18 @@ endif
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
-DAEMON = main server listen tcp conn udp credential net loop service stream answer gate guard \
-	peers siphash options argument address timeouts log text
+DAEMON = main server listen $(addprefix transport/,tcp conn udp) \
+	$(addprefix system/,credential net loop) \
+	$(addprefix core/,service stream answer gate guard peers siphash options argument address timeouts) \
+	$(addprefix ground/,log text)
 ifeq ($(ENABLE_SYSTEMD),1)
-DAEMON += systemd
+DAEMON += system/systemd
 ALL_CFLAGS += -DENABLE_SYSTEMD
 endif
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
-BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,loop.o argument.o address.o text.o)
+BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/address.o ground/text.o)
 
 .PHONY: all run models bench check check-long lint setup install install-units uninstall clean FORCE
 
@@ -65,7 +67,7 @@ $(B)/bench/%.o: bench/src/%.c $(B)/flags
 
 $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 # Changes only when the flags do, and then everything is built anew.
 $(B)/flags: FORCE

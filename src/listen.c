@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "net.h"
+#include "ground/log.h"
+#include "system/net.h"
 
 enum { PORT_TRIES_MAX = 64 };
 

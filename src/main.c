@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "options.h"
+#include "core/options.h"
+#include "ground/log.h"
 #include "server.h"
 
 enum { EXIT_USAGE = 2 };

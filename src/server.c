@@ -10,10 +10,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "credential.h"
+#include "ground/log.h"
+#include "ground/util.h"
 #include "listen.h"
-#include "log.h"
-#include "util.h"
+#include "system/credential.h"
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
 // file.

@@ -5,12 +5,12 @@
 
 #include <stdbool.h>
 
-#include "loop.h"
-#include "options.h"
-#include "service.h"
-#include "systemd.h"
-#include "tcp.h"
-#include "udp.h"
+#include "core/options.h"
+#include "core/service.h"
+#include "system/loop.h"
+#include "system/systemd.h"
+#include "transport/tcp.h"
+#include "transport/udp.h"
 
 struct server {
     struct options options;

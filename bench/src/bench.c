@@ -12,10 +12,10 @@
 
 #include "clock.h"
 #include "datagrams.h"
+#include "ground/util.h"
 #include "lines.h"
 #include "payload.h"
 #include "rest.h"
-#include "util.h"
 
 static int failed(const char *what)
 {

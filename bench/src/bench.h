@@ -11,9 +11,9 @@
 #include "dial.h"
 #include "flow.h"
 #include "live.h"
-#include "loop.h"
 #include "results.h"
 #include "settings.h"
+#include "system/loop.h"
 
 enum { BENCH_INPUT_BYTES = 1 << 16 };
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "util.h"
+#include "ground/util.h"
 
 // The start of the file at PATH as a string. False with errno if it cannot be read.
 static bool read_file(const char *path, char *room, size_t size)

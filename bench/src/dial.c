@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "clock.h"
+#include "core/address.h"
 
 enum {
     CONNECTIONS_PER_ADDRESS = 16000, // of the 28,232 that Linux has by default

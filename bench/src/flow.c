@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "ground/util.h"
 #include "lines.h"
-#include "util.h"
 
 struct flow *flow_create(struct bench *bench, unsigned number)
 {

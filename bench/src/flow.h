@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "loop.h"
 #include "results.h"
+#include "system/loop.h"
 
 struct bench;
 struct flow;

@@ -8,8 +8,8 @@
 
 #include "bench.h"
 #include "clock.h"
+#include "ground/util.h"
 #include "payload.h"
-#include "util.h"
 
 enum { SAMPLE_BYTES = 40 };
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "ground/util.h"
 #include "report.h"
-#include "util.h"
 
 void live_note(struct live *live, uint64_t messages, uint64_t time)
 {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "text.h"
+#include "ground/text.h"
 
 enum { LIVE_POINTS = 32 };
 

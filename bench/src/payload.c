@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "util.h"
+#include "ground/util.h"
 
 enum { DIGITS = 64, PIECE = 64 };
 

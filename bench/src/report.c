@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "util.h"
+#include "ground/util.h"
 
 static const struct {
     const char *label, *key;

@@ -3,9 +3,9 @@
 #ifndef REPORT_H
 #define REPORT_H
 
+#include "ground/text.h"
 #include "results.h"
 #include "settings.h"
-#include "text.h"
 
 enum { REPORT_ROOM = 8192, REPORT_TIME_MAX = 24, HGRM_ROOM = 1 << 16 };
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "util.h"
+#include "ground/util.h"
 
 enum {
     SETTLE_STEP_MILLISECONDS = 50, // a server that took no CPU for so long has nothing left to do

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util.h"
+#include "ground/util.h"
 
 const char *fault_name(enum fault fault)
 {

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "argument.h"
 #include "clock.h"
-#include "util.h"
+#include "core/argument.h"
+#include "ground/util.h"
 
 #define NOT_GIVEN UINT64_MAX
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "text.h"
+#include "ground/text.h"
 
 enum {
     SIZE_MAX_BYTES = 1 << 20,

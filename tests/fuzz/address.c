@@ -5,7 +5,7 @@
 
 #include <netinet/in.h>
 
-#include "address.h"
+#include "core/address.h"
 
 static void must_come_back(const struct address *address)
 {

@@ -3,7 +3,7 @@
 // asked to end but by the right token, over TCP, from a loopback address.
 #include "fuzz.h"
 
-#include "answer.h"
+#include "core/answer.h"
 
 static struct facts facts_from(struct fuzz *fuzz)
 {

@@ -3,7 +3,7 @@
 // tells about it.
 #include "fuzz.h"
 
-#include "guard.h"
+#include "core/guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,7 +3,7 @@
 // says what is wrong. The words are separated by NULs.
 #include "fuzz.h"
 
-#include "options.h"
+#include "core/options.h"
 
 enum { WORDS_MAX = 100, BYTES_MAX = 4096 };
 

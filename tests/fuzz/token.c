@@ -3,7 +3,7 @@
 // send, nothing else passes, and no more than five wrong guesses a minute are looked at.
 #include "fuzz.h"
 
-#include "answer.h"
+#include "core/answer.h"
 
 enum { MINUTE = GUESSES_SECONDS * TICKS_PER_SECOND };
 

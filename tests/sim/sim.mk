@@ -48,7 +48,7 @@ $(SIM_OWN)/%.o: tests/sim/%.c
 
 $(SIM_B)/src/%.o: $(SIM_SOURCES)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
 
 $(SIM_B)/asan/own/%.o: tests/sim/%.c
 	@mkdir -p $(@D)
@@ -56,7 +56,7 @@ $(SIM_B)/asan/own/%.o: tests/sim/%.c
 
 $(SIM_B)/asan/src/%.o: $(SIM_SOURCES)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_ASAN_OBJECTS:.o=.d)
 

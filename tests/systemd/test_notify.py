@@ -12,7 +12,7 @@ import pytest
 from guest import PATIENCE, wait_until
 from process import Client, Process, ask_udp, bound, listener, port_of, serves
 
-STATUS_BURST = 8  # src/systemd.h
+STATUS_BURST = 8  # src/system/systemd.h
 
 
 def status(message):

@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 
-#include "address.h"
+#include "core/address.h"
 
 static struct address parsed(const char *string)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "answer.h"
+#include "core/answer.h"
 
 static struct facts facts_of(enum protocol protocol, const char *peer, const char *local)
 {

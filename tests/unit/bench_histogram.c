@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ground/util.h"
 #include "histogram.h"
-#include "util.h"
 
 enum { VALUES = 100000 };
 

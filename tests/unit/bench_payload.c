@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ground/util.h"
 #include "payload.h"
-#include "util.h"
 
 static const size_t sizes[] = {1, 2, 6, 10, 11, 12, 63, 64, 65, 138, 139, 4000, 65507};
 

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
+#include "ground/util.h"
 #include "settings.h"
-#include "util.h"
 
 enum { WORDS_MAX = 12 };
 

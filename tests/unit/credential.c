@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "credential.h"
+#include "system/credential.h"
 
 static struct {
     char directory[64], path[128];

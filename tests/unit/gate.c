@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "gate.h"
+#include "core/gate.h"
 
 enum { MINUTE = GUESSES_SECONDS * TICKS_PER_SECOND };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "guard.h"
+#include "core/guard.h"
 
 enum { OWN_PORT = 12345 };
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "ground/log.h"
 
 static time_t monotonic_seconds = 1000;
 

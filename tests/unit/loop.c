@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "loop.h"
-#include "util.h"
+#include "ground/util.h"
+#include "system/loop.h"
 
 static struct {
     unsigned clock_reads;

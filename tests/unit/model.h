@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream.h"
+#include "core/stream.h"
 
 // All that was answered to a stream.
 struct answers {

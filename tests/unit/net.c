@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net.h"
+#include "system/net.h"
 
 static void what_is_exhausted_is_told_from_what_fails_once(void **state)
 {

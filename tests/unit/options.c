@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "options.h"
+#include "core/options.h"
 
 enum { WORDS_MAX = 80 };
 

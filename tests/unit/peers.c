@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "peers.h"
+#include "core/peers.h"
 
 enum { WINDOW = PEERS_WINDOW_SECONDS * TICKS_PER_SECOND };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "siphash.h"
+#include "core/siphash.h"
 
 // The key is 00 01 … 0f, and the message of N bytes 00 01 …: appendix A of the paper gives the
 // value for 15, `openssl mac … SIPHASH` every one.

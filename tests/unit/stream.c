@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "core/stream.h"
+#include "ground/util.h"
 #include "model.h"
-#include "stream.h"
-#include "util.h"
 
 static struct facts facts;
 static struct gate gate;

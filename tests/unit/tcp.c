@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "tcp.h"
+#include "ground/log.h"
+#include "transport/tcp.h"
 
 enum { MINUTE_SECONDS = 60, PERIODS = 10 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "text.h"
+#include "ground/text.h"
 
 static void texts_follow_each_other(void **state)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "timeouts.h"
+#include "core/timeouts.h"
 
 static void nothing_started_is_never_due(void **state)
 {

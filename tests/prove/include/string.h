@@ -10,8 +10,8 @@
     terminates \true;
     assigns \result \from s, s[0 .. n - 1], c, n;
     ensures \result == \null ==> \forall integer i; 0 <= i < n ==> s[i] != c;
-    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result == c;
-    ensures \result != \null ==> \forall integer i; 0 <= i < \result - s ==> s[i] != c;
+    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result ==
+   c; ensures \result != \null ==> \forall integer i; 0 <= i < \result - s ==> s[i] != c;
 */
 char *memchr(const char *s, int c, size_t n);
 
@@ -19,8 +19,8 @@ char *memchr(const char *s, int c, size_t n);
     terminates \true;
     assigns \result \from s, s[0 .. n - 1], c, n;
     ensures \result == \null ==> \forall integer i; 0 <= i < n ==> s[i] != c;
-    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result == c;
-    ensures \result != \null ==> \forall integer i; \result - s < i < n ==> s[i] != c;
+    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result ==
+   c; ensures \result != \null ==> \forall integer i; \result - s < i < n ==> s[i] != c;
 */
 char *memrchr(const char *s, int c, size_t n);
 

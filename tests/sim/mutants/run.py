@@ -36,9 +36,7 @@ def prepare(directory, options):
     """The sources, and the objects of the unchanged ones, so that only one is compiled."""
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(options.source, directory / "source")
-    (directory / "src").mkdir()
-    for file in (options.build / "src").glob("*.o"):
-        shutil.copyfile(file, directory / "src" / file.name)
+    shutil.copytree(options.build / "src", directory / "src", ignore=shutil.ignore_patterns("*.d"))
 
 
 def build(directory, options):

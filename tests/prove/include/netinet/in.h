@@ -22,12 +22,13 @@
 #define IN6_IS_ADDR_V4MAPPED(a)                                                                    \
     (PROVE_ZEROS((a)->s6_addr) && (a)->s6_addr[10] == 0xff && (a)->s6_addr[11] == 0xff)
 #define PROVE_ALMOST_ZERO(a, last)                                                                 \
-    (PROVE_ZEROS(a) && !(a)[10] && !(a)[11] && !(a)[12] && !(a)[13] && !(a)[14] && (a)[15] == (last))
+    (PROVE_ZEROS(a) && !(a)[10] && !(a)[11] && !(a)[12] && !(a)[13] && !(a)[14] &&                 \
+     (a)[15] == (last))
 #define IN6_IS_ADDR_LOOPBACK(a) PROVE_ALMOST_ZERO((a)->s6_addr, 1)
 #define IN6_IS_ADDR_UNSPECIFIED(a) PROVE_ALMOST_ZERO((a)->s6_addr, 0)
 #define IN6_IS_ADDR_MULTICAST(a) ((a)->s6_addr[0] == 0xff)
 #ifndef IN_MULTICAST
-#define IN_MULTICAST(ip) (((uint32_t)(ip) & 0xf0000000) == 0xe0000000)
+#define IN_MULTICAST(ip) (((uint32_t)(ip)&0xf0000000) == 0xe0000000)
 #endif
 
 #endif

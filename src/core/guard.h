@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// guard: which datagrams may be answered, so that the server cannot be made a weapon. Source
+// addresses can be forged: CVE-1999-0103, CVE-2024-2169, CERT VU#417980 name the echo service.
+#ifndef GUARD_H
+#define GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/address.h"
+
+enum { GUARD_LOWEST_PORT = 1024 };
+
+struct datagram {
+    struct address peer, local; // from, and to
+    bool to_host;               // `local` is an address of this host's, not a broadcast address
+    int hop_limit;              // that it arrived with; 0: not known
+    const char *bytes;
+    size_t held;   // bytes
+    size_t length; // as sent: more if it was truncated
+    bool truncated;
+};
+
+// Whether PEER may be a client at all: no service's port, this server's own included, for two
+// services answering each other is the attack; and from and to one host each.
+bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port);
+
+// Whether the datagram may be answered: its answer would still have a hop limit of 1 at least, so
+// that any exchange between servers dies out, and it is not itself an error message.
+bool guard_accepts_content(const struct datagram *datagram);
+
+#endif

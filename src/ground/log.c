@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#include "ground/log.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ground/text.h"
+
+// At most PIPE_BUF: a pipe that poll(2) calls writable takes as much without waiting.
+enum { LINE_MAX_BYTES = 4096 };
+
+static struct {
+    enum log_level level;
+    log_sink *sink;
+    time_t second; // the limiter's second, and what was logged in it
+    unsigned in_second;
+    unsigned long long suppressed; // events not written and not yet told
+} state = {.level = LOG_INFO};
+
+void log_set_level(enum log_level level)
+{
+    state.level = level;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level <= state.level;
+}
+
+void log_set_sink(log_sink *sink)
+{
+    state.sink = sink;
+}
+
+int log_severity(enum log_level level)
+{
+    static const int severity[] = {3, 4, 6, 6, 7};
+
+    return severity[level];
+}
+
+const char *log_number(char buffer[21], unsigned long long number)
+{
+    snprintf(buffer, 21, "%llu", number);
+    return buffer;
+}
+
+static bool plain(const char *value)
+{
+    for (const char *at = value; *at; at++)
+        if (*at <= ' ' || *at > '~' || *at == '"' || *at == '\\' || *at == '=')
+            return false;
+    return *value != '\0';
+}
+
+static void put_quoted(struct text *line, const char *value)
+{
+    text_string(line, "\"");
+    for (const char *at = value; *at; at++) {
+        unsigned char byte = (unsigned char)*at;
+
+        if (byte == '"' || byte == '\\')
+            text_format(line, "\\%c", byte);
+        else if (byte == '\n')
+            text_string(line, "\\n");
+        else if (byte < ' ' || byte > '~')
+            text_format(line, "\\x%02x", byte);
+        else
+            text_bytes(line, at, 1);
+    }
+    text_string(line, "\"");
+}
+
+static void put_field(struct text *line, const char *key, const char *value)
+{
+    text_format(line, " %s=", key);
+    if (plain(value))
+        text_string(line, value);
+    else
+        put_quoted(line, value);
+}
+
+static bool write_line(enum log_level level, const char *message, const struct log_field *fields,
+                       size_t count)
+{
+    static const char *const name[] = {"error", "warning", "info", "info", "debug"};
+    char buffer[LINE_MAX_BYTES];
+    struct text line = text_in(buffer, sizeof buffer - 1);
+    struct timespec now;
+    struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    text_string(&line, "ts=");
+    text_time(&line, now, 3);
+    put_field(&line, "level", name[level]);
+    put_field(&line, "msg", message);
+    for (size_t i = 0; i < count; i++)
+        put_field(&line, fields[i].key, fields[i].value);
+    buffer[line.length++] = '\n';
+    // Standard error is shared with whoever started the process, so O_NONBLOCK is not ours to set.
+    return poll(&errors, 1, 0) == 1 && write(STDERR_FILENO, buffer, line.length) > 0;
+}
+
+static size_t collect(struct log_field *fields, va_list arguments)
+{
+    size_t count = 0;
+    const char *key;
+
+    while ((key = va_arg(arguments, const char *))) {
+        const char *value = va_arg(arguments, const char *);
+
+        if (value && count < LOG_FIELDS_MAX)
+            fields[count++] = (struct log_field){key, value};
+    }
+    return count;
+}
+
+static void emit(enum log_level level, const char *message, va_list arguments)
+{
+    struct log_field fields[LOG_FIELDS_MAX + 1]; // one more for what was suppressed
+    size_t count = collect(fields, arguments);
+    char number[21];
+
+    if (state.suppressed > 0)
+        fields[count++] = (struct log_field){"suppressed", log_number(number, state.suppressed)};
+    if ((state.sink ? state.sink : write_line)(level, message, fields, count))
+        state.suppressed = 0;
+    else
+        state.suppressed++;
+}
+
+static bool within_limit(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec != state.second) {
+        state.second = now.tv_sec;
+        state.in_second = 0;
+    }
+    if (state.in_second < LOG_LIMITED_PER_SECOND) {
+        state.in_second++;
+        return true;
+    }
+    state.suppressed++;
+    return false;
+}
+
+void log_event(enum log_level level, const char *message, ...)
+{
+    va_list arguments;
+
+    if (level > state.level)
+        return;
+    va_start(arguments, message);
+    emit(level, message, arguments);
+    va_end(arguments);
+}
+
+void log_limited(enum log_level level, const char *message, ...)
+{
+    va_list arguments;
+
+    if (level > state.level || !within_limit())
+        return;
+    va_start(arguments, message);
+    emit(level, message, arguments);
+    va_end(arguments);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// loop: epoll(7) with objects.
+//
+// A watch is a member of the object that it serves, and epoll's data.ptr points at it: an event
+// finds its object without a table. Removing a watch also takes back its events that still wait
+// in the current batch, so the object may be freed at once, by whichever handler.
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "core/timeouts.h"
+
+struct watch {
+    // Called with what epoll reports, EPOLLERR and EPOLLHUP included whether asked for or not.
+    // Level-triggered: a handler that neither reads nor writes is called again at once.
+    void (*ready)(struct watch *watch, uint32_t events);
+    int fd;
+    uint32_t events; // what epoll has been asked for, and LOOP_LATER
+};
+
+enum { LOOP_BATCH_MAX = 64 };
+
+#define LOOP_LATER UINT32_C(0x10000) // none of epoll's bits
+
+struct loop {
+    int epoll;
+    int at, ready;      // the batch's events before `at` have been handled
+    int later;          // watches that are LATER
+    uint64_t now;       // nanoseconds, monotonic; 0: not asked for in this turn
+    struct watch timer; // one timerfd for every deadline
+    void (*expired)(struct loop *loop);
+    ticks armed; // when the timer goes off, or TICKS_NEVER
+    struct epoll_event batch[LOOP_BATCH_MAX];
+};
+
+// All of these return 0, or -1 with errno as the system call left it: epoll_create1(2),
+// timerfd_create(2), epoll_ctl(2), epoll_wait(2), timerfd_settime(2).
+
+// EXPIRED is called when the time that loop_arm set has come.
+int loop_init(struct loop *loop, void (*expired)(struct loop *loop));
+void loop_finish(struct loop *loop);
+
+// WATCH->fd and WATCH->ready are set. EVENTS may hold EPOLLET.
+int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
+
+// The descriptor is looked at anew: if it is ready it is reported in a later turn, edge-triggered
+// too, and also with the same EVENTS as before (EPOLL_CTL_MOD). This is how what a used-up turn
+// left over is carried on.
+int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+
+// Among the watches that are ready in one turn, those that are LATER come after all others.
+void loop_later(struct loop *loop, struct watch *watch, bool later);
+
+// To be called before close(2): a duplicate of the descriptor elsewhere would keep events coming.
+void loop_remove(struct loop *loop, struct watch *watch);
+
+// Waits for events, and calls the handlers of all that are ready.
+int loop_turn(struct loop *loop);
+
+// Has `expired` called at tick DUE, unless it will be called before anyway.
+int loop_arm(struct loop *loop, ticks due);
+
+// The time of this turn, read once a turn and only if somebody asks: ticks, rounded down.
+ticks loop_now(struct loop *loop);
+
+#endif

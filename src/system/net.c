@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "system/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "ground/log.h"
+#include "ground/util.h"
+
+// A vanished client is found out after 60 + 5 * 12 = 120 seconds of silence.
+enum { KEEPALIVE_IDLE_SECONDS = 60, KEEPALIVE_INTERVAL_SECONDS = 12, KEEPALIVE_PROBES = 5 };
+
+struct setting {
+    int level, name, value;
+};
+
+static int set_all(int fd, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value, sizeof(int)) <
+            0)
+            return -1;
+    return 0;
+}
+
+// Accepted sockets inherit these from their listener: no call for each connection.
+static int set_stream(int fd)
+{
+    static const struct setting settings[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+    };
+
+    return set_all(fd, settings, ARRAY_LENGTH(settings));
+}
+
+// Each datagram tells the address it was sent to and its hop limit. On an IPv6 socket both
+// families' options are wanted: IPv4 datagrams come with IPv4's control messages.
+static int set_datagram(int fd, int family)
+{
+    static const struct setting settings[] = {
+        {IPPROTO_IP, IP_PKTINFO, 1},
+        {IPPROTO_IP, IP_RECVTTL, 1},
+        {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
+        {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1},
+    };
+
+    return set_all(fd, settings, family == AF_INET6 ? 4 : 2);
+}
+
+static int set_up(int fd, int type, int family, const char **call)
+{
+    *call = "setsockopt";
+    return type == SOCK_STREAM ? set_stream(fd) : set_datagram(fd, family);
+}
+
+static int set_before_bind(int fd, int type, int family, enum net_stack stack)
+{
+    const struct setting settings[] = {
+        {SOL_SOCKET, SO_REUSEADDR, 1}, // a port whose old connections are in TIME_WAIT
+        {IPPROTO_IPV6, IPV6_V6ONLY, stack != NET_DUAL},
+    };
+
+    // SO_REUSEADDR on a datagram socket would let another process share its port: not set.
+    if (type == SOCK_STREAM && set_all(fd, &settings[0], 1) < 0)
+        return -1;
+    return family == AF_INET6 ? set_all(fd, &settings[1], 1) : 0;
+}
+
+static int open_steps(int fd, int type, const struct address *address, enum net_stack stack,
+                      unsigned backlog, const char **call)
+{
+    int family = address_is_v4(address) ? AF_INET : AF_INET6;
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(address, family, &storage);
+
+    *call = "setsockopt";
+    if (set_before_bind(fd, type, family, stack) < 0 || set_up(fd, type, family, call) < 0)
+        return -1;
+    *call = "bind";
+    if (bind(fd, (const struct sockaddr *)&storage, length) < 0)
+        return -1;
+    *call = "listen";
+    return type == SOCK_STREAM ? listen(fd, (int)backlog) : 0;
+}
+
+int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
+             const char **call)
+{
+    int family = address_is_v4(address) ? AF_INET : AF_INET6;
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    *call = "socket";
+    if (fd >= 0 && open_steps(fd, type, address, stack, backlog, call) < 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+int net_adopt(int fd, int type, const char **call)
+{
+    int family;
+    socklen_t length = sizeof family;
+
+    *call = "fcntl";
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    *call = "getsockopt";
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+        return -1;
+    return set_up(fd, type, family, call);
+}
+
+int net_limit_buffers(int fd, unsigned bytes)
+{
+    const struct setting settings[] = {
+        {SOL_SOCKET, SO_RCVBUF, (int)bytes},
+        {SOL_SOCKET, SO_SNDBUF, (int)bytes},
+    };
+
+    return set_all(fd, settings, ARRAY_LENGTH(settings));
+}
+
+static int address_if(int result, const struct sockaddr_storage *storage, struct address *address)
+{
+    if (result == 0)
+        *address = address_of(storage);
+    return result;
+}
+
+int net_local(int fd, struct address *local)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+
+    return address_if(getsockname(fd, (struct sockaddr *)&storage, &length), &storage, local);
+}
+
+int net_peer(int fd, struct address *peer)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+
+    return address_if(getpeername(fd, (struct sockaddr *)&storage, &length), &storage, peer);
+}
+
+void net_announce(int fd, const char *protocol)
+{
+    struct address local;
+    bool known = net_local(fd, &local) == 0;
+
+    log_event(LOG_INFO, "listening", "proto", protocol, "addr",
+              known ? ADDRESS_STRING(&local) : NULL, NULL);
+}
+
+int net_unsent(int fd)
+{
+    enum { SIOCOUTQNSD = 0x894b }; // <linux/sockios.h>, which musl does without
+    int unsent = 0;
+
+    return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : unsent;
+}
+
+int net_writable_when_sent(int fd)
+{
+    static const struct setting setting = {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1};
+
+    return set_all(fd, &setting, 1);
+}
+
+uint32_t net_silent_milliseconds(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+        return UINT32_MAX;
+    // What is sent again and again to a client that has vanished does not go anywhere.
+    uint32_t sent = info.tcpi_last_data_sent > info.tcpi_last_ack_recv ? info.tcpi_last_data_sent
+                                                                       : info.tcpi_last_ack_recv;
+    return sent < info.tcpi_last_data_recv ? sent : info.tcpi_last_data_recv;
+}
+
+bool net_exhausted(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// net: sockets made, set up and asked, as socket(7), ip(7), ipv6(7), tcp(7) and udp(7) describe.
+#ifndef NET_H
+#define NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "core/address.h"
+
+// Which addresses of the other family a socket on an IPv6 address serves too.
+enum net_stack { NET_ONE_FAMILY, NET_DUAL };
+
+// A non-blocking socket of TYPE (SOCK_STREAM or SOCK_DGRAM) bound to ADDRESS; a stream listens
+// with BACKLOG. Returns -1 with errno, and in *CALL the name of the call that failed.
+int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
+             const char **call);
+
+// The same steps for a socket that somebody else opened and bound.
+int net_adopt(int fd, int type, const char **call);
+
+// Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
+int net_limit_buffers(int fd, unsigned bytes);
+
+// getsockname(2) and getpeername(2) as values: 0, or -1 with errno.
+int net_local(int fd, struct address *local);
+int net_peer(int fd, struct address *peer);
+
+// Logs that FD, a socket of PROTOCOL, listens, and on which address.
+void net_announce(int fd, const char *protocol);
+
+// Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
+int net_unsent(int fd);
+
+// From now on EPOLLOUT means that all is sent (tcp(7), TCP_NOTSENT_LOWAT): 0, or -1 with errno.
+int net_writable_when_sent(int fd);
+
+// For how long no byte has gone either way on a TCP connection; UINT32_MAX where nobody can tell.
+uint32_t net_silent_milliseconds(int fd);
+
+// errno says that the system has no more descriptors or memory to give, not that a peer is at
+// fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.
+bool net_exhausted(int error);
+
+#endif
