@@ -28,14 +28,11 @@ endif
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
 
-DAEMON = main server listen $(addprefix transport/,tcp conn udp) \
-	$(addprefix system/,credential net loop) \
-	$(addprefix core/,service stream answer gate guard peers siphash options argument address timeouts) \
-	$(addprefix ground/,log text)
-ifeq ($(ENABLE_SYSTEMD),1)
-DAEMON += system/systemd
-ALL_CFLAGS += -DENABLE_SYSTEMD
-endif
+# What systemd hands to a service: three modules, or one that does nothing.
+MANAGED = system/journal system/notify system/passed
+UNMANAGED = system/unmanaged
+DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)), \
+	$(patsubst src/%.c,%,$(wildcard src/*.c src/*/*.c)))
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram

@@ -3,10 +3,17 @@
 #ifndef LISTEN_H
 #define LISTEN_H
 
-#include "server.h"
+#include "core/options.h"
+#include "ground/text.h"
+#include "system/passed.h"
+#include "transport/ports.h"
 
-// Opens the sockets that the options ask for and hands them to server->tcp and server->udp. Returns
-// 0, or -1 with what failed in the log.
-int listen_open(struct server *server);
+// Whether every --listen names a role that there is, and protocols that it has. False if not: then
+// ERROR names what is wrong, in one line.
+bool listen_check(const struct options *options, struct text *error);
+
+// Adds to PORTS the sockets that the OPTIONS ask for or, if there are any, those that were PASSED.
+// Returns 0, or -1 with what failed in the log.
+int listen_open(struct ports *ports, const struct options *options, struct passed *passed);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "core/options.h"
 #include "ground/log.h"
+#include "listen.h"
 #include "server.h"
 
 enum { EXIT_USAGE = 2 };
@@ -60,7 +61,7 @@ int main(int argc, char *argv[])
 
     server_block_signals();
     open_standard_descriptors();
-    if (!options_parse(&options, argc, argv, &error)) {
+    if (!options_parse(&options, argc, argv, &error) || !listen_check(&options, &error)) {
         fprintf(stderr, "epoll-echo: %s\nTry 'epoll-echo --help'.\n", text_end(&error));
         return EXIT_USAGE;
     }

@@ -14,6 +14,7 @@
 #include "ground/util.h"
 #include "listen.h"
 #include "system/credential.h"
+#include "system/journal.h"
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
 // file.
@@ -21,7 +22,8 @@ enum { DESCRIPTORS_RESERVED = 16, ERROR_MAX_BYTES = PATH_MAX + 64 };
 
 static int failed(const char *what)
 {
-    log_event(LOG_ERROR, "cannot go on", "call", what, "error", strerror(errno), NULL);
+    log_event(LOG_ERROR, "cannot go on", LOG_TEXT("call", what),
+              LOG_TEXT("error", strerror(errno)));
     return -1;
 }
 
@@ -48,40 +50,37 @@ void server_block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-// The counters as they are between turns.
-static struct counters counters_of(const struct server *server)
-{
-    struct counters counters = server->service.counters;
-
-    counters.active_udp_peers = server->service.peers.count;
-    return counters;
-}
-
 static void drain(struct server *server, const char *cause)
 {
-    bool own = !systemd_activated(&server->systemd);
-
-    log_event(LOG_INFO, "stopping", "cause", cause, NULL);
-    systemd_stopping(&server->systemd);
-    server->draining = true;
+    log_event(LOG_INFO, "stopping", LOG_TEXT("cause", cause));
+    notify_stopping(&server->notify);
+    server->service.phase = PHASE_DRAIN;
     server->drain_over = loop_now(&server->loop) + server->options.drain_timeout * TICKS_PER_SECOND;
-    udp_drain(&server->udp, own);
-    tcp_drain(&server->tcp, own);
+    ports_drain(&server->ports);
+}
+
+static void load_token_again(struct server *server)
+{
+    char room[ERROR_MAX_BYTES];
+    struct text error = text_in(room, sizeof room);
+
+    if (credential_load(server->options.token_file, &server->service.gate.token, &error))
+        log_event(LOG_INFO, "token read again");
+    else
+        log_event(LOG_WARNING, "token not read, the one of before stays",
+                  LOG_TEXT("error", text_end(&error)));
 }
 
 static void reload(struct server *server)
 {
-    char room[ERROR_MAX_BYTES];
-    struct text error = text_in(room, sizeof room);
-    struct counters counters = counters_of(server);
+    struct counters counters = service_counters(&server->service, loop_now(&server->loop));
+    bool ready = server->service.phase == PHASE_READY; // else nothing about it may follow
 
-    systemd_reloading(&server->systemd);
-    if (credential_load(server->options.token_file, &server->service.gate.token, &error))
-        log_event(LOG_INFO, "token read again", NULL);
-    else
-        log_event(LOG_WARNING, "token not read, the one of before stays", "error", text_end(&error),
-                  NULL);
-    systemd_ready(&server->systemd, &counters);
+    if (ready)
+        notify_reloading(&server->notify);
+    load_token_again(server);
+    if (ready)
+        notify_ready(&server->notify, &counters);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -94,8 +93,8 @@ static void signals_ready(struct watch *watch, uint32_t events)
         return; // EAGAIN: nothing came after all
     if (info.ssi_signo == SIGHUP)
         reload(server);
-    else if (server->draining)
-        server->over = true;
+    else if (server->service.phase != PHASE_READY)
+        server->service.phase = PHASE_OVER;
     else
         drain(server, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
 }
@@ -118,47 +117,43 @@ static void expired(struct loop *loop)
     struct server *server = container_of(loop, struct server, loop);
     ticks now = loop_now(loop);
 
-    tcp_expire(&server->tcp, now);
+    ports_expire(&server->ports, now);
     peers_expire(&server->service.peers, now);
-    if (server->draining && now >= server->drain_over)
-        server->over = true;
+    if (now >= server->drain_over)
+        server->service.phase = PHASE_OVER;
 }
 
-static rlim_t sockets_of(const struct server *server)
+static int raise_descriptors(struct rlimit *limit)
 {
-    size_t binds = server->options.bind_count;
-
-    if (systemd_activated(&server->systemd))
-        return (rlim_t)server->systemd.passed;
-    return binds == 0 ? 4 : 2 * (rlim_t)binds;
-}
-
-// Raises the limit for descriptors as far as allowed; if --max-tcp does not fit, lowers it.
-// *MAX_BUSY becomes the number of connections beyond --max-tcp that there are descriptors for.
-static int fit_descriptors(struct options *options, rlim_t sockets, unsigned *max_busy)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+    if (getrlimit(RLIMIT_NOFILE, limit) < 0)
         return failed("getrlimit");
-    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-    if (limit.rlim_cur < raised.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
-        limit.rlim_cur = raised.rlim_cur;
+    struct rlimit raised = {limit->rlim_max, limit->rlim_max};
+    if (limit->rlim_cur < raised.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        *limit = raised;
+    return 0;
+}
+
+// If --max-tcp does not fit within LIMIT, lowers it. *MAX_BUSY becomes the number of connections
+// beyond --max-tcp that there are descriptors for.
+static int fit_descriptors(struct options *options, rlim_t limit, rlim_t sockets,
+                           unsigned *max_busy)
+{
     rlim_t least = DESCRIPTORS_RESERVED + sockets + 2;
-    if (limit.rlim_cur < least) {
-        log_event(LOG_ERROR, "limit for descriptors is too low", "limit",
-                  LOG_NUMBER(limit.rlim_cur), "least", LOG_NUMBER(least), NULL);
+
+    if (limit < least) {
+        log_event(LOG_ERROR, "limit for descriptors is too low", LOG_NUMBER("limit", limit),
+                  LOG_NUMBER("least", least));
         return -1;
     }
-    rlim_t clients = limit.rlim_cur - DESCRIPTORS_RESERVED - sockets;
+    rlim_t clients = limit - DESCRIPTORS_RESERVED - sockets;
     *max_busy = clients / 8 < BUSY_MAX ? (unsigned)(clients / 8) + 1 : BUSY_MAX;
     if (options->max_tcp > clients - *max_busy) {
         unsigned lowered = (unsigned)(clients - *max_busy);
 
-        log_event(LOG_WARNING, "max-tcp lowered to what the limit for descriptors allows", "wanted",
-                  LOG_NUMBER(options->max_tcp), "max_tcp", LOG_NUMBER(lowered), "limit",
-                  LOG_NUMBER(limit.rlim_cur), "remedy",
-                  "raise the hard limit with ulimit -Hn or LimitNOFILE=", NULL);
+        log_event(LOG_WARNING, "max-tcp lowered to what the limit for descriptors allows",
+                  LOG_NUMBER("wanted", options->max_tcp), LOG_NUMBER("max_tcp", lowered),
+                  LOG_NUMBER("limit", limit),
+                  LOG_TEXT("remedy", "raise the hard limit with ulimit -Hn or LimitNOFILE="));
         options->max_tcp = lowered;
     }
     return 0;
@@ -171,41 +166,56 @@ static int load_token(struct server *server)
 
     if (credential_load(server->options.token_file, &server->service.gate.token, &error))
         return 0;
-    log_event(LOG_ERROR, "cannot use the token file", "error", text_end(&error), NULL);
+    log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)));
     return -1;
 }
 
-static bool prepare(struct server *server, const struct options *options, const uint64_t key[2])
+static bool take_memory(struct server *server, const struct options *options, const uint64_t key[2])
 {
     *server = (struct server){.options = *options,
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
-                              .systemd = {.notify = -1},
+                              .notify.fd = -1,
                               .drain_over = TICKS_NEVER};
-    // All three, so that server_finish finds each in a state to be finished in.
+    // Both, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
-    bool tcp = tcp_init(&server->tcp, &server->loop, &server->options, &server->service);
-    bool udp = udp_init(&server->udp, &server->loop, &server->options, &server->service);
+    bool ports = ports_init(&server->ports, &server->loop, &server->options, &server->service);
 
-    return peers && tcp && udp;
+    return peers && ports;
+}
+
+static int open_manager(struct server *server)
+{
+    const char *problem = passed_open(&server->passed);
+
+    journal_open();
+    if (problem) {
+        log_event(LOG_ERROR, "cannot take over sockets", LOG_TEXT("error", problem));
+        return -1;
+    }
+    notify_open(&server->notify);
+    return 0;
 }
 
 static int start(struct server *server)
 {
     struct counters none = {.total_clients = 0};
+    struct rlimit limit;
 
-    if (!systemd_init(&server->systemd))
-        return -1;
-    if (fit_descriptors(&server->options, sockets_of(server), &server->tcp.max_busy) < 0 ||
-        load_token(server) < 0)
+    if (open_manager(server) < 0 || raise_descriptors(&limit) < 0 || load_token(server) < 0)
         return -1;
     if (loop_init(&server->loop, expired) < 0)
         return failed("epoll_create1 or timerfd_create");
     if (watch_signals(server) < 0)
         return -1;
-    if (listen_open(server) < 0)
+    if (listen_open(&server->ports, &server->options, &server->passed) < 0)
         return -1;
-    systemd_ready(&server->systemd, &none);
+    if (fit_descriptors(&server->options, limit.rlim_cur, server->ports.count,
+                        &server->ports.pool.max_busy) < 0)
+        return -1;
+    if (ports_serve(&server->ports) < 0)
+        return failed("epoll_ctl");
+    notify_ready(&server->notify, &none);
     return 0;
 }
 
@@ -215,7 +225,7 @@ int server_init(struct server *server, const struct options *options)
 
     if (getrandom(key, sizeof key, 0) != sizeof key)
         return failed("getrandom");
-    int result = prepare(server, options, key) ? start(server) : failed("malloc");
+    int result = take_memory(server, options, key) ? start(server) : failed("malloc");
     if (result < 0)
         server_finish(server);
     return result;
@@ -223,10 +233,11 @@ int server_init(struct server *server, const struct options *options)
 
 void server_finish(struct server *server)
 {
-    tcp_finish(&server->tcp);
-    udp_finish(&server->udp);
+    ports_finish(&server->ports);
     peers_finish(&server->service.peers);
-    systemd_finish(&server->systemd);
+    notify_close(&server->notify);
+    journal_close();
+    passed_close(&server->passed);
     if (server->signals.fd >= 0)
         close(server->signals.fd);
     loop_finish(&server->loop);
@@ -234,32 +245,33 @@ void server_finish(struct server *server)
 
 static ticks next_due(const struct server *server)
 {
-    ticks due = tcp_next(&server->tcp);
-    ticks peers = peers_next(&server->service.peers);
+    ticks due = ticks_sooner(ports_next(&server->ports), peers_next(&server->service.peers));
 
-    due = due < peers ? due : peers;
-    due = due < systemd_next(&server->systemd) ? due : systemd_next(&server->systemd);
-    return due < server->drain_over ? due : server->drain_over;
+    return ticks_sooner(ticks_sooner(due, notify_next(&server->notify)), server->drain_over);
 }
 
 static bool finished(const struct server *server)
 {
-    return server->over || (server->draining && tcp_empty(&server->tcp));
+    return server->service.phase == PHASE_OVER ||
+           (server->service.phase == PHASE_DRAIN && ports_empty(&server->ports));
 }
 
 int server_run(struct server *server)
 {
+    struct service *service = &server->service;
+
     while (!finished(server)) {
         if (loop_arm(&server->loop, next_due(server)) < 0)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop) < 0)
             return failed("epoll_wait");
-        tcp_resume(&server->tcp);
-        struct counters counters = counters_of(server);
-        systemd_turn(&server->systemd, &server->loop, &counters);
-        if (server->service.gate.passed && !server->draining)
+        ports_resume(&server->ports);
+        struct counters counters = service->counters;
+        counters.active_udp_peers = service->peers.count;
+        notify_turn(&server->notify, &server->loop, &counters);
+        if (service->gate.passed && service->phase == PHASE_READY)
             drain(server, "/shutdown");
     }
-    log_event(LOG_INFO, "stopped", NULL);
+    log_event(LOG_INFO, "stopped");
     return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// server: everything in one struct: sockets, signals, the timer, and the graceful end.
+// server: everything in one struct: ports, signals, the timer, and the graceful end.
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -8,20 +8,18 @@
 #include "core/options.h"
 #include "core/service.h"
 #include "system/loop.h"
-#include "system/systemd.h"
-#include "transport/tcp.h"
-#include "transport/udp.h"
+#include "system/notify.h"
+#include "system/passed.h"
+#include "transport/ports.h"
 
 struct server {
     struct options options;
     struct loop loop;
     struct watch signals;
     struct service service;
-    struct systemd systemd;
-    struct tcp tcp;
-    struct udp udp;
-    bool draining;
-    bool over;        // end at once
+    struct passed passed;
+    struct notify notify;
+    struct ports ports;
     ticks drain_over; // when the time for the graceful end is over
 };
 

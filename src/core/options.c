@@ -21,28 +21,99 @@ static const struct options defaults = {
     .log_level = LOG_INFO,
 };
 
+// TEXT is an address, with an interface after a '%' if it is one of IPv6.
+static bool read_bind(const char *text, size_t length, struct bind *bind)
+{
+    char ip[INET6_ADDRSTRLEN + 1] = "";
+    const char *percent = memchr(text, '%', length);
+    size_t ip_length = percent ? (size_t)(percent - text) : length;
+
+    if (ip_length >= sizeof ip)
+        return false;
+    memcpy(ip, text, ip_length);
+    *bind = (struct bind){.interface = ""};
+    if (!address_parse(ip, &bind->address))
+        return false;
+    if (!percent)
+        return true;
+    size_t name = length - ip_length - 1;
+    if (address_is_v4(&bind->address) || name == 0 || name >= IF_NAMESIZE)
+        return false;
+    memcpy(bind->interface, percent + 1, name);
+    return true;
+}
+
 static bool take_bind(const struct argument *argument)
 {
     struct options *options = argument->values;
-    struct bind *bind = &options->bind[options->bind_count];
-    char ip[INET6_ADDRSTRLEN + 1] = "";
-    size_t length = strcspn(argument->value, "%");
 
     if (options->bind_count == BINDS_MAX) {
         text_format(argument->error, "--%s: more than %d addresses", argument->row->name,
                     BINDS_MAX);
         return false;
     }
-    memcpy(ip, argument->value, size_min(length, sizeof ip - 1));
-    bind->interface = argument->value[length] ? argument->value + length + 1 : NULL;
-    if (length >= sizeof ip || !address_parse(ip, &bind->address) ||
-        (bind->interface && (address_is_v4(&bind->address) || !*bind->interface ||
-                             strlen(bind->interface) >= IF_NAMESIZE))) {
+    if (!read_bind(argument->value, strlen(argument->value), &options->bind[options->bind_count])) {
         text_format(argument->error, "--%s: '%.64s' is not an IPv4 or IPv6 address",
                     argument->row->name, argument->value);
         return false;
     }
     options->bind_count++;
+    return true;
+}
+
+// ADDR: in front of a port, an IPv6 address in brackets. False if it is none.
+static bool read_endpoint_address(const char *text, size_t length, struct endpoint *endpoint)
+{
+    endpoint->bound = length > 0;
+    if (!endpoint->bound)
+        return true;
+    if (text[--length] != ':')
+        return false;
+    bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    if (!read_bind(text + brackets, length - 2 * brackets, &endpoint->bind))
+        return false;
+    return brackets != address_is_v4(&endpoint->bind.address);
+}
+
+// ROLE:[ADDR:]PORT[/tcp|/udp]. NULL, or what is wrong with it.
+static const char *read_endpoint(const char *text, struct endpoint *endpoint)
+{
+    const char *colon = strchr(text, ':'), *end = text + strcspn(text, "/"), *port = end;
+    unsigned number = 0;
+
+    if (!colon || colon == text || colon > end)
+        return "names no role";
+    *endpoint = (struct endpoint){.role = text, .role_length = (size_t)(colon - text)};
+    endpoint->tcp = *end == '\0' || strcmp(end, "/tcp") == 0;
+    endpoint->udp = *end == '\0' || strcmp(end, "/udp") == 0;
+    if (!endpoint->tcp && !endpoint->udp)
+        return "ends neither in /tcp nor in /udp";
+    while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
+        port--;
+    for (const char *at = port; at < end && number <= UINT16_MAX; at++)
+        number = number * 10 + (unsigned)(*at - '0');
+    if (port == end || number > UINT16_MAX)
+        return "has no port from 0 to 65535";
+    endpoint->port = number;
+    if (!read_endpoint_address(colon + 1, (size_t)(port - colon - 1), endpoint))
+        return "has no IPv4 address, and no IPv6 address in brackets, before its port";
+    return NULL;
+}
+
+static bool take_listen(const struct argument *argument)
+{
+    struct options *options = argument->values;
+    const char *problem = "is one too many";
+
+    if (options->endpoint_count < ENDPOINTS_MAX)
+        problem = read_endpoint(argument->value, &options->endpoint[options->endpoint_count]);
+    if (problem) {
+        text_format(argument->error,
+                    "--%s: '%.64s' %s: it is ROLE:[ADDR:]PORT[/tcp|/udp], echo:[::1]:7/tcp say",
+                    argument->row->name, argument->value, problem);
+        return false;
+    }
+    options->endpoint_count++;
     return true;
 }
 
@@ -78,6 +149,8 @@ static const struct argument_row rows[] = {
     {"udp-port", 0, argument_unsigned, MEMBER(udp_port), 0, 65535, "N", "UDP port alone"},
     {"bind", 0, take_bind, 0, 0, 0, "ADDR",
      "listen on this address only; may be repeated (every address)"},
+    {"listen", 0, take_listen, 0, 0, 0, "ROLE:[ADDR:]PORT[/tcp|/udp]",
+     "a further port and what it does: echo; may be repeated"},
     {"max-tcp", 0, argument_unsigned, MEMBER(max_tcp), 1, 1000000, "N",
      "TCP connections served at once (1024)"},
     {"backlog", 0, argument_unsigned, MEMBER(backlog), 1, 65535, "N",
@@ -111,7 +184,8 @@ static void settle(struct options *options)
 {
     options->one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
     options->sockets_given = options->port != PORT_NONE || !options->one_port ||
-                             options->bind_count > 0 || options->backlog != BACKLOG_NONE;
+                             options->bind_count > 0 || options->endpoint_count > 0 ||
+                             options->backlog != BACKLOG_NONE;
     if (options->backlog == BACKLOG_NONE)
         options->backlog = BACKLOG_DEFAULT;
     if (options->port == PORT_NONE)

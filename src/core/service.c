@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "core/service.h"
 
-struct facts service_facts(struct service *service, enum protocol protocol, ticks now,
+struct counters service_counters(struct service *service, ticks now)
+{
+    struct counters counters = service->counters;
+
+    peers_expire(&service->peers, now);
+    counters.active_udp_peers = service->peers.count;
+    return counters;
+}
+
+struct facts service_facts(struct service *service, enum protocol protocol,
+                           const struct address *peer, const struct address *local, ticks now,
                            struct timespec time)
 {
-    peers_expire(&service->peers, now);
-    service->counters.active_udp_peers = service->peers.count;
     return (struct facts){
-        .known = true,
         .protocol = protocol,
+        .peer = *peer,
+        .local = *local,
         .time = time,
         .now = now,
-        .counters = service->counters,
+        .counters = service_counters(service, now),
+        .gate = &service->gate,
     };
 }

@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: MIT
-// service: what TCP and UDP share.
-#ifndef SERVICE_H
-#define SERVICE_H
+// service: what all ports share: the counters, the peers, the gate, and how far the end has come.
+#ifndef CORE_SERVICE_H
+#define CORE_SERVICE_H
 
-#include "core/answer.h"
+#include "core/facts.h"
 #include "core/peers.h"
 
+enum phase {
+    PHASE_READY,
+    PHASE_DRAIN, // the graceful end: nobody is accepted, what is owed is sent
+    PHASE_OVER,  // the end at once
+};
+
 struct service {
-    struct counters counters;
+    enum phase phase;
+    struct counters counters; // but active_udp_peers: see service_counters
     struct peers peers;
     struct gate gate;
 };
 
+// The counters at NOW.
+struct counters service_counters(struct service *service, ticks now);
+
 // The facts for one asker at one instant: NOW on the monotonic clock, TIME of day.
-struct facts service_facts(struct service *service, enum protocol protocol, ticks now,
+struct facts service_facts(struct service *service, enum protocol protocol,
+                           const struct address *peer, const struct address *local, ticks now,
                            struct timespec time);
 
 #endif

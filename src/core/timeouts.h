@@ -17,6 +17,11 @@ typedef uint32_t ticks; // since the machine's start; 34 years
 enum { TICKS_PER_SECOND = 4, TICK_MILLISECONDS = 1000 / TICKS_PER_SECOND };
 #define TICKS_NEVER UINT32_MAX
 
+static inline ticks ticks_sooner(ticks a, ticks b)
+{
+    return a < b ? a : b;
+}
+
 struct timeout {
     struct list link;
     ticks due; // at the start of this tick

@@ -37,11 +37,15 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
-// Mends the neighbours of a LINK in a list whose object was moved in memory, by realloc(3) say.
-static inline void list_moved(struct list *link)
+// Makes TO a list of all that was in FROM, in its order, and FROM an empty one.
+static inline void list_move_all(struct list *to, struct list *from)
 {
-    link->previous->next = link;
-    link->next->previous = link;
+    list_init(to);
+    if (list_empty(from))
+        return;
+    *to = *from;
+    to->previous->next = to->next->previous = to;
+    list_init(from);
 }
 
 #endif

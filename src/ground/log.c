@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ground/log.h"
 
+#include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +18,7 @@ static struct {
     log_sink *sink;
     time_t second; // the limiter's second, and what was logged in it
     unsigned in_second;
-    unsigned long long suppressed; // events not written and not yet told
+    uint64_t suppressed; // events not written and not yet told
 } state = {.level = LOG_INFO};
 
 void log_set_level(enum log_level level)
@@ -43,10 +43,12 @@ int log_severity(enum log_level level)
     return severity[level];
 }
 
-const char *log_number(char buffer[21], unsigned long long number)
+const char *log_value(const struct log_field *field, char room[LOG_VALUE_MAX])
 {
-    snprintf(buffer, 21, "%llu", number);
-    return buffer;
+    if (!field->is_number)
+        return field->text;
+    snprintf(room, LOG_VALUE_MAX, "%" PRIu64, field->number);
+    return room;
 }
 
 static bool plain(const char *value)
@@ -75,17 +77,22 @@ static void put_quoted(struct text *line, const char *value)
     text_string(line, "\"");
 }
 
-static void put_field(struct text *line, const char *key, const char *value)
+static void put_field(struct text *line, const struct log_field *field)
 {
-    text_format(line, " %s=", key);
+    char room[LOG_VALUE_MAX];
+    const char *value = log_value(field, room);
+
+    if (!value)
+        return;
+    text_format(line, " %s=", field->key);
     if (plain(value))
         text_string(line, value);
     else
         put_quoted(line, value);
 }
 
-static bool write_line(enum log_level level, const char *message, const struct log_field *fields,
-                       size_t count)
+static bool write_line(enum log_level level, const struct log_field *fields, size_t count,
+                       uint64_t suppressed)
 {
     static const char *const name[] = {"error", "warning", "info", "info", "debug"};
     char buffer[LINE_MAX_BYTES];
@@ -96,38 +103,21 @@ static bool write_line(enum log_level level, const char *message, const struct l
     clock_gettime(CLOCK_REALTIME, &now);
     text_string(&line, "ts=");
     text_time(&line, now, 3);
-    put_field(&line, "level", name[level]);
-    put_field(&line, "msg", message);
+    put_field(&line, &LOG_TEXT("level", name[level]));
     for (size_t i = 0; i < count; i++)
-        put_field(&line, fields[i].key, fields[i].value);
+        put_field(&line, &fields[i]);
+    if (suppressed > 0)
+        put_field(&line, &LOG_NUMBER("suppressed", suppressed));
     buffer[line.length++] = '\n';
     // Standard error is shared with whoever started the process, so O_NONBLOCK is not ours to set.
     return poll(&errors, 1, 0) == 1 && write(STDERR_FILENO, buffer, line.length) > 0;
 }
 
-static size_t collect(struct log_field *fields, va_list arguments)
+void log_write(enum log_level level, const struct log_field *fields, size_t count)
 {
-    size_t count = 0;
-    const char *key;
-
-    while ((key = va_arg(arguments, const char *))) {
-        const char *value = va_arg(arguments, const char *);
-
-        if (value && count < LOG_FIELDS_MAX)
-            fields[count++] = (struct log_field){key, value};
-    }
-    return count;
-}
-
-static void emit(enum log_level level, const char *message, va_list arguments)
-{
-    struct log_field fields[LOG_FIELDS_MAX + 1]; // one more for what was suppressed
-    size_t count = collect(fields, arguments);
-    char number[21];
-
-    if (state.suppressed > 0)
-        fields[count++] = (struct log_field){"suppressed", log_number(number, state.suppressed)};
-    if ((state.sink ? state.sink : write_line)(level, message, fields, count))
+    if (level > state.level)
+        return;
+    if ((state.sink ? state.sink : write_line)(level, fields, count, state.suppressed))
         state.suppressed = 0;
     else
         state.suppressed++;
@@ -150,24 +140,8 @@ static bool within_limit(void)
     return false;
 }
 
-void log_event(enum log_level level, const char *message, ...)
+void log_write_limited(enum log_level level, const struct log_field *fields, size_t count)
 {
-    va_list arguments;
-
-    if (level > state.level)
-        return;
-    va_start(arguments, message);
-    emit(level, message, arguments);
-    va_end(arguments);
-}
-
-void log_limited(enum log_level level, const char *message, ...)
-{
-    va_list arguments;
-
-    if (level > state.level || !within_limit())
-        return;
-    va_start(arguments, message);
-    emit(level, message, arguments);
-    va_end(arguments);
+    if (level <= state.level && within_limit())
+        log_write(level, fields, count);
 }

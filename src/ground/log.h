@@ -4,25 +4,42 @@
 // A line is written whole or not at all, and never waits: where the reader of standard error does
 // not keep up, lines are dropped and the next one that is written tells how many. Values with
 // anything but plain printable characters are quoted and escaped, so that no peer's bytes reach
-// the log raw. The level and the limiter are the process's only mutable global state.
-#ifndef LOG_H
-#define LOG_H
+// the log raw. The level, the sink and the limiter are the process's only mutable global state.
+#ifndef GROUND_LOG_H
+#define GROUND_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DETAIL, LOG_DEBUG };
 
 // Events that peers can cause are limited to so many a second, whatever they do.
-enum { LOG_LIMITED_PER_SECOND = 20, LOG_FIELDS_MAX = 8 };
+enum { LOG_LIMITED_PER_SECOND = 20 };
 
+// A field of an event, a text or a number. One with a text that is NULL is left out.
 struct log_field {
-    const char *key, *value;
+    const char *key;
+    bool is_number;
+    const char *text;
+    uint64_t number;
 };
 
-// Where events go instead of standard error; see log_set_sink. Says whether the event was written.
-typedef bool log_sink(enum log_level level, const char *message, const struct log_field *fields,
-                      size_t count);
+#define LOG_TEXT(name, value) ((struct log_field){.key = name, .text = value})
+#define LOG_NUMBER(name, value)                                                                    \
+    ((struct log_field){.key = name, .is_number = true, .number = (uint64_t)(value)})
+
+// Room for any number in decimal.
+enum { LOG_VALUE_MAX = 21 };
+
+// The value of FIELD as a string, a number's in ROOM; or NULL: the field is left out.
+const char *log_value(const struct log_field *field, char room[LOG_VALUE_MAX]);
+
+// Where events go instead of standard error; see log_set_sink. The first of the COUNT fields is
+// the event's name, msg. SUPPRESSED: so many events before it were not written. Says whether this
+// one was.
+typedef bool log_sink(enum log_level level, const struct log_field *fields, size_t count,
+                      uint64_t suppressed);
 
 // Events above LEVEL are left out. LOG_DETAIL is written as level=info.
 void log_set_level(enum log_level level);
@@ -33,18 +50,21 @@ bool log_enabled(enum log_level level);
 // Hands every event to SINK from now on; NULL is standard error again.
 void log_set_sink(log_sink *sink);
 
-// Logs MESSAGE with pairs of field name and value, both strings, ended by NULL. A pair whose value
-// is NULL is left out.
-void log_event(enum log_level level, const char *message, ...) __attribute__((sentinel));
+// Logs MESSAGE with any number of fields, LOG_TEXT and LOG_NUMBER.
+#define log_event(level, message, ...)                                                             \
+    LOG_CALL(log_write, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
 
 // The same for an event that a peer can cause as often as it likes: see LOG_LIMITED_PER_SECOND.
-void log_limited(enum log_level level, const char *message, ...) __attribute__((sentinel));
+#define log_limited(level, message, ...)                                                           \
+    LOG_CALL(log_write_limited, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
+
+#define LOG_CALL(function, level, ...)                                                             \
+    function(level, (const struct log_field[]){__VA_ARGS__},                                       \
+             sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+void log_write(enum log_level level, const struct log_field *fields, size_t count);
+void log_write_limited(enum log_level level, const struct log_field *fields, size_t count);
 
 // The value that a syslog severity has for LEVEL, as in syslog(3): 3, 4, 6 or 7.
 int log_severity(enum log_level level);
-
-// NUMBER in decimal in a buffer of the caller's frame, for use as a field's value.
-#define LOG_NUMBER(number) log_number((char[21]){0}, (unsigned long long)(number))
-const char *log_number(char buffer[21], unsigned long long number);
 
 #endif

@@ -50,31 +50,32 @@ void loop_finish(struct loop *loop)
 
 static int control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.ptr = watch};
+    struct epoll_event event = {.events = events | (watch->edge ? EPOLLET : 0), .data.ptr = watch};
 
     if (epoll_ctl(loop->epoll, operation, watch->fd, &event) < 0)
         return -1;
-    watch->events = events | (watch->events & LOOP_LATER);
+    watch->events = (uint16_t)events;
     return 0;
 }
 
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    return control(loop, EPOLL_CTL_ADD, watch, events);
+    watch->edge = events & EPOLLET;
+    return control(loop, EPOLL_CTL_ADD, watch, events & ~(uint32_t)EPOLLET);
 }
 
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 {
+    if (events == watch->events && !watch->edge)
+        return 0;
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
 void loop_later(struct loop *loop, struct watch *watch, bool later)
 {
-    bool before = watch->events & LOOP_LATER;
-
-    if (later == before)
+    if (later == watch->later)
         return;
-    watch->events ^= LOOP_LATER;
+    watch->later = later;
     loop->later += later ? 1 : -1;
 }
 
@@ -97,7 +98,7 @@ static void put_later_last(struct loop *loop)
     for (int i = 0; i < loop->ready; i++) {
         const struct watch *watch = loop->batch[i].data.ptr;
 
-        if (watch->events & LOOP_LATER)
+        if (watch->later)
             last[later++] = loop->batch[i];
         else
             loop->batch[sooner++] = loop->batch[i];

@@ -18,12 +18,13 @@ struct watch {
     // Level-triggered: a handler that neither reads nor writes is called again at once.
     void (*ready)(struct watch *watch, uint32_t events);
     int fd;
-    uint32_t events; // what epoll has been asked for, and LOOP_LATER
+    uint16_t events; // what epoll has been asked for, EPOLLET apart
+    bool edge : 1;   // EPOLLET
+    bool later : 1;  // see loop_later
+    uint8_t state;   // the served object's own, in what would be padding
 };
 
 enum { LOOP_BATCH_MAX = 64 };
-
-#define LOOP_LATER UINT32_C(0x10000) // none of epoll's bits
 
 struct loop {
     int epoll;
@@ -43,12 +44,13 @@ struct loop {
 int loop_init(struct loop *loop, void (*expired)(struct loop *loop));
 void loop_finish(struct loop *loop);
 
-// WATCH->fd and WATCH->ready are set. EVENTS may hold EPOLLET.
+// WATCH->fd and WATCH->ready are set. EVENTS with EPOLLET: the watch is edge-triggered from now on.
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 
-// The descriptor is looked at anew: if it is ready it is reported in a later turn, edge-triggered
-// too, and also with the same EVENTS as before (EPOLL_CTL_MOD). This is how what a used-up turn
-// left over is carried on.
+// Waits for EVENTS from now on; nothing is done if that is so already. To be called after each turn
+// of an edge-triggered watch: there it is EPOLL_CTL_MOD in any case, by which the kernel looks at
+// the descriptor anew, so that what the turn left over is reported as it is for a level-triggered
+// one.
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
 // Among the watches that are ready in one turn, those that are LATER come after all others.

@@ -8,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "ground/log.h"
 #include "ground/util.h"
 
 // A vanished client is found out after 60 + 5 * 12 = 120 seconds of silence.
@@ -155,15 +154,6 @@ int net_peer(int fd, struct address *peer)
     socklen_t length = sizeof storage;
 
     return address_if(getpeername(fd, (struct sockaddr *)&storage, &length), &storage, peer);
-}
-
-void net_announce(int fd, const char *protocol)
-{
-    struct address local;
-    bool known = net_local(fd, &local) == 0;
-
-    log_event(LOG_INFO, "listening", "proto", protocol, "addr",
-              known ? ADDRESS_STRING(&local) : NULL, NULL);
 }
 
 int net_unsent(int fd)

@@ -27,9 +27,6 @@ int net_limit_buffers(int fd, unsigned bytes);
 int net_local(int fd, struct address *local);
 int net_peer(int fd, struct address *peer);
 
-// Logs that FD, a socket of PROTOCOL, listens, and on which address.
-void net_announce(int fd, const char *protocol);
-
 // Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
 int net_unsent(int fd);
 

@@ -1,38 +1,42 @@
 // SPDX-License-Identifier: MIT
-// conn: a TCP connection.
+// conn: a TCP connection: bytes from the socket to the role's turns and back, as life.h has it.
 //
 // A connection either waits to read, with nothing unsent, or it waits to write and does not read.
 // From that one rule follow bounded memory, backpressure and the order of answers; there is no
-// queue. A turn is one recv and one send at most, so nobody delays the others noticeably.
-#ifndef CONN_H
-#define CONN_H
+// queue. A turn is one recv and one send, and another send before where output was owed, so nobody
+// delays the others noticeably.
+#ifndef TRANSPORT_CONN_H
+#define TRANSPORT_CONN_H
 
+#include "core/life.h"
 #include "core/timeouts.h"
-#include "system/loop.h"
-#include "transport/tcp.h"
-
-struct held;
+#include "transport/held.h"
+#include "transport/pool.h"
 
 // All that an idle connection costs: with malloc's word in front, one cache line.
 struct conn {
-    struct watch watch;
-    struct timeout idle; // in tcp->idle or in tcp->goodbye
-    struct held *held; // an unfinished line, unsent output, or a state out of the ordinary; or NULL
-    struct tcp *tcp;
+    struct watch watch;  // watch.state is its life
+    struct timeout idle; // in pool->idle, or in pool->goodbye
+    struct held *held;   // NULL: nothing is pending, unsent or to be remembered
+    struct port *port;
 };
 
-// Takes FD, a connected non-blocking socket, which is closed if there is no memory for it.
-// ADMITTED: served; otherwise it is told "Server Busy" and let go.
-void conn_open(struct tcp *tcp, int fd, bool admitted);
+static inline enum life conn_life(const struct conn *conn)
+{
+    return conn->watch.state;
+}
+
+// Takes FD, a connected non-blocking socket that has come in by PORT. It is closed if there is no
+// memory for it.
+void conn_open(struct port *port, int fd);
 
 // REASON is for the log. Frees CONN.
 void conn_close(struct conn *conn, const char *reason);
 
-// The time of the connection's line, or of the connection, is over.
-void conn_line_over(struct timeout *line);
-void conn_idle_over(struct timeout *idle);
+// A turn of a connection that waits to read, whether anything has come or not. May close CONN.
+void conn_read(struct conn *conn);
 
-// One turn of a connection that is asked to end: see tcp_drain.
-void conn_drain(struct conn *conn);
+// A byte went one way or the other: the idle time begins anew.
+void conn_touch(struct conn *conn);
 
 #endif

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "core/guard.h"
 #include "ground/log.h"
@@ -21,13 +19,6 @@ enum {
     ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
 };
 
-struct udp_socket {
-    struct list link;
-    struct watch watch;
-    struct udp *udp;
-    uint16_t port;
-};
-
 struct control {
     alignas(struct cmsghdr) char bytes[CONTROL_BYTES];
 };
@@ -37,18 +28,17 @@ struct udp_batch {
     struct iovec in_bytes[UDP_BATCH_MAX], out_bytes[UDP_BATCH_MAX];
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
-    char answer[UDP_BATCH_MAX][ANSWER_MAX_BYTES];
+    char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
     char bytes[]; // UDP_BATCH_MAX times --max-datagram
 };
 
-bool udp_init(struct udp *udp, struct loop *loop, const struct options *options,
-              struct service *service)
+bool udp_init(struct udp *udp, struct pool *pool)
 {
-    size_t room = options->max_datagram > ROOM_MIN ? options->max_datagram : ROOM_MIN;
+    size_t most = pool->options->max_datagram;
+    size_t room = most > ROOM_MIN ? most : ROOM_MIN;
     struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * room);
 
-    *udp = (struct udp){.loop = loop, .options = options, .service = service, .batch = batch};
-    list_init(&udp->sockets);
+    *udp = (struct udp){.pool = pool, .batch = batch};
     for (size_t i = 0; batch && i < UDP_BATCH_MAX; i++) {
         batch->in_bytes[i] = (struct iovec){batch->bytes + i * room, room};
         batch->in[i].msg_hdr = (struct msghdr){
@@ -61,23 +51,8 @@ bool udp_init(struct udp *udp, struct loop *loop, const struct options *options,
     return batch;
 }
 
-static void socket_close(struct udp_socket *socket)
-{
-    loop_remove(socket->udp->loop, &socket->watch);
-    close(socket->watch.fd);
-    list_remove(&socket->link);
-    free(socket);
-}
-
-void udp_close(struct udp *udp)
-{
-    while (!list_empty(&udp->sockets))
-        socket_close(container_of(udp->sockets.next, struct udp_socket, link));
-}
-
 void udp_finish(struct udp *udp)
 {
-    udp_close(udp);
     free(udp->batch);
 }
 
@@ -151,7 +126,7 @@ static void write_control(const struct datagram *datagram, struct control *contr
     }
 }
 
-static struct datagram datagram_of(const struct udp_socket *socket, struct mmsghdr *in)
+static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
 {
     const struct iovec *bytes = in->msg_hdr.msg_iov;
     struct datagram datagram = {
@@ -159,56 +134,54 @@ static struct datagram datagram_of(const struct udp_socket *socket, struct mmsgh
         .bytes = bytes->iov_base,
         .held = size_min(in->msg_len, bytes->iov_len),
         .length = in->msg_len, // with MSG_TRUNC the whole length
-        .truncated = in->msg_len > socket->udp->options->max_datagram,
+        .truncated = in->msg_len > port->pool->options->max_datagram,
     };
 
     read_control(&in->msg_hdr, &datagram);
-    datagram.local.port = socket->port;
+    datagram.local.port = port->local.port;
     return datagram;
 }
 
 // What is answered to DATAGRAM: the datagram itself, or a text in ROOM.
-static struct iovec answer(struct udp *udp, const struct datagram *datagram,
-                           char room[ANSWER_MAX_BYTES])
+static struct reply answer(const struct port *port, const struct datagram *datagram,
+                           char room[TURN_TEXT_MAX_BYTES])
 {
-    struct text text = text_in(room, ANSWER_MAX_BYTES);
+    struct turn turn = {
+        .input = datagram->bytes, .length = datagram->length, .ended = true, .reply.buffer = room};
+    struct facts facts;
 
     if (datagram->truncated) {
-        text_string(&text, ANSWER_DATAGRAM_TRUNCATED);
-    } else if (answer_is_command(datagram->bytes, datagram->length)) {
-        struct timespec time;
+        struct text text = reply_text(&turn.reply);
 
-        clock_gettime(CLOCK_REALTIME, &time); // cannot fail for this clock
-        struct facts facts = service_facts(udp->service, PROTOCOL_UDP, loop_now(udp->loop), time);
-        facts.peer = datagram->peer;
-        facts.local = datagram->local;
-        answer_command(datagram->bytes, datagram->length, &facts, &udp->service->gate, &text);
-    } else {
-        return (struct iovec){(char *)datagram->bytes, datagram->length};
+        text_string(&text, "ERR datagram-truncated\n");
+        reply_add(&turn.reply, &text);
+        return turn.reply;
     }
-    return (struct iovec){text.bytes, text.length};
+    while (port->role->datagram(&turn) == TURN_FACTS) {
+        facts = pool_facts(port->pool, PROTOCOL_UDP, &datagram->peer, &datagram->local);
+        turn.facts = &facts;
+    }
+    return turn.reply;
 }
 
 // Makes the answer to the datagram in place I of the batch in place OUT. False if there is none.
-static bool prepare(struct udp_socket *socket, size_t i, size_t out)
+static bool answer_into(struct udp_batch *batch, const struct port *port, size_t i, size_t out)
 {
-    struct udp *udp = socket->udp;
-    struct udp_batch *batch = udp->batch;
-    struct service *service = udp->service;
-    struct datagram datagram = datagram_of(socket, &batch->in[i]);
-    ticks now = loop_now(udp->loop);
+    struct service *service = port->pool->service;
+    struct datagram datagram = datagram_of(port, &batch->in[i]);
+    ticks now = loop_now(port->pool->loop);
     bool first;
 
-    if (!guard_accepts_addresses(&datagram, socket->port))
+    if (!guard_accepts_addresses(&datagram, port->local.port))
         return false;
     uint32_t peer = peers_heard(&service->peers, &datagram.peer, now, &first);
     service->counters.total_clients += first;
     if (!guard_accepts_content(&datagram))
         return false;
-    struct iovec bytes = answer(udp, &datagram, batch->answer[out]);
-    if (bytes.iov_len > datagram.length && !peers_allow_longer(&service->peers, peer, now))
+    struct reply reply = answer(port, &datagram, batch->text[out]);
+    if (reply.length > datagram.length && !peers_allow_longer(&service->peers, peer, now))
         return false;
-    batch->out_bytes[out] = bytes;
+    batch->out_bytes[out] = (struct iovec){(char *)reply.bytes, reply.length};
     batch->out[out].msg_hdr = (struct msghdr){
         .msg_name = batch->in[i].msg_hdr.msg_name,
         .msg_namelen = batch->in[i].msg_hdr.msg_namelen,
@@ -240,75 +213,42 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
     return sent;
 }
 
-// One turn. The number of datagrams that came, or -1 with errno.
-static int serve(struct udp_socket *socket)
+// The number of datagrams that came, or -1 with errno.
+static int turn(struct udp *udp, struct port *port)
 {
-    struct udp_batch *batch = socket->udp->batch;
-    struct counters *counters = &socket->udp->service->counters;
+    struct udp_batch *batch = udp->batch;
+    struct counters *counters = &udp->pool->service->counters;
     size_t answers = 0;
 
     for (size_t i = 0; i < UDP_BATCH_MAX; i++) {
         batch->in[i].msg_hdr.msg_namelen = sizeof batch->from[i];
         batch->in[i].msg_hdr.msg_controllen = sizeof batch->in_control[i];
     }
-    int came = recvmmsg(socket->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
+    int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
     for (int i = 0; i < came; i++)
-        answers += prepare(socket, (size_t)i, answers);
-    size_t sent = send_batch(socket->watch.fd, batch->out, answers);
+        answers += answer_into(batch, port, (size_t)i, answers);
+    size_t sent = send_batch(port->watch.fd, batch->out, answers);
     if (log_enabled(LOG_DEBUG))
-        log_limited(LOG_DEBUG, "turn", "proto", "udp", "fd", LOG_NUMBER(socket->watch.fd), "came",
-                    LOG_NUMBER(came), "answers", LOG_NUMBER(answers), "sent", LOG_NUMBER(sent),
-                    NULL);
+        log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
+                    LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
+                    LOG_NUMBER("sent", sent));
     counters->udp_answered += sent;
     counters->udp_dropped += (size_t)came - sent;
     return came;
 }
 
-static void socket_ready(struct watch *watch, uint32_t events)
+void udp_ready(struct udp *udp, struct port *port)
 {
-    struct udp_socket *socket = container_of(watch, struct udp_socket, watch);
-
-    (void)events;
     // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
-    if (serve(socket) < 0 && errno != EAGAIN && errno != EINTR)
-        log_limited(LOG_WARNING, "cannot receive", "proto", "udp", "error", strerror(errno), NULL);
+    if (turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
+        log_limited(LOG_WARNING, "cannot receive", LOG_TEXT("proto", "udp"),
+                    LOG_TEXT("error", strerror(errno)));
 }
 
-int udp_serve(struct udp *udp, int fd)
+void udp_drain(struct udp *udp, struct port *port)
 {
-    struct udp_socket *socket = malloc(sizeof *socket);
-    struct address local;
-
-    if (socket && net_local(fd, &local) == 0) {
-        *socket = (struct udp_socket){
-            .watch = {.ready = socket_ready, .fd = fd}, .udp = udp, .port = local.port};
-        if (loop_add(udp->loop, &socket->watch, EPOLLIN) == 0) {
-            list_append(&udp->sockets, &socket->link);
-            return 0;
-        }
-    }
-    int error = errno;
-    free(socket);
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-void udp_announce(const struct udp *udp)
-{
-    for (struct list *at = udp->sockets.next; at != &udp->sockets; at = at->next)
-        net_announce(container_of(at, struct udp_socket, link)->watch.fd, "udp");
-}
-
-void udp_drain(struct udp *udp, bool own)
-{
-    while (!list_empty(&udp->sockets)) {
-        struct udp_socket *socket = container_of(udp->sockets.next, struct udp_socket, link);
-
-        for (int i = 0; own && i < DRAIN_TURNS_MAX && serve(socket) == UDP_BATCH_MAX; i++)
-            continue;
-        socket_close(socket);
-    }
+    for (int i = 0; i < DRAIN_TURNS_MAX && turn(udp, port) == UDP_BATCH_MAX; i++)
+        continue;
 }

@@ -40,9 +40,11 @@ struct flow {
 
     // The judge's part.
     struct expect expect;
-    bool registered;              // with epoll, so the daemon has taken it in
-    bool busy;                    // to be told "Server Busy"
-    bool fin_read, error_told;    // to the daemon
+    bool registered;           // with epoll, so the daemon has taken it in
+    bool busy;                 // to be told "Server Busy"
+    bool fin_read, error_told; // to the daemon
+    bool fin_peeked;
+    unsigned ends;                // recv after FIN was read
     bool excused;                 // an injected fault struck it: it may be closed
     bool must_close;              // and must be
     bool unsent_unknown;          // the daemon was told, wrongly, that all is sent

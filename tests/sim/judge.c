@@ -119,7 +119,7 @@ void judge_started(void)
 {
     world.started = true;
     judge.memory = memory_bytes();
-    if (world.server->tcp.max_busy > GOODBYES_MAX)
+    if (world.server->ports.pool.max_busy > GOODBYES_MAX)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
 }
 
@@ -143,7 +143,7 @@ void judge_accepted(struct netsock *socket, struct flow *flow)
     socket->turn = world.turn;
     if (++socket->accepts > ACCEPTS_MAX && !world.stops && !world.may_stop)
         fail("more than %d clients are accepted in a turn", ACCEPTS_MAX);
-    if (judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy)
+    if (judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy)
         fail("flow %u is accepted while nobody can be told", flow->number);
 }
 
@@ -199,7 +199,8 @@ void judge_recv(struct flow *flow)
     count_calls(flow);
     if (++flow->recvs > turns())
         fail("flow %u: %u recv in a turn", flow->number, flow->recvs);
-    if (flow->fin_read || flow->error_told)
+    // Who was owed something when FIN was read is read from once more when it is sent.
+    if ((flow->fin_read && flow->ends++ > 0) || flow->error_told)
         fail("flow %u: recv after the end", flow->number);
     if (!flow->shut && expect_owes(&flow->expect))
         fail("flow %u: recv while answers are unsent", flow->number);
@@ -247,6 +248,7 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
 
 void judge_peeked(struct flow *flow, long result)
 {
+    flow->fin_peeked |= result == 0;
     if (result == -EAGAIN) {
         flow->left_behind = 0;
         flow->fin_behind = false;
@@ -303,7 +305,7 @@ void judge_shutdown(struct flow *flow, long result)
     judge_progress();
     if (expect_owes(&flow->expect))
         fail("flow %u: FIN before all answers", flow->number);
-    if (flow_unsent(flow) > 0 && !flow->unsent_unknown && !flow->busy)
+    if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
         fail("flow %u: goodbye before the kernel has sent everything", flow->number);
     if (!flow->expect.closing)
         judge_goodbye_of_drain(flow);
@@ -341,7 +343,8 @@ static const char *reason(const struct flow *flow)
                                                         : NULL;
     if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
         return "no time left to be told";
-    if (flow->fin_read && !expect_owes(expect) && (flow_unsent(flow) == 0 || flow->unsent_unknown))
+    if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
+        (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
         return "the line timeout";
@@ -369,7 +372,8 @@ void judge_closed(struct flow *flow)
 // The clients in its queue have been told by their systems that they are connected.
 static void judge_queue(const struct netsock *socket)
 {
-    bool full = judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
+    bool full =
+        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
 
     if (!socket->first || full || fault_in_turn() > 0 || files_exhausted() ||
         judge.failed_high >= world.turn_start)
@@ -416,7 +420,7 @@ void judge_signal(int number)
 // All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
 static bool leaving(const struct flow *flow)
 {
-    return !expect_owes(&flow->expect) && !flow->shut && !flow->busy && flow_unsent(flow) > 0 &&
+    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
            (flow->fin_read || flow->expect.closing || world.draining);
 }
 
@@ -501,7 +505,8 @@ static void judge_flows(void)
 
 static void judge_listener(const struct netsock *socket)
 {
-    bool full = judge.admitted >= options()->max_tcp && judge.busy >= world.server->tcp.max_busy;
+    bool full =
+        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
     bool failed = judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
 
     if (world.stops > 0 || world.draining)

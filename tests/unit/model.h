@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // model: what should be answered to a stream, told slowly and plainly, and how a connection feeds
-// a stream to the module that answers it. For the unit test and the fuzz target of stream.
+// a stream to the module that answers it. For the unit test and the fuzz target of the role echo.
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/stream.h"
+#include "core/command.h"
+#include "roles/role.h"
+
+#define MODEL_TOO_LONG "ERR too-long-line\n"
 
 // All that was answered to a stream.
 struct answers {
@@ -49,17 +52,16 @@ static inline bool answers_equal(const struct answers *a, const struct answers *
 struct terms {
     size_t max_line;
     const struct facts *facts;
-    struct gate *gate;
 };
 
 static inline void model_line(struct answers *answers, const char *line, size_t length,
                               const struct terms *terms)
 {
-    char room[ANSWER_MAX_BYTES];
+    char room[TURN_TEXT_MAX_BYTES];
     struct text text = text_in(room, sizeof room);
 
     if (line[0] == '/') {
-        answer_command(line, length, terms->facts, terms->gate, &text);
+        command_answer(line, length, terms->facts, &text);
         answers_add(answers, text.bytes, text.length);
     } else {
         answers_add(answers, line, length);
@@ -82,7 +84,7 @@ static inline struct answers model_answers(const char *stream, size_t length,
             overlong = false;
             begun = at + 1;
         } else if (!overlong && at - begun == terms->max_line) {
-            answers_add(&answers, ANSWER_LINE_TOO_LONG, strlen(ANSWER_LINE_TOO_LONG));
+            answers_add(&answers, MODEL_TOO_LONG, strlen(MODEL_TOO_LONG));
             answers.closed = before;
             if (answers.closed)
                 return answers;
@@ -101,7 +103,7 @@ struct cuts {
 
 // A connection, as conn.c is one: what it holds between turns.
 struct feed {
-    struct stream stream;
+    struct memory memory;
     const struct terms *terms;
     struct answers answers;
     char *held; // an unfinished line
@@ -109,15 +111,18 @@ struct feed {
     bool wrong; // a bound was broken
 };
 
-// What holds after any call of stream_answer.
-static inline bool reply_sound(const struct input *input, const struct reply *reply)
+// What holds after any turn.
+static inline bool turn_sound(const struct turn *turn)
 {
-    bool in_place = reply->length == 0 || reply->bytes == reply->buffer ||
-                    (reply->bytes >= input->bytes &&
-                     reply->bytes + reply->length <= input->bytes + input->done);
+    const struct reply *reply = &turn->reply;
+    bool in_place =
+        reply->length == 0 || reply->bytes == reply->buffer ||
+        (reply->bytes >= turn->input && reply->bytes + reply->length <= turn->input + turn->done);
 
-    return in_place && input->done <= input->length && reply->answers <= STREAM_ANSWERS_MAX &&
-           reply->length <= input->done + reply->answers * ANSWER_MAX_BYTES;
+    return in_place && turn->done <= turn->length &&
+           (turn->begun <= turn->done || turn->begun == NOTHING_BEGUN) &&
+           reply->texts <= TURN_TEXTS_MAX &&
+           reply->length <= turn->done + reply->texts * TURN_TEXT_MAX_BYTES;
 }
 
 // SIZE bytes at the end of a block that is used again and again: a byte too far is out of it.
@@ -134,59 +139,57 @@ static inline char *model_buffer(size_t size)
     return block + (room - size);
 }
 
-// One turn with INPUT, a block of the exact size: AddressSanitizer sees a byte too far.
-static inline enum stream_status feed_turn(struct feed *feed, struct input *input)
+// One turn with BYTES, a block of the exact size: AddressSanitizer sees a byte too far. *LENGTH
+// becomes what is not done of them.
+static inline enum outcome feed_turn(struct feed *feed, char **bytes, size_t *length, bool ended)
 {
-    size_t room = input->length + (size_t)STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES;
-    struct reply reply = {.buffer = model_buffer(room)};
-    struct facts unknown = {.known = false};
-    const struct facts *facts = &unknown;
-    enum stream_status status;
+    size_t room = *length + (size_t)TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES;
+    struct turn turn = {.input = *bytes,
+                        .length = *length,
+                        .ended = ended,
+                        .max_line = feed->terms->max_line,
+                        .reply.buffer = model_buffer(room)};
+    enum outcome outcome;
 
-    for (;;) {
-        status = stream_answer(&feed->stream, feed->terms->max_line, input, facts,
-                               feed->terms->gate, &reply);
-        feed->wrong |= !reply_sound(input, &reply);
-        if (status != STREAM_FACTS)
-            break;
-        feed->wrong |= facts == feed->terms->facts;
-        facts = feed->terms->facts;
+    while ((outcome = role_echo.stream(&feed->memory, &turn)) == TURN_FACTS) {
+        feed->wrong |= !turn_sound(&turn) || turn.facts;
+        turn.facts = feed->terms->facts;
     }
-    answers_add(&feed->answers, reply.bytes, reply.length);
-    return status;
+    answers_add(&feed->answers, turn.reply.bytes, turn.reply.length);
+    feed->wrong |= !turn_sound(&turn) || (outcome == TURN_AGAIN && turn.done == 0);
+    // What has begun and not ended is what is not done, or the rest of an overlong line.
+    if (outcome == TURN_MORE)
+        feed->wrong |=
+            (turn.begun != NOTHING_BEGUN) != (turn.done < turn.length || feed->memory.discarding);
+    *length -= turn.done;
+    char *rest = model_alloc(*length);
+    memcpy(rest, *bytes + turn.done, *length);
+    free(*bytes);
+    *bytes = rest;
+    return outcome;
 }
 
 // Turns until what was held and the GOT bytes after it are dealt with.
 static inline void feed_read(struct feed *feed, const char *fresh, size_t got)
 {
-    enum stream_status status = STREAM_PAUSE;
-    char *bytes = model_alloc(feed->held_length + got);
-    struct input input = {.length = feed->held_length + got, .ended = got == 0};
+    enum outcome outcome = TURN_AGAIN;
+    size_t length = feed->held_length + got;
+    char *bytes = model_alloc(length);
 
     if (feed->held_length > 0)
         memcpy(bytes, feed->held, feed->held_length);
     if (got > 0)
         memcpy(bytes + feed->held_length, fresh, got);
     free(feed->held);
-    while (status == STREAM_PAUSE) {
-        input.bytes = bytes;
-        input.done = 0;
-        status = feed_turn(feed, &input);
-        char *rest = model_alloc(input.length - input.done);
-        memcpy(rest, bytes + input.done, input.length - input.done);
-        input.length -= input.done;
-        feed->wrong |= status == STREAM_PAUSE && input.done == 0;
-        free(bytes);
-        bytes = rest;
-    }
+    while (outcome == TURN_AGAIN)
+        outcome = feed_turn(feed, &bytes, &length, got == 0);
     feed->held = bytes;
-    feed->held_length = input.length;
-    feed->answers.closed = status == STREAM_CLOSE;
+    feed->held_length = length;
+    feed->answers.closed = outcome == TURN_CLOSE;
     // Whatever is held is within the bounds of a line, and nothing is after the end.
     if (!feed->answers.closed)
-        feed->wrong |= feed->held_length > feed->terms->max_line ||
-                       (got == 0 && feed->held_length > 0) ||
-                       (feed->held_length > 0 && memchr(feed->held, '\n', feed->held_length));
+        feed->wrong |= length > feed->terms->max_line || (got == 0 && length > 0) ||
+                       (length > 0 && !role_echo.pends(bytes, length, 0, feed->terms->max_line));
 }
 
 // The STREAM in reads as CUTS has them. Returns false if a bound was broken on the way.

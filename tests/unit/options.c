@@ -194,7 +194,7 @@ static void addresses_are_collected(void **state)
     assert_true(options->sockets_given);
     assert_string_equal(ADDRESS_STRING(&options->bind[0].address), "127.0.0.1:0");
     assert_string_equal(ADDRESS_STRING(&options->bind[1].address), "[::1]:0");
-    assert_null(options->bind[1].interface);
+    assert_string_equal(options->bind[1].interface, "");
     assert_string_equal(ADDRESS_STRING(&options->bind[2].address), "[fe80::1]:0");
     assert_string_equal(options->bind[2].interface, "eth0");
 }

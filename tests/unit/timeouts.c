@@ -84,28 +84,23 @@ static void no_seconds_is_never(void **state)
     timeout_stop(&timeout);
 }
 
-static void a_timeout_may_be_moved_in_memory(void **state)
+static void a_whole_list_moves_to_another(void **state)
 {
-    struct timeouts timeouts;
-    struct timeout before, old, moved, after;
+    struct list from, to, one, other;
 
     (void)state;
-    timeouts_init(&timeouts, 1);
-    timeout_init(&before);
-    timeout_init(&old);
-    timeout_init(&after);
-    timeouts_start(&timeouts, &before, 0);
-    timeouts_start(&timeouts, &old, 1);
-    timeouts_start(&timeouts, &after, 2);
-    moved = old;
-    memset(&old, 0, sizeof old);
-    list_moved(&moved.link);
-    timeout_stop(&before);
-    assert_ptr_equal(timeouts_due(&timeouts, 1000), &moved);
-    timeout_stop(&moved);
-    assert_ptr_equal(timeouts_due(&timeouts, 1000), &after);
-    timeout_stop(&after);
-    assert_true(list_empty(&timeouts.list));
+    list_init(&from);
+    list_move_all(&to, &from);
+    assert_true(list_empty(&to) && list_empty(&from));
+    list_append(&from, &one);
+    list_append(&from, &other);
+    list_move_all(&to, &from);
+    assert_true(list_empty(&from));
+    assert_ptr_equal(to.next, &one);
+    list_remove(&one);
+    assert_ptr_equal(to.next, &other);
+    list_remove(&other);
+    assert_true(list_empty(&to));
 }
 
 int main(void)
@@ -116,7 +111,7 @@ int main(void)
         cmocka_unit_test(what_is_due_stays_until_it_is_stopped),
         cmocka_unit_test(they_fall_due_in_order_of_starting),
         cmocka_unit_test(no_seconds_is_never),
-        cmocka_unit_test(a_timeout_may_be_moved_in_memory),
+        cmocka_unit_test(a_whole_list_moves_to_another),
     };
 
     return cmocka_run_group_tests_name("timeouts", tests, NULL, NULL);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "core/stream.h"
 #include "ground/util.h"
 #include "model.h"
+#include "roles/role.h"
 
 static struct facts facts;
 static struct gate gate;
@@ -11,7 +11,7 @@ static struct gate gate;
 static int begin(void **state)
 {
     (void)state;
-    facts = (struct facts){.known = true, .time = {1795226463, 5}, .now = 1000};
+    facts = (struct facts){.time = {1795226463, 5}, .now = 1000, .gate = &gate};
     gate = (struct gate){.passed = false};
     if (!address_parse("127.0.0.1", &facts.peer) || !address_parse("::1", &facts.local))
         return -1;
@@ -29,7 +29,7 @@ static struct cuts whole = {cut_nowhere};
 // All of STREAM in one read, then the end: what comes back.
 static void expect(const char *stream, size_t max_line, const char *expected, bool closed)
 {
-    struct terms terms = {max_line, &facts, &gate};
+    struct terms terms = {max_line, &facts};
     struct answers answers;
 
     assert_true(feed_answers(stream, strlen(stream), &terms, &whole, &answers));
@@ -38,7 +38,7 @@ static void expect(const char *stream, size_t max_line, const char *expected, bo
     free(answers.bytes);
 }
 
-#define LONG ANSWER_LINE_TOO_LONG
+#define LONG MODEL_TOO_LONG
 #define UNKNOWN "ERR unknown-command\n"
 
 static void lines_come_back_as_they_are(void **state)
@@ -86,83 +86,168 @@ static void the_second_overlong_line_in_a_row_is_the_last(void **state)
     expect("abcdeabcdeabcdeabcde\n", 4, LONG, false); // one line, however long
 }
 
+static char buffer[65536 + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES];
+static struct memory memory;
+
+static struct turn turn_of(const char *bytes, size_t length, size_t max_line)
+{
+    memory = (struct memory){.discarding = false};
+    return (struct turn){.input = bytes,
+                         .length = length,
+                         .max_line = max_line,
+                         .facts = &facts,
+                         .reply.buffer = buffer};
+}
+
 static void an_overlong_line_is_answered_before_its_end(void **state)
 {
-    struct stream stream = {.discarding = false};
-    char buffer[8 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
-    struct input input = {.bytes = "abcde", .length = 5};
-    struct reply reply = {.buffer = buffer};
+    struct turn turn = turn_of("abcde", 5, 4);
 
     (void)state;
-    assert_int_equal(stream_answer(&stream, 4, &input, &facts, &gate, &reply), STREAM_MORE);
-    assert_bytes(reply.bytes, reply.length, LONG);
-    assert_true(stream.discarding);
-    assert_int_equal(input.done, input.length); // and nothing of it is kept
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, LONG);
+    assert_true(memory.discarding);
+    assert_int_equal(turn.done, turn.length); // and nothing of it is kept
 }
 
 static void nothing_is_answered_before_the_line_ends(void **state)
 {
-    struct stream stream = {.discarding = false};
-    struct input input = {.bytes = "a\n/stats", .length = 8};
-    char buffer[8 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
-    struct reply reply = {.buffer = buffer};
+    struct turn turn = turn_of("a\n/stats", 8, 4096);
 
     (void)state;
-    assert_int_equal(stream_answer(&stream, 4096, &input, &facts, &gate, &reply), STREAM_MORE);
-    assert_bytes(reply.bytes, reply.length, "a\n");
-    assert_int_equal(input.done, 2);
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, "a\n");
+    assert_int_equal(turn.done, 2);
+}
+
+// Where the line begins that a client has begun: it is not timed anew by what follows of it.
+static void it_is_said_where_the_unfinished_line_begins(void **state)
+{
+    static const struct {
+        const char *before, *bytes;
+        size_t begun;
+    } row[] = {
+        {"", "", NOTHING_BEGUN},
+        {"", "a\n", NOTHING_BEGUN},
+        {"", "ab", 0},
+        {"", "a\nb", 2},
+        {"", "abcdef", 0},
+        {"", "a\nabcdef", 2},
+        {"abcdef", "gh", 0},
+        {"abcdef", "g\n", NOTHING_BEGUN},
+        {"abcdef", "", 0},
+        {"abcdef", "g\nh", 2},
+        {"abcdef", "g\nabcdef", 2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct turn turn = turn_of(row[i].before, strlen(row[i].before), 4);
+
+        role_echo.stream(&memory, &turn);
+        turn.input = row[i].bytes;
+        turn.length = strlen(row[i].bytes);
+        turn.done = 0;
+        role_echo.stream(&memory, &turn);
+        assert_int_equal(turn.begun, row[i].begun);
+    }
 }
 
 static void echoes_are_not_copied(void **state)
 {
     static const char bytes[] = "a\nbc\nd/e\n\nunfinished";
-    struct stream stream = {.discarding = false};
-    struct input input = {.bytes = bytes, .length = sizeof bytes - 1};
-    struct reply reply = {.buffer = NULL};
+    struct turn turn = turn_of(bytes, sizeof bytes - 1, 4096);
 
     (void)state;
-    assert_int_equal(stream_answer(&stream, 4096, &input, &facts, &gate, &reply), STREAM_MORE);
-    assert_ptr_equal(reply.bytes, bytes);
-    assert_int_equal(reply.length, 10);
-    assert_int_equal(reply.answers, 0);
+    turn.reply.buffer = NULL;
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_ptr_equal(turn.reply.bytes, bytes);
+    assert_int_equal(turn.reply.length, 10);
+    assert_int_equal(turn.reply.texts, 0);
 }
 
 static void facts_are_asked_for_only_by_a_command(void **state)
 {
-    struct stream stream = {.discarding = false};
-    struct facts unknown = {.known = false};
-    struct input input = {.bytes = "a\n/x\n", .length = 5};
-    char buffer[5 + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
-    struct reply reply = {.buffer = buffer};
+    struct turn turn = turn_of("a\n/x\n", 5, 9);
 
     (void)state;
-    assert_int_equal(stream_answer(&stream, 9, &input, &unknown, &gate, &reply), STREAM_FACTS);
-    assert_int_equal(input.done, 2);
-    assert_int_equal(stream_answer(&stream, 9, &input, &facts, &gate, &reply), STREAM_MORE);
-    assert_bytes(reply.bytes, reply.length, "a\n" UNKNOWN);
+    turn.facts = NULL;
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_FACTS);
+    assert_int_equal(turn.done, 2);
+    turn.facts = &facts;
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, "a\n" UNKNOWN);
 }
 
-static void a_turn_has_so_many_answers(void **state)
+static void a_turn_has_so_many_texts(void **state)
 {
-    enum { MANY = 2 * STREAM_ANSWERS_MAX + 1 };
-    static char bytes[2 * MANY], buffer[sizeof bytes + STREAM_ANSWERS_MAX * ANSWER_MAX_BYTES];
-    struct stream stream = {.discarding = false};
-    struct input input = {.bytes = bytes, .length = sizeof bytes};
-    enum stream_status status = STREAM_PAUSE;
+    enum { MANY = 2 * TURN_TEXTS_MAX + 1 };
+    static char bytes[2 * MANY];
+    enum outcome outcome = TURN_AGAIN;
+    size_t done = 0;
 
     (void)state;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = "/\n"[i % 2];
-    for (size_t turn = 0; turn < 3; turn++) {
-        struct reply reply = {.buffer = buffer};
+    for (size_t i = 0; i < 3; i++) {
+        struct turn turn = turn_of(bytes + done, sizeof bytes - done, 9);
 
-        assert_int_equal(status, STREAM_PAUSE);
-        status = stream_answer(&stream, 9, &input, &facts, &gate, &reply);
-        assert_int_equal(reply.answers, turn < 2 ? STREAM_ANSWERS_MAX : 1);
-        assert_int_equal(reply.length, reply.answers * strlen(UNKNOWN));
+        assert_int_equal(outcome, TURN_AGAIN);
+        outcome = role_echo.stream(&memory, &turn);
+        assert_int_equal(turn.reply.texts, i < 2 ? TURN_TEXTS_MAX : 1);
+        assert_int_equal(turn.reply.length, turn.reply.texts * strlen(UNKNOWN));
+        done += turn.done;
     }
-    assert_int_equal(status, STREAM_MORE);
-    assert_int_equal(input.done, input.length);
+    assert_int_equal(outcome, TURN_MORE);
+    assert_int_equal(done, sizeof bytes);
+}
+
+static void a_datagram_is_one_message(void **state)
+{
+    struct turn turn = turn_of("a\n/x\nb", 6, 0);
+
+    (void)state;
+    turn.facts = NULL;
+    assert_int_equal(role_echo.datagram(&turn), TURN_MORE);
+    assert_ptr_equal(turn.reply.bytes, turn.input);
+    assert_int_equal(turn.reply.length, 6);
+    turn = turn_of("/x\nb", 4, 0);
+    turn.facts = NULL;
+    assert_int_equal(role_echo.datagram(&turn), TURN_FACTS);
+    turn.facts = &facts;
+    assert_int_equal(role_echo.datagram(&turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, UNKNOWN);
+    turn = turn_of("", 0, 0);
+    assert_int_equal(role_echo.datagram(&turn), TURN_MORE);
+    assert_int_equal(turn.reply.length, 0);
+}
+
+static void what_ends_nothing_pends(void **state)
+{
+    (void)state;
+    assert_true(role_echo.pends("ab", 2, 2, 4));
+    assert_false(role_echo.pends("ab", 2, 3, 4));
+    assert_false(role_echo.pends("a\n", 2, 1, 4));
+}
+
+// Anything may be said by a client that is turned away: it has not been heard.
+static void who_is_turned_away_is_told(void **state)
+{
+    struct turn turn = turn_of("a\n", 2, 9);
+
+    (void)state;
+    assert_int_equal(role_busy.stream(&memory, &turn), TURN_CLOSE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, "Server Busy\n");
+    assert_int_equal(turn.done, turn.length);
+}
+
+static void a_role_is_found_by_its_whole_name(void **state)
+{
+    (void)state;
+    assert_ptr_equal(role_find("echo", 4), &role_echo);
+    assert_null(role_find("echo", 3));
+    assert_null(role_find("echoes", 6));
+    assert_null(role_find("busy", 4)); // no port has it
 }
 
 // The two properties: any cuts give what the model says.
@@ -170,7 +255,11 @@ static void a_turn_has_so_many_answers(void **state)
 static void check(const char *stream, size_t length, size_t max_line, struct cuts *cuts)
 {
     struct gate of_model = gate, of_feed = gate;
-    struct terms model = {max_line, &facts, &of_model}, feed = {max_line, &facts, &of_feed};
+    struct facts for_model = facts, for_feed = facts;
+    struct terms model = {max_line, &for_model}, feed = {max_line, &for_feed};
+
+    for_model.gate = &of_model;
+    for_feed.gate = &of_feed;
     struct answers said = model_answers(stream, length, &model), given;
     bool sound = feed_answers(stream, length, &feed, cuts, &given);
 
@@ -330,10 +419,15 @@ int main(void)
         test(nothing_is_answered_before_the_line_ends),
         test(echoes_are_not_copied),
         test(facts_are_asked_for_only_by_a_command),
-        test(a_turn_has_so_many_answers),
+        test(a_turn_has_so_many_texts),
+        test(it_is_said_where_the_unfinished_line_begins),
+        test(a_datagram_is_one_message),
+        test(what_ends_nothing_pends),
+        test(who_is_turned_away_is_told),
+        test(a_role_is_found_by_its_whole_name),
         test(every_short_stream_in_every_cut_is_answered_as_the_model_says),
         test(random_streams_in_random_cuts_are_answered_as_the_model_says),
     };
 
-    return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("echo", tests, NULL, NULL);
 }

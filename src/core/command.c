@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "core/answer.h"
+#include "core/command.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,8 +12,12 @@ struct question {
     const char *argument;
     size_t length;
     const struct facts *facts;
-    struct gate *gate;
     struct text *answer;
+};
+
+struct command {
+    const char *name, *argument; // as /help shows them; argument is NULL for a command without
+    void (*verb)(const struct question *question);
 };
 
 static void answer_stats(const struct question *question)
@@ -57,26 +61,25 @@ static void answer_shutdown(const struct question *question)
         text_string(question->answer, "ERR shutdown-not-allowed\n");
     else
         text_string(question->answer,
-                    line[gate_knock(question->gate, question->argument, question->length,
+                    line[gate_knock(facts->gate, question->argument, question->length,
                                     address_is_loopback(&facts->peer), facts->now)]);
 }
 
-static void answer_help(const struct question *question)
-{
-    text_string(question->answer, "/stats /time /whoami /help /shutdown TOKEN\n");
-}
+static void answer_help(const struct question *question);
 
-static const struct {
-    const char *name;
-    void (*verb)(const struct question *question);
-} commands[] = {
-    {"/stats", answer_stats}, {"/time", answer_time},         {"/whoami", answer_whoami},
-    {"/help", answer_help},   {"/shutdown", answer_shutdown},
+static const struct command commands[] = {
+    {"/stats", NULL, answer_stats},          {"/time", NULL, answer_time},
+    {"/whoami", NULL, answer_whoami},        {"/help", NULL, answer_help},
+    {"/shutdown", "TOKEN", answer_shutdown},
 };
 
-const char *protocol_name(enum protocol protocol)
+static void answer_help(const struct question *question)
 {
-    return protocol == PROTOCOL_TCP ? "tcp" : "udp";
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        text_format(question->answer, "%s%s%s%s", i == 0 ? "" : " ", commands[i].name,
+                    commands[i].argument ? " " : "",
+                    commands[i].argument ? commands[i].argument : "");
+    text_string(question->answer, "\n");
 }
 
 static bool white(char byte)
@@ -84,8 +87,16 @@ static bool white(char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-void answer_command(const char *message, size_t length, const struct facts *facts,
-                    struct gate *gate, struct text *answer)
+static const struct command *find(const char *name, size_t length)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        if (strlen(commands[i].name) == length && memcmp(commands[i].name, name, length) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+void command_answer(const char *message, size_t length, const struct facts *facts,
+                    struct text *answer)
 {
     size_t name = 0, argument;
 
@@ -95,13 +106,10 @@ void answer_command(const char *message, size_t length, const struct facts *fact
         name++;
     for (argument = name; argument < length && white(message[argument]); argument++)
         continue;
-    struct question question = {message + argument, length - argument, facts, gate, answer};
+    const struct command *command = find(message, name);
 
-    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
-        if (strlen(commands[i].name) == name && memcmp(commands[i].name, message, name) == 0) {
-            commands[i].verb(&question);
-            return;
-        }
-    }
-    text_string(answer, "ERR unknown-command\n");
+    if (command)
+        command->verb(&(struct question){message + argument, length - argument, facts, answer});
+    else
+        text_string(answer, "ERR unknown-command\n");
 }

@@ -3,11 +3,12 @@
 // asked to end but by the right token, over TCP, from a loopback address.
 #include "fuzz.h"
 
-#include "core/answer.h"
+#include "core/command.h"
+#include "core/turn.h"
 
 static struct facts facts_from(struct fuzz *fuzz)
 {
-    struct facts facts = {.known = true};
+    struct facts facts = {.gate = NULL};
 
     facts.protocol = fuzz_byte(fuzz) & 1 ? PROTOCOL_UDP : PROTOCOL_TCP;
     fuzz_fill(fuzz, &facts.peer, sizeof facts.peer);
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz fuzz = {data, size};
     struct facts facts = facts_from(&fuzz);
     struct gate gate = {.token = {.length = 5, .bytes = "token"}};
-    char buffer[ANSWER_MAX_BYTES];
+    char buffer[TURN_TEXT_MAX_BYTES];
     struct text answer = text_in(buffer, sizeof buffer);
     char *message = malloc(fuzz.left + 1); // a byte too far is seen at its end
 
@@ -32,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     message[0] = '/';
     memcpy(message + 1, fuzz.at, fuzz.left);
-    answer_command(message, fuzz.left + 1, &facts, &gate, &answer);
+    facts.gate = &gate;
+    command_answer(message, fuzz.left + 1, &facts, &answer);
     fuzz_must(!answer.cut && answer.length > 0);
     fuzz_must(memchr(buffer, '\n', answer.length) == buffer + answer.length - 1);
     for (size_t i = 0; i + 1 < answer.length; i++)

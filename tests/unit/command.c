@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "core/answer.h"
+#include "core/command.h"
+#include "core/turn.h"
 
 static struct facts facts_of(enum protocol protocol, const char *peer, const char *local)
 {
-    struct facts facts = {.known = true,
-                          .protocol = protocol,
+    struct facts facts = {.protocol = protocol,
                           .time = {.tv_sec = 1795226463, .tv_nsec = 123456789},
                           .counters = {.total_clients = 7,
                                        .active_udp_peers = 2,
@@ -38,13 +38,14 @@ static int begin(void **state)
 // The message, LENGTH bytes, is in a block of its own: AddressSanitizer sees a byte too far.
 static void expect(const char *message, size_t length, const char *expected)
 {
-    char room[ANSWER_MAX_BYTES], *exact = malloc(length);
+    char room[TURN_TEXT_MAX_BYTES], *exact = malloc(length);
     struct text answer = text_in(room, sizeof room);
 
     assert_non_null(exact);
     memcpy(exact, message, length);
-    assert_true(answer_is_command(exact, length));
-    answer_command(exact, length, &asked.facts, &asked.gate, &answer);
+    assert_true(is_command(exact, length));
+    asked.facts.gate = &asked.gate;
+    command_answer(exact, length, &asked.facts, &answer);
     free(exact);
     assert_false(answer.cut);
     if (expected)
@@ -65,11 +66,11 @@ static void expect_line(const char *message, const char *expected)
 static void a_command_begins_with_a_slash(void **state)
 {
     (void)state;
-    assert_true(answer_is_command("/", 1));
-    assert_true(answer_is_command("/x", 2));
-    assert_false(answer_is_command("", 0));
-    assert_false(answer_is_command(" /stats", 7));
-    assert_false(answer_is_command("stats", 5));
+    assert_true(is_command("/", 1));
+    assert_true(is_command("/x", 2));
+    assert_false(is_command("", 0));
+    assert_false(is_command(" /stats", 7));
+    assert_false(is_command("stats", 5));
 }
 
 static void each_command_has_its_answer(void **state)
@@ -220,5 +221,5 @@ int main(void)
         test(the_longest_answers_fit),
     };
 
-    return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("command", tests, NULL, NULL);
 }

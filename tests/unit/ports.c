@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "ground/log.h"
-#include "transport/tcp.h"
+#include "transport/ports.h"
 
 enum { MINUTE_SECONDS = 60, PERIODS = 10 };
 
@@ -19,7 +19,7 @@ static struct {
     struct loop loop;
     struct options options;
     struct service service;
-    struct tcp tcp;
+    struct ports ports;
     time_t seconds;
     unsigned refused, told;
 } test;
@@ -39,11 +39,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
     return 0;
 }
 
-static bool count_warning(enum log_level level, const char *message, const struct log_field *fields,
-                          size_t count)
+static bool count_warning(enum log_level level, const struct log_field *fields, size_t count,
+                          uint64_t suppressed)
 {
-    (void)fields, (void)count;
-    if (level == LOG_WARNING && strcmp(message, "cannot accept, clients have to wait") == 0)
+    (void)count, (void)suppressed;
+    if (level == LOG_WARNING && strcmp(fields[0].text, "cannot accept, clients have to wait") == 0)
         test.told++;
     return true;
 }
@@ -77,8 +77,10 @@ static void that_descriptors_have_run_out_is_told_once_a_minute(void **state)
     test.options = (struct options){.max_tcp = 10, .max_line = 100};
     log_set_sink(count_warning);
     assert_int_equal(loop_init(&test.loop, expire), 0);
-    assert_true(tcp_init(&test.tcp, &test.loop, &test.options, &test.service));
-    assert_int_equal(tcp_listen(&test.tcp, listening(&address)), 0);
+    assert_true(ports_init(&test.ports, &test.loop, &test.options, &test.service));
+    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening(&address), true),
+                     0);
+    assert_int_equal(ports_serve(&test.ports), 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
     for (unsigned i = 0; i < PERIODS; i++) {
         // Some time within each period but the first, whose beginning is the first message.
@@ -87,12 +89,12 @@ static void that_descriptors_have_run_out_is_told_once_a_minute(void **state)
             assert_int_equal(test.told, i + 1);
             test.seconds += second < MINUTE_SECONDS ? MINUTE_SECONDS / 4 : 1;
             test.loop.now = 0;
-            tcp_expire(&test.tcp, loop_now(&test.loop)); // watches the listener again
+            ports_expire(&test.ports, loop_now(&test.loop)); // watches the listener again
         }
     }
     assert_int_equal(test.refused, PERIODS * 5);
     log_set_sink(NULL);
-    tcp_finish(&test.tcp);
+    ports_finish(&test.ports);
     loop_finish(&test.loop);
     close(client);
 }
@@ -103,5 +105,5 @@ int main(void)
         cmocka_unit_test(that_descriptors_have_run_out_is_told_once_a_minute),
     };
 
-    return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("ports", tests, NULL, NULL);
 }

@@ -33,17 +33,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_fill(&fuzz, sizes, sizeof sizes);
     const char *stream = (const char *)fuzz.at;
-    struct facts facts = {.known = true, .time = {1795226463, 5}, .now = 1000};
+    struct facts facts = {.time = {1795226463, 5}, .now = 1000};
     struct gate gate[3] = {{.token = {.length = 3, .bytes = "tok"}}};
     address_parse("::1", &facts.peer);
     gate[1] = gate[2] = gate[0];
+    struct facts facts_for[3] = {facts, facts, facts};
 
     struct cuts_by_bytes cut = {{cut_by_bytes}, sizes, sizeof sizes, 0};
     struct cuts whole = {cut_nowhere};
     struct terms terms[3];
     struct answers answers[3];
-    for (size_t i = 0; i < ARRAY_LENGTH(terms); i++)
-        terms[i] = (struct terms){max_line, &facts, &gate[i]};
+    for (size_t i = 0; i < ARRAY_LENGTH(terms); i++) {
+        facts_for[i].gate = &gate[i];
+        terms[i] = (struct terms){max_line, &facts_for[i]};
+    }
     answers[0] = model_answers(stream, fuzz.left, &terms[0]);
     fuzz_must(feed_answers(stream, fuzz.left, &terms[1], &whole, &answers[1]));
     fuzz_must(feed_answers(stream, fuzz.left, &terms[2], &cut.cuts, &answers[2]));

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// command: the commands, and what is answered to them. TCP and UDP share it.
+//
+// A message that does not begin with '/' is its own answer, and no business of this module.
+#ifndef CORE_COMMAND_H
+#define CORE_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/facts.h"
+#include "ground/text.h"
+
+static inline bool is_command(const char *message, size_t length)
+{
+    return length > 0 && message[0] == '/';
+}
+
+// Appends one line, LF included, that answers MESSAGE, which is_command. A right /shutdown leaves
+// facts->gate->passed set.
+void command_answer(const char *message, size_t length, const struct facts *facts,
+                    struct text *answer);
+
+#endif

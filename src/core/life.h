@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// life: what a TCP connection is in the midst of, and what follows. ARCHITECTURE.md shows the
+// table.
+#ifndef CORE_LIFE_H
+#define CORE_LIFE_H
+
+#include <stdbool.h>
+
+#include "core/turn.h"
+
+enum life {
+    LIFE_READING,  // waits for input; nothing is unsent
+    LIFE_WRITING,  // waits for room to send, for output or for another turn; is not read from
+    LIFE_FLUSHING, // owes nothing more; waits for the kernel to have sent all
+    LIFE_GOODBYE,  // has sent FIN; waits for the client's end, and discards what comes
+    LIFE_CLOSED,
+    LIVES,
+};
+
+// How a connection stands when a step has been taken.
+struct balance {
+    enum outcome outcome; // of the latest turn; never TURN_FACTS
+    bool unsent;          // there is output that the kernel has not taken
+    bool over;            // this server ends, and nothing has come that is to be answered
+    bool flushed;         // the kernel has sent all
+    bool ended;           // the client has sent FIN, and all before it has been read
+};
+
+enum life life_after(enum life life, const struct balance *balance);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// echo: lines in, lines out, and commands among them; a datagram is a message of its own.
+#include <string.h>
+
+#include "core/command.h"
+#include "ground/util.h"
+#include "roles/role.h"
+
+// The length of the whole lines from BYTES on, within MAX_LINE + 1 bytes, up to the first command.
+// None of them can be too long. Two passes over all lines at once cost less than one for each.
+static size_t plain_lines(const char *bytes, size_t length, size_t max_line)
+{
+    size_t within = size_min(length, max_line + 1);
+    const char *last = memrchr(bytes, '\n', within);
+
+    if (!last || bytes[0] == '/')
+        return 0;
+    const char *end = last + 1;
+    for (const char *at = bytes; (at = memchr(at, '/', (size_t)(end - at))); at++)
+        if (at[-1] == '\n')
+            return (size_t)(at - bytes);
+    return (size_t)(end - bytes);
+}
+
+static enum outcome overlong(struct memory *memory, struct turn *turn)
+{
+    struct text text = reply_text(&turn->reply);
+    bool second = memory->overlong_before;
+
+    text_string(&text, "ERR too-long-line\n");
+    reply_add(&turn->reply, &text);
+    memory->discarding = memory->overlong_before = true;
+    turn->begun = turn->done;
+    return second ? TURN_CLOSE : TURN_MORE;
+}
+
+// Drops the rest of an overlong line, as far as it has come.
+static void discard(struct memory *memory, struct turn *turn)
+{
+    const char *from = turn->input + turn->done;
+    const char *newline = memchr(from, '\n', turn->length - turn->done);
+
+    turn->done = newline ? (size_t)(newline + 1 - turn->input) : turn->length;
+    memory->discarding = !newline;
+}
+
+static void answer_message(const char *message, size_t length, struct turn *turn)
+{
+    if (!is_command(message, length)) {
+        reply_echo(&turn->reply, message, length);
+        return;
+    }
+    struct text text = reply_text(&turn->reply);
+    command_answer(message, length, turn->facts, &text);
+    reply_add(&turn->reply, &text);
+}
+
+// One step: the whole lines up to the next command, or a command, or an overlong line.
+// TURN_MORE with nothing done: only an unfinished line is left.
+static enum outcome step(struct memory *memory, struct turn *turn)
+{
+    const char *from = turn->input + turn->done;
+    size_t left = turn->length - turn->done;
+    size_t length = plain_lines(from, left, turn->max_line);
+
+    if (length == 0) {
+        const char *newline = memchr(from, '\n', size_min(left, turn->max_line + 1));
+
+        if (!newline && left > turn->max_line)
+            return overlong(memory, turn);
+        if (!newline && !turn->ended)
+            return TURN_MORE;
+        if (is_command(from, left) && !turn->facts)
+            return TURN_FACTS;
+        length = newline ? (size_t)(newline + 1 - from) : left;
+    }
+    memory->overlong_before = false;
+    turn->done += length;
+    answer_message(from, length, turn);
+    return TURN_MORE;
+}
+
+static enum outcome echo_stream(struct memory *memory, struct turn *turn)
+{
+    enum outcome outcome = TURN_MORE;
+
+    turn->begun = 0;
+    while (turn->done < turn->length && outcome == TURN_MORE) {
+        size_t before = turn->done;
+
+        if (memory->discarding) {
+            discard(memory, turn);
+            continue;
+        }
+        if (turn->reply.texts == TURN_TEXTS_MAX)
+            return TURN_AGAIN;
+        outcome = step(memory, turn);
+        if (turn->done == before && !memory->discarding)
+            break;
+    }
+    if (!memory->discarding)
+        turn->begun = turn->done < turn->length ? turn->done : NOTHING_BEGUN;
+    return outcome;
+}
+
+// Whole lines are answered at once, and so is a line that gets too long: all that is pending is the
+// beginning of one.
+static bool echo_pends(const char *fresh, size_t length, size_t pending, size_t max_line)
+{
+    return pending + length <= max_line && !memchr(fresh, '\n', length);
+}
+
+static enum outcome echo_datagram(struct turn *turn)
+{
+    if (is_command(turn->input, turn->length) && !turn->facts)
+        return TURN_FACTS;
+    turn->done = turn->length;
+    turn->begun = NOTHING_BEGUN;
+    answer_message(turn->input, turn->length, turn);
+    return TURN_MORE;
+}
+
+const struct role role_echo = {
+    .name = "echo",
+    .admitted = true,
+    .stream = echo_stream,
+    .pends = echo_pends,
+    .datagram = echo_datagram,
+};

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "system/passed.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/address.h"
+#include "ground/log.h"
+#include "system/net.h"
+
+enum { FIRST_PASSED = 3 };
+
+// NULL, or what is wrong with the environment.
+static const char *count(struct passed *passed)
+{
+    char own[LOG_VALUE_MAX];
+    const char *pid = getenv("LISTEN_PID"), *number = getenv("LISTEN_FDS");
+    const char *names = getenv("LISTEN_FDNAMES");
+    char *end;
+
+    log_value(&LOG_NUMBER(NULL, getpid()), own);
+    if (!pid || !number || strcmp(pid, own) != 0)
+        return NULL; // meant for a process that has started this one
+    unsigned long sockets = strtoul(number, &end, 10);
+    if (!isdigit((unsigned char)*number) || *end || sockets > INT_MAX - FIRST_PASSED)
+        return "LISTEN_FDS is not a number of descriptors";
+    for (int i = 0; i < (int)sockets; i++)
+        if (fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC) < 0)
+            return "LISTEN_FDS counts a descriptor that is not open";
+    passed->count = (int)sockets;
+    passed->names = passed->names_left = names ? strdup(names) : NULL;
+    return NULL;
+}
+
+const char *passed_open(struct passed *passed)
+{
+    *passed = (struct passed){.count = 0};
+    const char *problem = count(passed);
+
+    // A program that this process becomes or starts must not take them for its own.
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    return problem;
+}
+
+void passed_close(struct passed *passed)
+{
+    free(passed->names);
+}
+
+static bool option_is(int fd, int option, int wanted)
+{
+    int value;
+    socklen_t length = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value == wanted;
+}
+
+// NULL and *PROTOCOL if FD can be served, else why it cannot. Neither the order nor the names of
+// passed sockets tell what they are.
+static const char *judge(int fd, enum protocol *protocol)
+{
+    bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP);
+    bool udp = option_is(fd, SO_TYPE, SOCK_DGRAM) && option_is(fd, SO_PROTOCOL, IPPROTO_UDP);
+    struct address local;
+
+    if (!tcp && !udp)
+        return "neither TCP nor UDP";
+    if (tcp && !option_is(fd, SO_ACCEPTCONN, 1))
+        return "does not listen";
+    if (net_local(fd, &local) < 0 || local.port == 0)
+        return "is not bound";
+    *protocol = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+    return NULL;
+}
+
+int passed_take(struct passed *passed, enum protocol *protocol)
+{
+    while (passed->taken < passed->count) {
+        int fd = FIRST_PASSED + passed->taken++;
+        const char *name = strsep(&passed->names_left, ":");
+        const char *problem = judge(fd, protocol);
+
+        if (!problem)
+            return fd;
+        log_event(LOG_WARNING, "passed socket refused", LOG_NUMBER("fd", fd),
+                  LOG_TEXT("name", name && *name ? name : NULL), LOG_TEXT("reason", problem));
+        close(fd);
+    }
+    return -1;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// unmanaged: journal, notify and passed for a build without ENABLE_SYSTEMD=1, in which no sockets
+// are handed over and nobody is to be told anything.
+#include "system/journal.h"
+#include "system/notify.h"
+#include "system/passed.h"
+
+void journal_open(void)
+{
+}
+
+void journal_close(void)
+{
+}
+
+void notify_open(struct notify *notify)
+{
+    *notify = (struct notify){.fd = -1};
+}
+
+void notify_close(struct notify *notify)
+{
+    (void)notify;
+}
+
+void notify_ready(struct notify *notify, const struct counters *counters)
+{
+    (void)notify, (void)counters;
+}
+
+void notify_reloading(struct notify *notify)
+{
+    (void)notify;
+}
+
+void notify_stopping(struct notify *notify)
+{
+    (void)notify;
+}
+
+void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters)
+{
+    (void)notify, (void)loop, (void)counters;
+}
+
+ticks notify_next(const struct notify *notify)
+{
+    (void)notify;
+    return TICKS_NEVER;
+}
+
+const char *passed_open(struct passed *passed)
+{
+    *passed = (struct passed){.count = 0};
+    return NULL;
+}
+
+void passed_close(struct passed *passed)
+{
+    (void)passed;
+}
+
+int passed_take(struct passed *passed, enum protocol *protocol)
+{
+    (void)passed, (void)protocol;
+    return -1;
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "transport/held.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELD_ROOM_MIN = 64 };
+
+const struct held *held_of(const struct held *held)
+{
+    static const struct held none = {.outcome = TURN_MORE};
+
+    return held ? held : &none;
+}
+
+static struct held *create(struct conn *conn)
+{
+    struct held *held = malloc(sizeof *held);
+
+    if (!held)
+        return NULL;
+    *held = (struct held){.conn = conn};
+    timeout_init(&held->line);
+    return held;
+}
+
+bool held_reserve(struct held **held, struct conn *conn, size_t size)
+{
+    size_t room = HELD_ROOM_MIN;
+
+    if (!*held)
+        *held = create(conn);
+    if (!*held)
+        return false;
+    while (room < size)
+        room *= 2;
+    if ((*held)->room >= room && (*held)->room / 4 <= room)
+        return true;
+    char *bytes = realloc((*held)->bytes, room);
+    if (!bytes)
+        return false;
+    (*held)->bytes = bytes;
+    (*held)->room = room;
+    return true;
+}
+
+bool held_keep(struct held **held, struct conn *conn, const struct memory *memory,
+               const struct turn *turn, enum outcome outcome)
+{
+    size_t output = turn->reply.length;
+    size_t input = outcome == TURN_CLOSE ? 0 : turn->length - turn->done;
+
+    if (output + input == 0 && (memory_empty(memory) || outcome == TURN_CLOSE)) {
+        held_drop(held);
+        return true;
+    }
+    if (!held_reserve(held, conn, output + input))
+        return false;
+    (*held)->memory = *memory;
+    (*held)->outcome = outcome;
+    (*held)->sent = 0;
+    (*held)->output = output;
+    (*held)->input = input;
+    if (output > 0)
+        memcpy((*held)->bytes, turn->reply.bytes, output);
+    if (input > 0)
+        memcpy((*held)->bytes + output, turn->input + turn->done, input);
+    return true;
+}
+
+void held_drop(struct held **held)
+{
+    if (!*held)
+        return;
+    timeout_stop(&(*held)->line);
+    free((*held)->bytes);
+    free(*held);
+    *held = NULL;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// held: what only a connection needs that is in the midst of something: an unfinished message,
+// unsent output, and what its role remembers. Most connections have none, most of the time.
+#ifndef TRANSPORT_HELD_H
+#define TRANSPORT_HELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/timeouts.h"
+#include "core/turn.h"
+
+struct conn;
+
+struct held {
+    struct conn *conn;
+    struct timeout line; // runs while a message that has begun is waited for
+    struct memory memory;
+    enum outcome outcome; // of the latest turn
+    size_t room;          // of `bytes`
+    size_t sent, output;  // bytes[sent .. output) is unsent
+    size_t input;         // and as many bytes from `output` on are not done
+    char *bytes;
+};
+
+// HELD, or what a connection without it has instead.
+const struct held *held_of(const struct held *held);
+
+// Makes *HELD, which may be NULL, have room for SIZE bytes, and not much more; the first SIZE bytes
+// that it holds are kept. False without memory.
+bool held_reserve(struct held **held, struct conn *conn, size_t size);
+
+// Keeps in *HELD what TURN leaves behind: what it has not sent of its reply, and what is not done
+// of its input. *HELD becomes NULL if that is nothing. False without memory.
+bool held_keep(struct held **held, struct conn *conn, const struct memory *memory,
+               const struct turn *turn, enum outcome outcome);
+
+// Frees *HELD, which may be NULL, and makes it NULL.
+void held_drop(struct held **held);
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// pool: what all connections and datagrams have in common, and the ports that they come in by.
+#ifndef TRANSPORT_POOL_H
+#define TRANSPORT_POOL_H
+
+#include <stdbool.h>
+
+#include "core/options.h"
+#include "core/service.h"
+#include "core/timeouts.h"
+#include "roles/role.h"
+#include "system/loop.h"
+
+enum {
+    READ_MAX_BYTES = 65536,  // of one connection, in one turn
+    LONG_TURN_BYTES = 16384, // of input: next time, the turns of others come before
+    BUSY_MAX = 256,          // connections that are being told "Server Busy"
+    GOODBYE_SECONDS = 2,     // how long a client may take to close after our FIN
+};
+
+struct pool;
+
+// A socket that clients come in by. A port outlives its socket, for the sake of its connections.
+struct port {
+    struct watch watch; // watch.fd is -1 once the socket is closed
+    const struct role *role;
+    struct pool *pool;
+    struct address local;
+    enum protocol protocol;
+    bool own;     // opened by this process: who waits in its queue is a client of this process
+    bool watched; // in the loop
+};
+
+struct pool {
+    struct loop *loop;
+    const struct options *options;
+    struct service *service;
+    struct timeouts idle; // every admitted connection but those in `goodbye`
+    struct timeouts line; // the messages that have begun and not ended
+    struct timeouts goodbye;
+    struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
+    unsigned busy, max_busy; // these, and how many there may be
+    bool freed;              // a connection has ended since this was last set to false
+    char *input, *output;    // shared by all connections, used within one turn
+};
+
+// False without memory; pool_finish frees what was taken either way.
+bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
+               struct service *service);
+void pool_finish(struct pool *pool);
+
+static inline bool pool_draining(const struct pool *pool)
+{
+    return pool->service->phase != PHASE_READY;
+}
+
+// What may be told to PEER, who has asked at LOCAL, at this moment.
+struct facts pool_facts(struct pool *pool, enum protocol protocol, const struct address *peer,
+                        const struct address *local);
+
+#endif

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+#include "transport/ports.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ground/log.h"
+#include "ground/util.h"
+#include "system/net.h"
+#include "transport/conn.h"
+#include "transport/crowd.h"
+
+enum { TOLD_SECONDS = 60, RETRY_TICKS = 1 };
+
+bool ports_init(struct ports *ports, struct loop *loop, const struct options *options,
+                struct service *service)
+{
+    *ports = (struct ports){.retry = TICKS_NEVER, .told = TICKS_NEVER};
+    // Both, so that ports_finish finds each in a state to be finished in.
+    bool pool = pool_init(&ports->pool, loop, options, service);
+    bool udp = udp_init(&ports->udp, &ports->pool);
+
+    return pool && udp;
+}
+
+static void unwatch(struct port *port)
+{
+    if (port->watched)
+        loop_remove(port->pool->loop, &port->watch);
+    port->watched = false;
+}
+
+static void shut(struct port *port)
+{
+    unwatch(port);
+    if (port->watch.fd >= 0)
+        close(port->watch.fd);
+    port->watch.fd = -1;
+}
+
+void ports_finish(struct ports *ports)
+{
+    ports_forget(ports, 0);
+    crowd_close(&ports->pool, "drain timeout");
+    udp_finish(&ports->udp);
+    pool_finish(&ports->pool);
+}
+
+static struct ports *ports_of(struct port *port)
+{
+    return container_of(port->pool, struct ports, pool);
+}
+
+static bool at_max_tcp(const struct pool *pool)
+{
+    return pool->service->counters.connected_tcp >= pool->options->max_tcp;
+}
+
+static bool full(const struct pool *pool)
+{
+    return at_max_tcp(pool) && pool->busy >= pool->max_busy;
+}
+
+// Stops watching the listeners: clients wait in their queues. A listener that is watched while
+// nobody can be taken in would be reported for ever.
+static void pause_accepting(struct ports *ports, ticks retry)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->port[i].protocol == PROTOCOL_TCP)
+            unwatch(&ports->port[i]);
+    ports->paused = true;
+    ports->pool.freed = false;
+    ports->retry = retry;
+}
+
+// accept4(2) failed for a reason that lies here and not with a client.
+static void accept_failed(struct ports *ports, int error)
+{
+    ticks now = loop_now(ports->pool.loop);
+
+    // Once a minute is enough: this can go on for as long as clients like.
+    if (ports->told == TICKS_NEVER || now - ports->told > TOLD_SECONDS * TICKS_PER_SECOND) {
+        ports->told = now;
+        log_event(LOG_WARNING, "cannot accept, clients have to wait", LOG_TEXT("proto", "tcp"),
+                  LOG_TEXT("error", strerror(error)));
+    }
+    pause_accepting(ports, now + RETRY_TICKS);
+}
+
+// These say that one client is gone, or that the network failed it (accept(2)).
+static bool client_failed(int error)
+{
+    switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Accepts one client. False if the queue is empty, or accepting has been paused.
+static bool accept_one(struct port *port)
+{
+    struct ports *ports = ports_of(port);
+    struct pool *pool = port->pool;
+
+    if (full(pool)) {
+        pause_accepting(ports, TICKS_NEVER);
+        return false;
+    }
+    int fd = accept4(port->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd);
+        return true;
+    }
+    if (client_failed(errno))
+        return true;
+    if (errno != EAGAIN)
+        accept_failed(ports, errno);
+    return false;
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+    struct port *port = container_of(watch, struct port, watch);
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_TURN_MAX && accept_one(port); i++)
+        continue;
+}
+
+static void datagrams_ready(struct watch *watch, uint32_t events)
+{
+    struct port *port = container_of(watch, struct port, watch);
+
+    (void)events;
+    udp_ready(&ports_of(port)->udp, port);
+}
+
+static int set_up(struct port *port)
+{
+    unsigned buffer = port->pool->options->socket_buffer;
+
+    if (port->protocol == PROTOCOL_TCP && buffer > 0 &&
+        net_limit_buffers(port->watch.fd, buffer) < 0)
+        return -1;
+    return net_local(port->watch.fd, &port->local);
+}
+
+int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
+              bool own)
+{
+    if (ports->count == PORTS_MAX) {
+        close(fd);
+        errno = EMFILE;
+        return -1;
+    }
+    struct port *port = &ports->port[ports->count++];
+    *port = (struct port){
+        .watch = {.ready = protocol == PROTOCOL_TCP ? listener_ready : datagrams_ready, .fd = fd},
+        .role = role,
+        .pool = &ports->pool,
+        .protocol = protocol,
+        .own = own,
+    };
+    if (set_up(port) == 0)
+        return 0;
+    int error = errno;
+    ports_forget(ports, ports->count - 1);
+    errno = error;
+    return -1;
+}
+
+void ports_forget(struct ports *ports, size_t first)
+{
+    while (ports->count > first)
+        shut(&ports->port[--ports->count]);
+}
+
+static int watch(struct port *port)
+{
+    if (loop_add(port->pool->loop, &port->watch, EPOLLIN) < 0)
+        return -1;
+    port->watched = true;
+    return 0;
+}
+
+int ports_serve(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        struct port *port = &ports->port[i];
+
+        if (watch(port) < 0)
+            return -1;
+        log_event(LOG_INFO, "listening", LOG_TEXT("role", port->role->name),
+                  LOG_TEXT("proto", protocol_name(port->protocol)),
+                  LOG_TEXT("addr", ADDRESS_STRING(&port->local)));
+    }
+    return 0;
+}
+
+// Ends the pause, in which no listener is watched.
+static void watch_listeners(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->port[i].protocol == PROTOCOL_TCP && watch(&ports->port[i]) < 0) {
+            accept_failed(ports, errno);
+            return;
+        }
+    ports->paused = false;
+    ports->retry = TICKS_NEVER;
+}
+
+void ports_resume(struct ports *ports)
+{
+    if (ports->paused && ports->pool.freed) // room for one more, if it was that
+        watch_listeners(ports);
+}
+
+void ports_expire(struct ports *ports, ticks now)
+{
+    crowd_expire(&ports->pool, now);
+    if (ports->retry <= now)
+        watch_listeners(ports);
+}
+
+ticks ports_next(const struct ports *ports)
+{
+    return ticks_sooner(crowd_next(&ports->pool), ports->retry);
+}
+
+// Who is in the queue of an own socket has been told that it is connected, and what has been sent
+// to one has been taken: they are served too.
+static void serve_last(struct port *port)
+{
+    if (port->protocol == PROTOCOL_UDP)
+        udp_drain(&ports_of(port)->udp, port);
+    else
+        for (unsigned i = 0; i <= port->pool->options->backlog && accept_one(port); i++)
+            continue;
+}
+
+void ports_drain(struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->port[i].own)
+            serve_last(&ports->port[i]);
+        shut(&ports->port[i]);
+    }
+    ports->paused = false;
+    ports->retry = TICKS_NEVER;
+    crowd_drain(&ports->pool);
+}
+
+bool ports_empty(const struct ports *ports)
+{
+    return ports->pool.service->counters.connected_tcp == 0 && ports->pool.busy == 0;
+}

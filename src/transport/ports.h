@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// ports: the sockets that clients come in by, and who is admitted.
+#ifndef TRANSPORT_PORTS_H
+#define TRANSPORT_PORTS_H
+
+#include <stdbool.h>
+
+#include "core/timeouts.h"
+#include "transport/pool.h"
+#include "transport/udp.h"
+
+enum {
+    PORTS_MAX = 128,           // sockets in all
+    ACCEPTS_PER_TURN_MAX = 64, // of one listener
+};
+
+struct ports {
+    struct pool pool;
+    struct udp udp;
+    struct port port[PORTS_MAX];
+    size_t count;
+    bool paused; // no listener is watched: nobody can be taken in
+    ticks retry; // when to try accepting again, or TICKS_NEVER
+    ticks told;  // when the log last told that descriptors had run out
+};
+
+// False without memory; ports_finish frees what was taken either way, and closes everything.
+bool ports_init(struct ports *ports, struct loop *loop, const struct options *options,
+                struct service *service);
+void ports_finish(struct ports *ports);
+
+// Adds FD, a listening socket or a bound one for datagrams, which belongs to ports from now on;
+// OWN: opened by this process. Returns 0, or -1 with errno and FD closed.
+int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
+              bool own);
+
+// Forgets the ports that were added from number FIRST on, and closes them. Used where a set of them
+// has to be chosen anew.
+void ports_forget(struct ports *ports, size_t first);
+
+// Serves all that were added, and logs each one's address: 0, or -1 with errno.
+int ports_serve(struct ports *ports);
+
+// To be called between turns: takes up accepting again when there is room.
+void ports_resume(struct ports *ports);
+
+// Ends the connections that are due at NOW, some at a time; and when to be called again.
+void ports_expire(struct ports *ports, ticks now);
+ticks ports_next(const struct ports *ports);
+
+// The graceful end: accepts nobody any more, answers what was received, sends what is owed, says
+// goodbye. Done when ports_empty. The queue of a socket that is not own is the next process's.
+void ports_drain(struct ports *ports);
+bool ports_empty(const struct ports *ports);
+
+#endif
