@@ -50,8 +50,11 @@ void loop_finish(struct loop *loop)
 
 static int control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
-    struct epoll_event event = {.events = events | (watch->edge ? EPOLLET : 0), .data.ptr = watch};
+    struct epoll_event event = {.events = events, .data.ptr = watch};
 
+    // With urgent data or FIN behind what it reads, a short read has not emptied the socket.
+    if (watch->edge)
+        event.events |= events & EPOLLIN ? EPOLLET | EPOLLPRI | EPOLLRDHUP : EPOLLET;
     if (epoll_ctl(loop->epoll, operation, watch->fd, &event) < 0)
         return -1;
     watch->events = (uint16_t)events;
@@ -66,7 +69,7 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events)
 
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    if (events == watch->events && !watch->edge)
+    if (events == watch->events && !(watch->edge && watch->more))
         return 0;
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
@@ -121,8 +124,10 @@ int loop_turn(struct loop *loop)
         const struct epoll_event *event = &loop->batch[loop->at++];
         struct watch *watch = event->data.ptr;
 
-        if (watch)
-            watch->ready(watch, event->events);
+        if (!watch)
+            continue;
+        watch->more = event->events != EPOLLIN;
+        watch->ready(watch, event->events);
     }
     return 0;
 }

@@ -18,8 +18,9 @@ struct watch {
     // Level-triggered: a handler that neither reads nor writes is called again at once.
     void (*ready)(struct watch *watch, uint32_t events);
     int fd;
-    uint16_t events; // what epoll has been asked for, EPOLLET apart
-    bool edge : 1;   // EPOLLET
+    uint16_t events; // what epoll has been asked for: EPOLLIN, EPOLLOUT
+    bool edge : 1;   // edge-triggered
+    bool more : 1;   // see loop_change
     bool later : 1;  // see loop_later
     uint8_t state;   // the served object's own, in what would be padding
 };
@@ -47,10 +48,11 @@ void loop_finish(struct loop *loop);
 // WATCH->fd and WATCH->ready are set. EVENTS with EPOLLET: the watch is edge-triggered from now on.
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 
-// Waits for EVENTS from now on; nothing is done if that is so already. To be called after each turn
-// of an edge-triggered watch: there it is EPOLL_CTL_MOD in any case, by which the kernel looks at
-// the descriptor anew, so that what the turn left over is reported as it is for a level-triggered
-// one.
+// Waits for EVENTS from now on; no system call if that is so already. To be called after each turn:
+// what a turn of an edge-triggered watch left over is reported like a level-triggered one's, for
+// the kernel looks at the descriptor anew at an EPOLL_CTL_MOD, which is done in any case while
+// watch->more. That is set with each event but a plain EPOLLIN; the handler of one sets it if it
+// has not taken all there was, as a short read has (epoll(7)).
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
 // Among the watches that are ready in one turn, those that are LATER come after all others.

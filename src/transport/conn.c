@@ -33,6 +33,12 @@ static void log_conn(const struct conn *conn, const char *message, const char *r
                 LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
 }
 
+static void drop_held(struct conn *conn)
+{
+    pool_of(conn)->given_back += held_of(conn->held)->room;
+    held_drop(&conn->held);
+}
+
 void conn_close(struct conn *conn, const char *reason)
 {
     struct pool *pool = pool_of(conn);
@@ -44,7 +50,7 @@ void conn_close(struct conn *conn, const char *reason)
         pool->busy--;
     pool->freed = true;
     timeout_stop(&conn->idle);
-    held_drop(&conn->held);
+    drop_held(conn);
     loop_remove(pool->loop, &conn->watch);
     close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
     free(conn);
@@ -77,12 +83,13 @@ static int enter(struct conn *conn, enum life life, struct balance *balance)
     struct pool *pool = pool_of(conn);
 
     conn->watch.state = life;
+    conn->watch.more = true;
     switch (life) {
     case LIFE_FLUSHING:
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
-        held_drop(&conn->held);
+        drop_held(conn);
         balance->flushed = net_unsent(conn->watch.fd) == 0;
         return balance->flushed ? 0 : net_writable_when_sent(conn->watch.fd);
     case LIFE_GOODBYE:
@@ -202,10 +209,13 @@ static void answer(struct conn *conn, size_t length, bool ended)
     turn.reply.length -= (size_t)sent;
     // Whoever asks for little does not wait for a round of those who ask for much.
     loop_later(pool->loop, &conn->watch, outcome == TURN_AGAIN || length >= LONG_TURN_BYTES);
+    size_t room = held_of(conn->held)->room;
     if (!held_keep(&conn->held, conn, &memory, &turn, outcome)) {
         conn_close(conn, "no memory");
         return;
     }
+    if (held_of(conn->held)->room < room)
+        pool->given_back += room;
     time_message(conn, &turn);
     struct balance balance = balance_of(conn, outcome, turn.reply.length > 0);
     balance.ended = ended;
@@ -238,6 +248,8 @@ void conn_read(struct conn *conn)
         conn_close(conn, strerror(errno));
         return;
     }
+    if (got < 0 || got == READ_MAX_BYTES)
+        conn->watch.more = got > 0 || errno == EINTR;
     if (fresh > 0)
         conn_touch(conn);
     if (fresh > 0 && lengthen(conn, input + before, fresh)) {
@@ -281,9 +293,10 @@ static void flush_turn(struct conn *conn, uint32_t events)
 static void goodbye_turn(struct conn *conn)
 {
     ssize_t got = recv(conn->watch.fd, pool_of(conn)->input, READ_MAX_BYTES, 0);
-    bool more = got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+    bool ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 
-    lead(conn, (struct balance){.ended = !more});
+    conn->watch.more = got > 0 || errno == EINTR;
+    lead(conn, (struct balance){.ended = ended});
 }
 
 static void conn_ready(struct watch *watch, uint32_t events)

@@ -41,12 +41,15 @@ void crowd_expire(struct pool *pool, ticks now)
     expire(&pool->line, now, line_over);
     expire(&pool->idle, now, idle_over);
     expire(&pool->goodbye, now, goodbye_over);
+    if (pool_trim_due(pool) <= now)
+        pool_trim(pool, now);
 }
 
 ticks crowd_next(const struct pool *pool)
 {
-    return ticks_sooner(ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle)),
-                        timeouts_next(&pool->goodbye));
+    ticks message = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
+
+    return ticks_sooner(ticks_sooner(message, timeouts_next(&pool->goodbye)), pool_trim_due(pool));
 }
 
 static struct conn *first(const struct list *list)

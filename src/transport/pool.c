@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "transport/pool.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
@@ -23,6 +24,22 @@ void pool_finish(struct pool *pool)
 {
     free(pool->input);
     free(pool->output);
+}
+
+ticks pool_trim_due(const struct pool *pool)
+{
+    return pool->given_back < GIVE_BACK_BYTES
+               ? TICKS_NEVER
+               : pool->trimmed + GIVE_BACK_SECONDS * TICKS_PER_SECOND;
+}
+
+void pool_trim(struct pool *pool, ticks now)
+{
+    pool->given_back = 0;
+    pool->trimmed = now;
+#ifdef __GLIBC__ // others do so without being asked
+    malloc_trim(0);
+#endif
 }
 
 struct facts pool_facts(struct pool *pool, enum protocol protocol, const struct address *peer,

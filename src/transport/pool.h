@@ -16,6 +16,8 @@ enum {
     LONG_TURN_BYTES = 16384, // of input: next time, the turns of others come before
     BUSY_MAX = 256,          // connections that are being told "Server Busy"
     GOODBYE_SECONDS = 2,     // how long a client may take to close after our FIN
+    GIVE_BACK_BYTES = 65536, // freed: worth a system call, and
+    GIVE_BACK_SECONDS = 1,   // so long after the one before
 };
 
 struct pool;
@@ -41,6 +43,8 @@ struct pool {
     struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
     unsigned busy, max_busy; // these, and how many there may be
     bool freed;              // a connection has ended since this was last set to false
+    size_t given_back;       // bytes that were held and were freed since the heap was trimmed
+    ticks trimmed;           // when that was
     char *input, *output;    // shared by all connections, used within one turn
 };
 
@@ -48,6 +52,13 @@ struct pool {
 bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
                struct service *service);
 void pool_finish(struct pool *pool);
+
+// When pool_trim has something to do, or TICKS_NEVER.
+ticks pool_trim_due(const struct pool *pool);
+
+// Gives the system back what malloc keeps of memory that was freed: malloc_trim(3), some
+// milliseconds for hundreds of megabytes.
+void pool_trim(struct pool *pool, ticks now);
 
 static inline bool pool_draining(const struct pool *pool)
 {
