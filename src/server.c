@@ -50,16 +50,25 @@ void server_block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+// Tells the service manager NOTICES and whatever else there is to be told.
+static void notify(struct server *server, unsigned notices)
+{
+    struct counters counters = server->service.counters;
+
+    counters.active_udp_peers = server->service.peers.count;
+    notify_turn(&server->notify, &server->loop, &counters, notices);
+}
+
 static void drain(struct server *server, const char *cause)
 {
     log_event(LOG_INFO, "stopping", LOG_TEXT("cause", cause));
-    notify_stopping(&server->notify);
+    notify(server, NOTICE_STOPPING);
     server->service.phase = PHASE_DRAIN;
     server->drain_over = loop_now(&server->loop) + server->options.drain_timeout * TICKS_PER_SECOND;
     ports_drain(&server->ports);
 }
 
-static void load_token_again(struct server *server)
+static void reload(struct server *server)
 {
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
@@ -69,18 +78,8 @@ static void load_token_again(struct server *server)
     else
         log_event(LOG_WARNING, "token not read, the one of before stays",
                   LOG_TEXT("error", text_end(&error)));
-}
-
-static void reload(struct server *server)
-{
-    struct counters counters = service_counters(&server->service, loop_now(&server->loop));
-    bool ready = server->service.phase == PHASE_READY; // else nothing about it may follow
-
-    if (ready)
-        notify_reloading(&server->notify);
-    load_token_again(server);
-    if (ready)
-        notify_ready(&server->notify, &counters);
+    if (server->service.phase == PHASE_READY) // else nothing about it may follow
+        notify(server, NOTICE_RELOADING | NOTICE_READY);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -199,7 +198,6 @@ static int open_manager(struct server *server)
 
 static int start(struct server *server)
 {
-    struct counters none = {.total_clients = 0};
     struct rlimit limit;
 
     if (open_manager(server) < 0 || raise_descriptors(&limit) < 0 || load_token(server) < 0)
@@ -215,7 +213,7 @@ static int start(struct server *server)
         return -1;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
-    notify_ready(&server->notify, &none);
+    notify(server, NOTICE_READY);
     return 0;
 }
 
@@ -266,9 +264,7 @@ int server_run(struct server *server)
         if (loop_turn(&server->loop) < 0)
             return failed("epoll_wait");
         ports_resume(&server->ports);
-        struct counters counters = service->counters;
-        counters.active_udp_peers = service->peers.count;
-        notify_turn(&server->notify, &server->loop, &counters);
+        notify(server, 0);
         if (service->gate.passed && service->phase == PHASE_READY)
             drain(server, "/shutdown");
     }

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,7 +61,8 @@ static void put_number(struct text *entry, const char *prefix, const char *key, 
 {
     char value[LOG_VALUE_MAX];
 
-    put_field(entry, prefix, key, log_value(&LOG_NUMBER(NULL, number), value));
+    snprintf(value, sizeof value, "%" PRIu64, number);
+    put_field(entry, prefix, key, value);
 }
 
 static bool write_journal(enum log_level level, const struct log_field *fields, size_t count,

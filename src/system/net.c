@@ -133,27 +133,24 @@ int net_limit_buffers(int fd, unsigned bytes)
     return set_all(fd, settings, ARRAY_LENGTH(settings));
 }
 
-static int address_if(int result, const struct sockaddr_storage *storage, struct address *address)
-{
-    if (result == 0)
-        *address = address_of(storage);
-    return result;
-}
-
-int net_local(int fd, struct address *local)
+struct address net_local(int fd)
 {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
 
-    return address_if(getsockname(fd, (struct sockaddr *)&storage, &length), &storage, local);
+    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0)
+        return (struct address){.port = 0};
+    return address_of(&storage);
 }
 
-int net_peer(int fd, struct address *peer)
+struct address net_peer(int fd)
 {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
 
-    return address_if(getpeername(fd, (struct sockaddr *)&storage, &length), &storage, peer);
+    if (getpeername(fd, (struct sockaddr *)&storage, &length) < 0)
+        return (struct address){.port = 0};
+    return address_of(&storage);
 }
 
 int net_unsent(int fd)

@@ -23,9 +23,9 @@ int net_adopt(int fd, int type, const char **call);
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 
-// getsockname(2) and getpeername(2) as values: 0, or -1 with errno.
-int net_local(int fd, struct address *local);
-int net_peer(int fd, struct address *peer);
+// getsockname(2) and getpeername(2) as values; port 0: that failed, as it does after a reset.
+struct address net_local(int fd);
+struct address net_peer(int fd);
 
 // Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
 int net_unsent(int fd);

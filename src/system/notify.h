@@ -1,20 +1,37 @@
 // SPDX-License-Identifier: MIT
 // notify: tells the service manager how the service is, as sd_notify(3) describes, without
 // libsystemd. See journal.h for builds in which these functions do nothing.
+//
+// Nothing waits for the manager. What it does not take is told later.
 #ifndef SYSTEM_NOTIFY_H
 #define SYSTEM_NOTIFY_H
+
+#include <sys/un.h>
 
 #include "core/facts.h"
 #include "core/timeouts.h"
 #include "system/loop.h"
 
-// So many STATUS= messages may follow each other at once, and then one a second.
-enum { STATUS_BURST = 8 };
+enum {
+    // So many STATUS= messages may follow each other at once, and then one a second.
+    STATUS_BURST = 8,
+    // So often the manager is asked again, after twice the time each, before that is left to turns
+    // that come anyway.
+    NOTIFY_TRIES_MAX = 10,
+};
+
+// What the manager is to hear once, in this order.
+enum notice { NOTICE_RELOADING = 1, NOTICE_READY = 2, NOTICE_STOPPING = 4 };
 
 struct notify {
-    int fd;           // a socket connected to NOTIFY_SOCKET, or -1
+    int fd; // -1: nobody is to be told
+    struct sockaddr_un manager;
+    socklen_t length;
+    unsigned notices; // not told yet
+    unsigned tries;   // that have failed in a row
+    ticks retry;      // when to try again, or TICKS_NEVER
     ticks beat;       // half of the watchdog's time; 0: there is no watchdog
-    ticks beat_due;   // or TICKS_NEVER
+    ticks beat_due;   // or TICKS_NEVER: also until READY=1 has been told
     ticks status_due; // when STATUS= would be due, if there were no burst
     struct counters told;
 };
@@ -23,16 +40,13 @@ struct notify {
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
 
-// The server serves, after its start or after reading its files again; it reads them; it ends.
-void notify_ready(struct notify *notify, const struct counters *counters);
-void notify_reloading(struct notify *notify);
-void notify_stopping(struct notify *notify);
+// To be called in every turn of LOOP: tells NOTICES (of enum notice, or 0) and what of them was not
+// told before, the watchdog that the loop turns, if that is due, and the three statistics, if they
+// have changed and STATUS_BURST allows it; else a later turn does.
+void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters,
+                 unsigned notices);
 
-// To be called in every turn of LOOP: tells the watchdog that it turns, if that is due, and the
-// three statistics, if they have changed and STATUS_BURST allows it; else a later turn does.
-void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters);
-
-// When the loop has to turn for the watchdog, or TICKS_NEVER.
+// When the loop has to turn for the manager, or TICKS_NEVER.
 ticks notify_next(const struct notify *notify);
 
 #endif

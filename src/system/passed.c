@@ -18,13 +18,11 @@ enum { FIRST_PASSED = 3 };
 // NULL, or what is wrong with the environment.
 static const char *count(struct passed *passed)
 {
-    char own[LOG_VALUE_MAX];
     const char *pid = getenv("LISTEN_PID"), *number = getenv("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
     char *end;
 
-    log_value(&LOG_NUMBER(NULL, getpid()), own);
-    if (!pid || !number || strcmp(pid, own) != 0)
+    if (!pid || !number || strtoull(pid, NULL, 10) != (unsigned long long)getpid())
         return NULL; // meant for a process that has started this one
     unsigned long sockets = strtoul(number, &end, 10);
     if (!isdigit((unsigned char)*number) || *end || sockets > INT_MAX - FIRST_PASSED)
@@ -68,13 +66,12 @@ static const char *judge(int fd, enum protocol *protocol)
 {
     bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP);
     bool udp = option_is(fd, SO_TYPE, SOCK_DGRAM) && option_is(fd, SO_PROTOCOL, IPPROTO_UDP);
-    struct address local;
 
     if (!tcp && !udp)
         return "neither TCP nor UDP";
     if (tcp && !option_is(fd, SO_ACCEPTCONN, 1))
         return "does not listen";
-    if (net_local(fd, &local) < 0 || local.port == 0)
+    if (net_local(fd).port == 0)
         return "is not bound";
     *protocol = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     return NULL;

@@ -23,24 +23,10 @@ void notify_close(struct notify *notify)
     (void)notify;
 }
 
-void notify_ready(struct notify *notify, const struct counters *counters)
+void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters,
+                 unsigned notices)
 {
-    (void)notify, (void)counters;
-}
-
-void notify_reloading(struct notify *notify)
-{
-    (void)notify;
-}
-
-void notify_stopping(struct notify *notify)
-{
-    (void)notify;
-}
-
-void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters)
-{
-    (void)notify, (void)loop, (void)counters;
+    (void)notify, (void)loop, (void)counters, (void)notices;
 }
 
 ticks notify_next(const struct notify *notify)

@@ -23,13 +23,11 @@ static struct pool *pool_of(const struct conn *conn)
 
 static void log_conn(const struct conn *conn, const char *message, const char *reason)
 {
-    struct address peer;
-
     if (!log_enabled(LOG_DETAIL))
         return;
-    bool known = net_peer(conn->watch.fd, &peer) == 0; // not after a reset
+    struct address peer = net_peer(conn->watch.fd);
     log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
-                LOG_TEXT("peer", known ? ADDRESS_STRING(&peer) : NULL),
+                LOG_TEXT("peer", peer.port ? ADDRESS_STRING(&peer) : NULL),
                 LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
 }
 
@@ -165,13 +163,8 @@ static void log_turn(const struct conn *conn, const struct turn *turn, size_t se
 
 static struct facts facts_of(const struct conn *conn)
 {
-    struct address peer, local;
+    struct address peer = net_peer(conn->watch.fd), local = net_local(conn->watch.fd);
 
-    // After a reset there is no peer any more, and nobody to read the answer either.
-    if (net_peer(conn->watch.fd, &peer) < 0)
-        peer = (struct address){.port = 0};
-    if (net_local(conn->watch.fd, &local) < 0)
-        local = (struct address){.port = 0};
     return pool_facts(pool_of(conn), PROTOCOL_TCP, &peer, &local);
 }
 

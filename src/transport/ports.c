@@ -89,26 +89,18 @@ static void accept_failed(struct ports *ports, int error)
     pause_accepting(ports, now + RETRY_TICKS);
 }
 
-// These say that one client is gone, or that the network failed it (accept(2)).
+// The client is gone, or the network failed it (accept(2)).
 static bool client_failed(int error)
 {
-    switch (error) {
-    case EINTR:
-    case ECONNABORTED:
-    case EPERM:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case EOPNOTSUPP:
-    case ENETUNREACH:
-    case ETIMEDOUT:
-        return true;
-    default:
-        return false;
-    }
+    static const int errors[] = {
+        EINTR,     ECONNABORTED, EPERM,        EPROTO,     ENETDOWN,    ENOPROTOOPT,
+        EHOSTDOWN, ENONET,       EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT,
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(errors); i++)
+        if (errors[i] == error)
+            return true;
+    return false;
 }
 
 // Accepts one client. False if the queue is empty, or accepting has been paused.
@@ -157,7 +149,8 @@ static int set_up(struct port *port)
     if (port->protocol == PROTOCOL_TCP && buffer > 0 &&
         net_limit_buffers(port->watch.fd, buffer) < 0)
         return -1;
-    return net_local(port->watch.fd, &port->local);
+    port->local = net_local(port->watch.fd);
+    return port->local.port ? 0 : -1;
 }
 
 int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,

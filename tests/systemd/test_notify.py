@@ -374,10 +374,11 @@ def test_journal_has_each_event_with_its_fields(journal):
         address = entry["ECHO_ADDR"]
         assert address.startswith("[::]:")
         assert entry == {
-            "MESSAGE": f"listening proto={protocol} addr={address}",
+            "MESSAGE": f"listening role=echo proto={protocol} addr={address}",
             "PRIORITY": "6",
             "SYSLOG_IDENTIFIER": "epoll-echo",
             "ECHO_EVENT": "listening",
+            "ECHO_ROLE": "echo",
             "ECHO_PROTO": protocol,
             "ECHO_ADDR": address,
         }
@@ -394,7 +395,7 @@ def test_journal_without_a_socket_to_it(journal):
     wait_until(lambda: select.select([journal.errors], [], [], 0)[0], "the log")
     process.signal(signal.SIGTERM)
     assert process.process.wait(PATIENCE) == 0
-    assert "level=info msg=listening proto=tcp" in journal.on_standard_error()
+    assert "level=info msg=listening role=echo proto=tcp" in journal.on_standard_error()
 
 
 def test_many_passed_sockets_fit(start, manager):

@@ -173,7 +173,7 @@ def test_options_that_contradict(start, option):
     process = start(option, sockets=[listener()])
     assert process.wait() == 1
     assert "passed sockets" in process.log
-    assert "--port, --tcp-port, --udp-port, --bind and --backlog" in process.log
+    assert "--port, --tcp-port, --udp-port, --bind, --listen and --backlog" in process.log
 
 
 def test_other_options_hold(start):
@@ -223,7 +223,7 @@ def test_variables_are_unset(start, tmp_path):
             LD_PRELOAD=str(library),
             ASAN_OPTIONS="verify_asan_link_order=0",
         )
-        process.await_log("msg=listening proto=tcp")
+        process.await_log("msg=listening role=echo proto=tcp")
         process.stop()
         assert "\nspied .\n" in process.log
 

@@ -146,7 +146,7 @@ def test_journal_has_fields(guest):
     assert field(entries, "SYSLOG_IDENTIFIER") == {"epoll-echo"}
     assert field(entries, "_SYSTEMD_UNIT") == {SERVICE}
     assert field(entries, "_TRANSPORT") == {"journal"}
-    assert "listening proto=tcp addr=[::]:12345" in field(entries, "MESSAGE")
+    assert "listening role=echo proto=tcp addr=[::]:12345" in field(entries, "MESSAGE")
 
 
 def test_journal_names_peers(guest):
