@@ -11,22 +11,19 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 ifdef WERROR
 WARNINGS += -Werror
 endif
-# Unwind tables are for exceptions; gdb reads its own from the debug information.
-HARDENING = -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-	-U_FORTIFY_SOURCE $(FORTIFY) -fPIE
-# Which glibc warns that it cannot do without optimization.
-ifeq (,$(filter -O0,$(CFLAGS)))
-FORTIFY = -D_FORTIFY_SOURCE=2
+# Asked of the compiler, each with those that it took before: what another architecture or an older
+# libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
+# information. A sanitizer does without them all.
+WISHES = -fPIE
+ifeq (,$(findstring -fsanitize,$(CFLAGS)))
+WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 endif
 LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack
-ifeq (,$(findstring -static,$(LDFLAGS)))
-LINK_HARDENING += -pie
-endif
-ifneq (,$(findstring -fsanitize,$(CFLAGS)))
-HARDENING = -fPIE
-endif
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(CFLAGS)
-ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
+STATIC = $(filter -static -static-pie,$(LDFLAGS))
+# What was taken stands in these two files.
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) @$(B)/flags.compile $(CFLAGS)
+ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 DAEMON = main server listen $(addprefix transport/,tcp conn udp) \
 	$(addprefix system/,credential net loop) \
@@ -69,11 +66,38 @@ $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
-# Changes only when the flags do, and then everything is built anew.
+# Changes only when the flags do, and then the compiler is asked and everything is built anew.
+FLAGS = $(CC) $(WISHES) $(STATIC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' | cmp -s - $@ || \
-		echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' >$@
+	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
+		{ $(ask_compiler) && $(ask_linker) && echo '$(subst ','\'',$(FLAGS))' >$@; }
+
+# Which fails, with the compiler's words, if it compiles nothing at all.
+define ask_compiler
+echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
+$(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
+{ taken=; for wish in $(WISHES); do \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>$(B)/ask.log; \
+	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
+endef
+
+# A static program that is position-independent too has no interpreter. musl-gcc does not know of
+# such, but musl does: then its start files are named, from beside the one that the linker reads.
+ask_linker = echo -pie >$@.link
+ifneq (,$(STATIC))
+define ask_linker
+{ at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
+for wish in -static-pie \
+	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
+	echo $$wish >$@.link; \
+	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>$(B)/ask.log && \
+		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
+		! grep -q INTERP $(B)/ask.elf && break; \
+	echo -static >$@.link; done; }
+endef
+endif
 
 -include $(DAEMON_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d)
 
