@@ -21,8 +21,10 @@ WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash
 endif
 LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack
 STATIC = $(filter -static -static-pie,$(LDFLAGS))
-# What was taken stands in these two files.
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) @$(B)/flags.compile $(CFLAGS)
+# What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
+# time goes on after 2038.
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DVERSION='"$(VERSION)"' \
+	$(WARNINGS) @$(B)/flags.compile $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 DAEMON = main server listen $(addprefix transport/,tcp conn udp) \
