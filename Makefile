@@ -40,7 +40,7 @@ DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
 BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/address.o ground/text.o)
 
-.PHONY: all run models bench check check-long lint setup install install-units uninstall clean FORCE
+.PHONY: all run models bench check check-long lint setup setup-long install install-units uninstall clean FORCE
 
 all: epoll-echo echo-bench
 
@@ -151,9 +151,12 @@ uninstall:
 	rm -f $(foreach f,$(PROGRAMS) $(DATA),"$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$f))") \
 		"$(DESTDIR)$(PREFIX)/bin/echo-bench" $(foreach u,$(UNITS),"$(UNIT_DIR)/$u")
 
-# Debian packages for the tests and the benchmark.
+# Debian packages for the tests and the benchmark; setup-long adds compilers for other architectures.
 setup:
 	tests/setup
+
+setup-long:
+	tests/setup packages-long
 
 # Every test that a change has to pass; PARTS="outside lint" runs some. check-long looks longer, and in
 # further ways.
