@@ -11,22 +11,21 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 ifdef WERROR
 WARNINGS += -Werror
 endif
-# Unwind tables are for exceptions; gdb reads its own from the debug information.
-HARDENING = -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-	-U_FORTIFY_SOURCE $(FORTIFY) -fPIE
-# Which glibc warns that it cannot do without optimization.
-ifeq (,$(filter -O0,$(CFLAGS)))
-FORTIFY = -D_FORTIFY_SOURCE=2
+# Asked of the compiler, each with those that it took before: what another architecture or an older
+# libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
+# information. A sanitizer does without them all.
+WISHES = -fPIE
+ifeq (,$(findstring -fsanitize,$(CFLAGS)))
+WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 endif
 LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack
-ifeq (,$(findstring -static,$(LDFLAGS)))
-LINK_HARDENING += -pie
-endif
-ifneq (,$(findstring -fsanitize,$(CFLAGS)))
-HARDENING = -fPIE
-endif
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARNINGS) $(HARDENING) $(CFLAGS)
-ALL_LDFLAGS = $(LINK_HARDENING) $(CFLAGS) $(LDFLAGS)
+STATIC = $(filter -static -static-pie,$(LDFLAGS))
+# What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
+# time goes on after 2038.
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DVERSION='"$(VERSION)"' \
+	$(WARNINGS) @$(B)/flags.compile $(CFLAGS)
+ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 # What systemd hands to a service: three modules, or one that does nothing.
 MANAGED = system/journal system/notify system/passed
@@ -38,7 +37,7 @@ DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 BENCH = main bench rest flow lines datagrams dial cost live report results settings payload histogram
 BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/address.o ground/text.o)
 
-.PHONY: all run models bench check check-long lint setup install install-units uninstall clean FORCE
+.PHONY: all run models bench check check-long lint setup setup-long install install-units uninstall clean FORCE
 
 all: epoll-echo echo-bench
 
@@ -66,11 +65,38 @@ $(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
-# Changes only when the flags do, and then everything is built anew.
+# Changes only when the flags do, and then the compiler is asked and everything is built anew.
+FLAGS = $(CC) $(WISHES) $(STATIC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' | cmp -s - $@ || \
-		echo '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS))' >$@
+	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
+		{ $(ask_compiler) && $(ask_linker) && echo '$(subst ','\'',$(FLAGS))' >$@; }
+
+# Which fails, with the compiler's words, if it compiles nothing at all.
+define ask_compiler
+echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
+$(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
+{ taken=; for wish in $(WISHES); do \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>$(B)/ask.log; \
+	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
+endef
+
+# A static program that is position-independent too has no interpreter. musl-gcc does not know of
+# such, but musl does: then its start files are named, from beside the one that the linker reads.
+ask_linker = echo -pie >$@.link
+ifneq (,$(STATIC))
+define ask_linker
+{ at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
+for wish in -static-pie \
+	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
+	echo $$wish >$@.link; \
+	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>$(B)/ask.log && \
+		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
+		! grep -q INTERP $(B)/ask.elf && break; \
+	echo -static >$@.link; done; }
+endef
+endif
 
 -include $(DAEMON_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d)
 
@@ -122,9 +148,12 @@ uninstall:
 	rm -f $(foreach f,$(PROGRAMS) $(DATA),"$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$f))") \
 		"$(DESTDIR)$(PREFIX)/bin/echo-bench" $(foreach u,$(UNITS),"$(UNIT_DIR)/$u")
 
-# Debian packages for the tests and the benchmark.
+# Debian packages for the tests and the benchmark; setup-long adds compilers for other architectures.
 setup:
 	tests/setup
+
+setup-long:
+	tests/setup packages-long
 
 # Every test that a change has to pass; PARTS="outside lint" runs some. check-long looks longer, and in
 # further ways.
