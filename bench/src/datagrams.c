@@ -2,52 +2,76 @@
 #include "datagrams.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "bench.h"
 #include "clock.h"
-#include "ground/util.h"
 #include "payload.h"
 
 enum { BATCH_MAX = 64 };
 
 struct datagrams {
+    struct traffic traffic;
+    uint64_t mask; // of the places for messages in flight: a power of two, less one
     struct mmsghdr in[BATCH_MAX], out[BATCH_MAX];
     struct iovec in_bytes[BATCH_MAX], out_bytes[BATCH_MAX];
     size_t in_room, out_room; // bytes of one datagram
     char bytes[];
 };
 
-struct datagrams *datagrams_create(const struct bench *bench)
+// Datagrams come in any order or not at all: each has a place of its own while it is in flight.
+struct flight {
+    uint64_t since; // its latency counts from here
+    uint64_t sent;  // when it was begun; 0: this place is free
+};
+
+struct plug {
+    struct flow flow;
+    uint64_t out;            // datagrams that were sent
+    struct flight flights[]; // that of number N at N & mask
+};
+
+static struct datagrams *datagrams_of(const struct flow *flow)
 {
-    const struct settings *settings = bench->settings;
-    size_t in_room = settings->reply_size + 1; // one more, to tell what is too long
-    size_t out_room = settings->size;
-    struct datagrams *datagrams = calloc(1, sizeof *datagrams + BATCH_MAX * (in_room + out_room));
-
-    if (!datagrams)
-        return NULL;
-    datagrams->in_room = in_room;
-    datagrams->out_room = out_room;
-    for (size_t i = 0; i < BATCH_MAX; i++) {
-        char *out = datagrams->bytes + BATCH_MAX * in_room + i * out_room;
-
-        memcpy(out, bench->output, out_room);
-        datagrams->in_bytes[i] = (struct iovec){datagrams->bytes + i * in_room, in_room};
-        datagrams->out_bytes[i] = (struct iovec){out, out_room};
-        datagrams->in[i].msg_hdr =
-            (struct msghdr){.msg_iov = &datagrams->in_bytes[i], .msg_iovlen = 1};
-        datagrams->out[i].msg_hdr =
-            (struct msghdr){.msg_iov = &datagrams->out_bytes[i], .msg_iovlen = 1};
-    }
-    return datagrams;
+    return container_of(traffic_of(flow), struct datagrams, traffic);
 }
 
-void datagrams_destroy(struct datagrams *datagrams)
+static struct plug *plug_of(struct flow *flow)
 {
-    free(datagrams);
+    return container_of(flow, struct plug, flow);
+}
+
+static struct flight *flight_at(struct flow *flow, uint64_t sequence)
+{
+    return &plug_of(flow)->flights[sequence & datagrams_of(flow)->mask];
+}
+
+// Whether the answer to message SEQUENCE is waited for.
+static bool in_flight(struct flow *flow, uint64_t sequence)
+{
+    return sequence < flow->begun && flow->begun - sequence <= datagrams_of(flow)->mask + 1 &&
+           flight_at(flow, sequence)->sent != 0;
+}
+
+// As many as there are places for: one of long ago may still be waited for.
+static void begin(struct flow *flow, uint64_t now)
+{
+    uint64_t most = flow_allowance(flow, now), count = 0;
+
+    for (; count < most; count++) {
+        struct flight *flight = flight_at(flow, flow->begun + count);
+
+        if (flight->sent != 0)
+            break;
+        *flight = (struct flight){.since = flow_since(flow, count, now), .sent = now};
+    }
+    flow_begin(flow, count);
+}
+
+static void land(struct flow *flow, uint64_t sequence)
+{
+    flight_at(flow, sequence)->sent = 0;
+    flow_land(flow, 1);
 }
 
 // A socket that learns that nobody listens at the other end says so in some later call.
@@ -59,61 +83,78 @@ static void fail(struct flow *flow, int error)
 // Sends one batch: the number that went out, or -1 with errno.
 static int send_batch(struct flow *flow, unsigned count)
 {
-    struct bench *bench = flow->bench;
-    struct datagrams *datagrams = bench->datagrams;
+    struct datagrams *datagrams = datagrams_of(flow);
 
-    if (bench_stamped(bench))
+    if (traffic_stamped(&datagrams->traffic))
         for (unsigned i = 0; i < count; i++)
             payload_write(datagrams->out_bytes[i].iov_base, datagrams->out_room, flow->number,
-                          flow->out + i);
+                          plug_of(flow)->out + i);
     return sendmmsg(flow->watch.fd, datagrams->out, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void datagrams_go(struct flow *flow, uint64_t now)
+// Sends what was begun, as far as it goes. What then is left waits for EPOLLOUT. May end FLOW.
+static void send_owed(struct flow *flow)
 {
-    flow_begin(flow, now);
-    while (!flow->ended && flow->out < flow->begun) {
-        unsigned count = (unsigned)size_min(flow->begun - flow->out, BATCH_MAX);
+    struct plug *plug = plug_of(flow);
+
+    while (plug->out < flow->begun) {
+        unsigned count = (unsigned)size_min(flow->begun - plug->out, BATCH_MAX);
         int sent = send_batch(flow, count);
 
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
             fail(flow, errno);
             return;
         }
-        flow->out += sent > 0 ? (uint64_t)sent : 0;
+        plug->out += sent > 0 ? (uint64_t)sent : 0;
         if (sent < (int)count)
             break;
     }
-    if (!flow->ended && flow_wait(flow, flow->out < flow->begun) < 0)
+    if (flow_wait(flow, plug->out < flow->begun) < 0)
         fail(flow, errno);
 }
 
-// The message that BYTES answer: as they say themselves or, if they are too short to, the oldest.
-static bool find_sequence(const struct flow *flow, const char *bytes, size_t length,
-                          uint64_t *sequence)
+static void go(struct flow *flow, uint64_t now)
 {
+    if (flow->ended)
+        return;
+    begin(flow, now);
+    send_owed(flow);
+}
+
+// The message that BYTES answer: as they say themselves or, if they are too short to, the oldest.
+static bool find_sequence(struct flow *flow, const char *bytes, size_t length, uint64_t *sequence)
+{
+    const struct traffic *traffic = traffic_of(flow);
     uint32_t stream;
 
-    if (bench_stamped(flow->bench) && flow->bench->settings->size > PAYLOAD_STAMP_BYTES)
+    if (traffic_stamped(traffic) && traffic->settings->size > PAYLOAD_STAMP_BYTES)
         return payload_read(bytes, length, &stream, sequence) && stream == flow->number;
     *sequence = flow->answered;
-    while (*sequence < flow->begun && !flow_in_flight(flow, *sequence))
+    while (*sequence < flow->begun && !in_flight(flow, *sequence))
         ++*sequence;
     return true;
 }
 
 static bool is_right(const struct flow *flow, const char *bytes, size_t length, uint64_t sequence)
 {
-    const struct settings *settings = flow->bench->settings;
+    const struct settings *settings = traffic_of(flow)->settings;
 
     return length == settings->reply_size &&
            (!settings->verify || payload_matches(bytes, length, flow->number, sequence));
 }
 
+static void answered(struct flow *flow, uint64_t sequence, uint64_t now)
+{
+    flow_record(flow, flight_at(flow, sequence)->since, now, 1);
+    land(flow, sequence);
+    if (sequence >= flow->answered)
+        flow->answered = sequence + 1;
+}
+
 static void take(struct flow *flow, const char *bytes, size_t length, uint64_t now)
 {
-    struct results *results = &flow->bench->results;
-    size_t came = size_min(length, flow->bench->datagrams->in_room);
+    struct results *results = flow->flows->results;
+    size_t came = size_min(length, datagrams_of(flow)->in_room);
     uint64_t sequence;
     char sample[48];
 
@@ -122,7 +163,7 @@ static void take(struct flow *flow, const char *bytes, size_t length, uint64_t n
                       flow->number, length, results_sample(sample, sizeof sample, bytes, came));
         return;
     }
-    if (!flow_in_flight(flow, sequence)) {
+    if (!in_flight(flow, sequence)) {
         results_fault(results, FAULT_UNEXPECTED, 1,
                       "socket %u: an answer to message %llu, late or for the second time",
                       flow->number, (unsigned long long)sequence);
@@ -132,12 +173,12 @@ static void take(struct flow *flow, const char *bytes, size_t length, uint64_t n
         results_fault(results, FAULT_REORDERED, 1,
                       "socket %u: the answer to message %llu comes after a later one's",
                       flow->number, (unsigned long long)sequence);
-    flow_answered(flow, sequence, now);
+    answered(flow, sequence, now);
 }
 
 static void receive_batch(struct flow *flow)
 {
-    struct datagrams *datagrams = flow->bench->datagrams;
+    struct datagrams *datagrams = datagrams_of(flow);
     int came = recvmmsg(flow->watch.fd, datagrams->in, BATCH_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL);
     uint64_t now = clock_now();
 
@@ -145,26 +186,88 @@ static void receive_batch(struct flow *flow)
         fail(flow, errno);
     for (int i = 0; i < came; i++)
         take(flow, datagrams->in_bytes[i].iov_base, datagrams->in[i].msg_len, now);
-    if (!flow->ended)
-        datagrams_go(flow, now);
+    go(flow, now);
 }
 
-static void datagrams_ready(struct watch *watch, uint32_t events)
+static void ready(struct watch *watch, uint32_t events)
 {
     struct flow *flow = container_of(watch, struct flow, watch);
 
     if (events == EPOLLOUT)
-        datagrams_go(flow, clock_now());
+        go(flow, clock_now());
     else
         receive_batch(flow);
 }
 
-static bool datagrams_open(struct flow *flow)
+static bool open_flow(struct flow *flow)
 {
-    struct bench *bench = flow->bench;
-
-    flow->watch = (struct watch){.ready = datagrams_ready, .fd = dial(&bench->target, SOCK_DGRAM)};
-    return flow->watch.fd >= 0 && loop_add(&bench->loop, &flow->watch, EPOLLIN) == 0;
+    flow->watch = (struct watch){.ready = ready, .fd = dial(traffic_of(flow)->target, SOCK_DGRAM)};
+    return flow->watch.fd >= 0 && loop_add(flow->flows->loop, &flow->watch, EPOLLIN) == 0;
 }
 
-const struct traffic datagrams_traffic = {.open = datagrams_open, .go = datagrams_go};
+static void give_up(struct flow *flow, uint64_t before)
+{
+    uint64_t places = datagrams_of(flow)->mask + 1;
+    uint64_t first = flow->begun > places ? flow->begun - places : 0;
+
+    for (uint64_t i = first; i < flow->begun && flow->in_flight > 0; i++) {
+        if (flight_at(flow, i)->sent == 0 || flight_at(flow, i)->sent >= before)
+            continue;
+        land(flow, i);
+        results_fault(flow->flows->results, FAULT_LOST, 1,
+                      "no answer to message %llu of connection %u", (unsigned long long)i,
+                      flow->number);
+    }
+}
+
+// So many places that one that is lost does not hold up the others.
+static uint64_t places(unsigned depth)
+{
+    uint64_t places = 4;
+
+    while (places < depth * UINT64_C(4))
+        places *= 2;
+    return places;
+}
+
+static void lay_out(struct datagrams *datagrams)
+{
+    const struct settings *settings = datagrams->traffic.settings;
+
+    for (size_t i = 0; i < BATCH_MAX; i++) {
+        char *in = datagrams->bytes + i * datagrams->in_room;
+        char *out = datagrams->bytes + BATCH_MAX * datagrams->in_room + i * datagrams->out_room;
+
+        if (settings->has_request)
+            memcpy(out, settings->request, settings->size);
+        else
+            payload_write(out, settings->size, 0, 0);
+        datagrams->in_bytes[i] = (struct iovec){in, datagrams->in_room};
+        datagrams->out_bytes[i] = (struct iovec){out, datagrams->out_room};
+        datagrams->in[i].msg_hdr =
+            (struct msghdr){.msg_iov = &datagrams->in_bytes[i], .msg_iovlen = 1};
+        datagrams->out[i].msg_hdr =
+            (struct msghdr){.msg_iov = &datagrams->out_bytes[i], .msg_iovlen = 1};
+    }
+}
+
+struct traffic *datagrams_create(const struct settings *settings)
+{
+    size_t in_room = settings->reply_size + 1; // one more, to tell what is too long
+    size_t room = BATCH_MAX * (in_room + settings->size);
+    struct traffic *traffic = traffic_create(settings, sizeof(struct datagrams) + room);
+
+    if (!traffic)
+        return NULL;
+    struct datagrams *datagrams = container_of(traffic, struct datagrams, traffic);
+    traffic->open = open_flow;
+    traffic->go = go;
+    traffic->give_up = give_up;
+    datagrams->mask = places(settings->depth) - 1;
+    traffic->flow_bytes =
+        sizeof(struct plug) + (size_t)(datagrams->mask + 1) * sizeof(struct flight);
+    datagrams->in_room = in_room;
+    datagrams->out_room = settings->size;
+    lay_out(datagrams);
+    return traffic;
+}

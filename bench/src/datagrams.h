@@ -3,12 +3,9 @@
 #ifndef DATAGRAMS_H
 #define DATAGRAMS_H
 
-#include "flow.h"
-
-extern const struct traffic datagrams_traffic;
+#include "traffic.h"
 
 // NULL without memory.
-struct datagrams *datagrams_create(const struct bench *bench);
-void datagrams_destroy(struct datagrams *datagrams);
+struct traffic *datagrams_create(const struct settings *settings);
 
 #endif

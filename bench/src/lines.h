@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
-// lines: messages over one TCP connection, each flow's own or a new one for each message.
+// lines: messages over TCP connections that stay.
 #ifndef LINES_H
 #define LINES_H
 
-#include <stddef.h>
+#include <stdint.h>
 
-#include "flow.h"
-#include "settings.h"
+#include "line.h"
+#include "traffic.h"
 
-extern const struct traffic lines_traffic; // the connection stays
-extern const struct traffic churn_traffic; // connect, one message, close
+// NULL without memory.
+struct traffic *lines_create(const struct settings *settings);
 
-// How many bytes of an unfinished reply a flow keeps: all to compare them, or some to show them.
-size_t lines_reply_room(const struct settings *settings);
+// What churn does in the same way with connections that do not stay.
+
+// Sends what is owed, as far as it goes. What then is left waits for EPOLLOUT. May end LINE.
+void lines_send(struct line *line);
+
+// Reads what has come. Returns the time if something came, else 0. May end LINE.
+uint64_t lines_read(struct line *line);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "live.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "ground/util.h"
@@ -46,4 +47,17 @@ void live_write(const struct live *live, double share, uint64_t p99, struct text
     text_format(text, "%3.0f %%  %9.0f/s  p99 %s  ", share * 100, live->rate[LIVE_POINTS - 1],
                 report_time(latency, p99));
     live_sparkline(live->rate, LIVE_POINTS, live->unicode, text);
+}
+
+void live_show(struct live *live, const struct histogram *latency, double share, uint64_t time)
+{
+    char room[512];
+    struct text text = text_in(room, sizeof room);
+
+    if (!live->shown)
+        return;
+    live_note(live, latency->total, time);
+    text_string(&text, "\r\033[K");
+    live_write(live, share < 1 ? share : 1, histogram_percentile(latency, 0.99), &text);
+    fputs(text_end(&text), stderr);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ground/text.h"
+#include "histogram.h"
 
 enum { LIVE_POINTS = 32 };
 
@@ -23,6 +24,9 @@ void live_note(struct live *live, uint64_t messages, uint64_t time);
 
 // Writes the line: SHARE of the run is done, P99 in nanoseconds.
 void live_write(const struct live *live, double share, uint64_t p99, struct text *text);
+
+// Does both with the messages of LATENCY, on standard error, if the line is shown.
+void live_show(struct live *live, const struct histogram *latency, double share, uint64_t time);
 
 // VALUES as a row of bars, the highest as high as a line is.
 void live_sparkline(const double *values, size_t count, bool unicode, struct text *text);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "cost.h"
 #include "report.h"
 
 enum { EXIT_USAGE = 2, HELP_ROOM = 4096 };
@@ -69,21 +70,14 @@ static bool on_terminal(void)
 
 static int run(const struct settings *settings)
 {
-    static struct bench bench; // the histogram is large for a stack
-    int status = EXIT_FAILURE;
+    static struct results results; // the histogram is large for a stack
+    struct live live = {.shown = on_terminal(),
+                        .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    int result = bench_run(settings, &live, &results);
 
-    if (bench_init(&bench, settings) == 0) {
-        bench.live.shown = on_terminal();
-        bench.live.unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-        int result = bench_run(&bench);
-
-        if (bench.live.shown)
-            fputs("\r\033[K", stderr);
-        if (result == 0)
-            status = print_results(settings, &bench.results);
-    }
-    bench_finish(&bench);
-    return status;
+    if (live.shown)
+        fputs("\r\033[K", stderr);
+    return result == 0 ? print_results(settings, &results) : EXIT_FAILURE;
 }
 
 static int check_pid(const struct settings *settings)
@@ -96,14 +90,28 @@ static int check_pid(const struct settings *settings)
     return EXIT_FAILURE;
 }
 
+// SIGINT and SIGTERM end the process, until a run takes them: a shell's background jobs ignore the
+// one, and others block both.
+static void let_signals_end(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL); // cannot fail
+    signal(SIGPIPE, SIG_IGN);             // a reader that goes is a failed write
+}
+
 int main(int argc, char *argv[])
 {
     struct settings settings;
     char room[256];
     struct text error = text_in(room, sizeof room);
 
-    bench_block_signals();
-    signal(SIGPIPE, SIG_IGN); // a reader that goes is a failed write
+    let_signals_end();
     setlocale(LC_CTYPE, "");
     if (!settings_parse(&settings, argc, argv, &error)) {
         fprintf(stderr, "echo-bench: %s\nTry 'echo-bench --help'.\n", text_end(&error));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "cost.h"
 #include "ground/util.h"
 
 enum {
@@ -18,14 +19,14 @@ enum {
 
 struct idle {
     struct watch watch;
-    struct bench *bench;
+    struct rest *rest;
 };
 
 static void idle_close(struct idle *idle)
 {
     if (idle->watch.fd < 0)
         return;
-    loop_remove(&idle->bench->loop, &idle->watch);
+    loop_remove(&idle->rest->engine->loop, &idle->watch);
     close(idle->watch.fd);
     idle->watch.fd = -1;
 }
@@ -40,64 +41,62 @@ static void idle_ready(struct watch *watch, uint32_t events)
     (void)events;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    results_fault(&idle->bench->results, FAULT_CLOSED, 1, "an idle connection was ended: %s",
+    results_fault(idle->rest->results, FAULT_CLOSED, 1, "an idle connection was ended: %s",
                   got < 0 ? strerror(errno)
                           : results_sample(sample, sizeof sample, bytes, (size_t)got));
     idle_close(idle);
 }
 
-static int failed(const struct bench *bench, const char *cause)
+static int failed(const struct rest *rest)
 {
-    fprintf(stderr, "echo-bench: %s: idle connection %u of %u: %s\n", bench->settings->server,
-            bench->idle_opened, bench->settings->idle, cause);
+    fprintf(stderr, "echo-bench: %s: idle connection %u of %u: %s\n", rest->settings->server,
+            rest->opened, rest->settings->idle, strerror(errno));
     return -1;
 }
 
-static int open_idle(struct bench *bench)
+static int open_idle(struct rest *rest, struct target *target)
 {
-    unsigned count = bench->settings->idle;
+    unsigned count = rest->settings->idle;
 
-    bench->idle = calloc(count, sizeof *bench->idle);
-    if (!bench->idle)
-        return failed(bench, strerror(errno));
-    while (bench->idle_opened < count && !bench_interrupted(bench)) {
-        struct idle *idle = &bench->idle[bench->idle_opened++];
+    rest->idle = calloc(count, sizeof *rest->idle);
+    if (!rest->idle)
+        return failed(rest);
+    while (rest->opened < count) {
+        struct idle *idle = &rest->idle[rest->opened++];
 
-        *idle = (struct idle){.watch = {.ready = idle_ready}, .bench = bench};
-        idle->watch.fd = dial(&bench->target, SOCK_STREAM);
-        if (idle->watch.fd < 0 || loop_add(&bench->loop, &idle->watch, EPOLLIN) < 0)
-            return failed(bench, strerror(errno));
+        *idle = (struct idle){.watch = {.ready = idle_ready}, .rest = rest};
+        idle->watch.fd = dial(target, SOCK_STREAM);
+        if (idle->watch.fd < 0 || loop_add(&rest->engine->loop, &idle->watch, EPOLLIN) < 0)
+            return failed(rest);
     }
     return 0;
 }
 
 // Waits until the server has done all that new connections make it do.
-static int settle(struct bench *bench)
+static void settle(struct rest *rest)
 {
-    const struct settings *settings = bench->settings;
+    const struct settings *settings = rest->settings;
     uint64_t before = UINT64_MAX, cpu;
 
-    for (int i = 0; settings->pid > 0 && i < SETTLE_STEPS_MAX && !bench->results.interrupted; i++) {
+    for (int i = 0; settings->pid > 0 && i < SETTLE_STEPS_MAX; i++) {
         if (!cost_cpu(settings->pid, settings->tree, &cpu) || cpu == before)
-            return 0;
+            return;
         before = cpu;
-        if (bench_wait(bench, clock_now() + SETTLE_STEP_MILLISECONDS * UINT64_C(1000000)) < 0)
-            return -1;
+        engine_wait(rest->engine, clock_now() + SETTLE_STEP_MILLISECONDS * UINT64_C(1000000));
     }
-    return 0;
 }
 
-static int weigh_idle(struct bench *bench)
+static int weigh_idle(struct rest *rest, struct target *target)
 {
-    const struct settings *settings = bench->settings;
-    struct server_results *server = &bench->results.server;
+    const struct settings *settings = rest->settings;
+    struct server_results *server = &rest->results->server;
     struct memory before, after;
     bool known = settings->pid > 0 && cost_memory(settings->pid, settings->tree, &before);
 
-    if (open_idle(bench) < 0 || settle(bench) < 0)
+    if (open_idle(rest, target) < 0)
         return -1;
-    server->memory =
-        known && !bench->results.interrupted && cost_memory(settings->pid, settings->tree, &after);
+    settle(rest);
+    server->memory = known && cost_memory(settings->pid, settings->tree, &after);
     if (server->memory) {
         server->rss = after.rss - before.rss;
         server->pss = after.pss - before.pss;
@@ -105,37 +104,33 @@ static int weigh_idle(struct bench *bench)
     return 0;
 }
 
-static int count_wakeups(struct bench *bench)
+static void count_wakeups(struct rest *rest)
 {
-    const struct settings *settings = bench->settings;
-    struct server_results *server = &bench->results.server;
+    const struct settings *settings = rest->settings;
+    struct server_results *server = &rest->results->server;
     struct cost before = {.cpu = 0}, after = before;
 
-    // The connections of a run before this one may still be ending.
-    if (settings->rest == 0 || settle(bench) < 0 ||
-        !cost_read(settings->pid, settings->tree, &before))
-        return 0;
+    settle(rest); // the connections of a run before this one may still be ending
     uint64_t began = clock_now();
-    if (bench_wait(bench, began + settings->rest) < 0)
-        return -1;
-    if (bench->results.interrupted || !cost_read(settings->pid, settings->tree, &after))
-        return 0;
-    server->rest = true;
+    bool known = cost_read(settings->pid, settings->tree, &before);
+    engine_wait(rest->engine, began + settings->rest);
+    server->rest = known && cost_read(settings->pid, settings->tree, &after);
     server->rest_time = clock_now() - began;
     server->wakeups = after.voluntary - before.voluntary;
+}
+
+int rest_measure(struct rest *rest, struct target *target)
+{
+    if (rest->settings->idle > 0 && weigh_idle(rest, target) < 0)
+        return -1;
+    if (rest->settings->rest > 0)
+        count_wakeups(rest);
     return 0;
 }
 
-int rest_measure(struct bench *bench)
+void rest_finish(struct rest *rest)
 {
-    if (bench->settings->idle > 0 && weigh_idle(bench) < 0)
-        return -1;
-    return count_wakeups(bench);
-}
-
-void rest_finish(struct bench *bench)
-{
-    for (unsigned i = 0; i < bench->idle_opened; i++)
-        idle_close(&bench->idle[i]);
-    free(bench->idle);
+    for (unsigned i = 0; i < rest->opened; i++)
+        idle_close(&rest->idle[i]);
+    free(rest->idle);
 }

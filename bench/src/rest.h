@@ -3,13 +3,24 @@
 #ifndef REST_H
 #define REST_H
 
-#include "bench.h"
+#include "dial.h"
+#include "engine.h"
+#include "results.h"
+#include "settings.h"
 
-// Opens the idle connections, weighs them, and counts the server's wakeups: 0, or -1 with the
-// reason on standard error.
-int rest_measure(struct bench *bench);
+struct rest {
+    const struct settings *settings;
+    struct engine *engine;
+    struct results *results;
+    struct idle *idle; // settings->idle of them
+    unsigned opened;   // of these
+};
+
+// Opens the idle connections to TARGET, weighs them, and counts the server's wakeups: 0, or -1 with
+// the reason on standard error.
+int rest_measure(struct rest *rest, struct target *target);
 
 // Closes the idle connections.
-void rest_finish(struct bench *bench);
+void rest_finish(struct rest *rest);
 
 #endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "pace.h"
+
+#include "ground/util.h"
+
+void pace_start(struct pace *pace, uint64_t now, uint64_t duration, uint64_t messages)
+{
+    pace->started = now;
+    pace->end = duration > 0 ? now + duration : UINT64_MAX;
+    pace->messages = messages;
+    pace->begun = 0;
+    pace->stopped = false;
+}
+
+static uint64_t planned(const struct pace *pace, uint64_t of_all)
+{
+    return pace->started + (uint64_t)((double)of_all * pace->period);
+}
+
+uint64_t pace_due(const struct pace *pace, uint64_t now)
+{
+    return (uint64_t)((double)(now - pace->started) / pace->period) + 1;
+}
+
+uint64_t pace_next(const struct pace *pace, uint64_t due)
+{
+    uint64_t next = planned(pace, due);
+
+    return next < pace->end ? next : pace->end;
+}
+
+uint64_t pace_allowance(const struct pace *pace, unsigned flow, uint64_t begun, uint64_t now)
+{
+    uint64_t left = pace->messages - pace->begun;
+
+    if (pace->stopped)
+        return 0;
+    if (pace->period == 0)
+        return left;
+    uint64_t of_all = pace_due(pace, now);
+    if (of_all <= flow)
+        return 0;
+    uint64_t due = (of_all - flow - 1) / pace->flows + 1;
+    // What is due may have been rounded to less than had been begun.
+    return due <= begun ? 0 : size_min(due - begun, left);
+}
+
+uint64_t pace_since(const struct pace *pace, unsigned flow, uint64_t n, uint64_t now)
+{
+    return pace->period > 0 ? planned(pace, n * pace->flows + flow) : now;
+}
+
+void pace_count(struct pace *pace, uint64_t count)
+{
+    pace->begun += count;
+    if (pace->begun == pace->messages)
+        pace->stopped = true;
+}

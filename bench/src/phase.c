@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "phase.h"
+
+#include "clock.h"
+
+struct phase {
+    struct engine *engine;
+    struct traffic *traffic;
+    struct live *live;
+    uint64_t paced; // planned messages whose time has come, of all flows
+    uint64_t still; // since when nothing has gone or come
+    uint64_t moved; // messages begun and answered by then
+    bool given_up;  // what is in flight will not be answered
+};
+
+static struct pace *pace_of(struct phase *phase)
+{
+    return &phase->traffic->flows.pace;
+}
+
+// The open loop: sends the messages whose time has come.
+static void send_due(struct phase *phase, uint64_t now)
+{
+    struct traffic *traffic = phase->traffic;
+    uint64_t due = pace_due(&traffic->flows.pace, now);
+    uint64_t fresh = size_min(due - phase->paced, traffic->opened);
+
+    for (uint64_t i = 0; i < fresh; i++)
+        traffic->go(traffic->all[(phase->paced + i) % traffic->opened], now);
+    phase->paced = due;
+    engine_set_alarm(phase->engine, pace_next(&traffic->flows.pace, due));
+}
+
+static void alarm_rang(struct phase *phase, uint64_t now)
+{
+    struct pace *pace = pace_of(phase);
+
+    if (now >= pace->end)
+        pace->stopped = true;
+    if (pace->stopped)
+        engine_set_alarm(phase->engine, UINT64_MAX);
+    else if (pace->period > 0)
+        send_due(phase, now);
+    else
+        engine_set_alarm(phase->engine, pace->end);
+}
+
+// Gives up, on all flows, what was begun before BEFORE.
+static void give_up(struct traffic *traffic, uint64_t before)
+{
+    for (unsigned i = 0; i < traffic->opened; i++)
+        traffic->give_up(traffic->all[i], before);
+}
+
+// A datagram may be lost for itself; on TCP, a server that says nothing for long has dropped all.
+static void find_lost(struct phase *phase, uint64_t now)
+{
+    struct traffic *traffic = phase->traffic;
+    const struct pace *pace = &traffic->flows.pace;
+    uint64_t timeout = traffic->settings->timeout;
+    uint64_t moved = pace->begun + traffic->flows.results->latency.total;
+
+    if (moved != phase->moved || traffic->flows.in_flight == 0) {
+        phase->moved = moved;
+        phase->still = now;
+    }
+    if (!traffic->settings->udp) {
+        phase->given_up =
+            now - phase->still >= timeout && (pace->stopped || pace->end == UINT64_MAX);
+        return;
+    }
+    give_up(traffic, now > timeout ? now - timeout : 0);
+    for (unsigned i = 0; i < traffic->opened; i++)
+        traffic->go(traffic->all[i], now);
+}
+
+static double share_done(const struct phase *phase, uint64_t now)
+{
+    const struct pace *pace = &phase->traffic->flows.pace;
+
+    if (pace->end == UINT64_MAX)
+        return (double)phase->traffic->flows.results->latency.total / (double)pace->messages;
+    return (double)(now - pace->started) / (double)(pace->end - pace->started);
+}
+
+static void tick(struct phase *phase, uint64_t now)
+{
+    find_lost(phase, now);
+    live_show(phase->live, &phase->traffic->flows.results->latency, share_done(phase, now), now);
+}
+
+static bool is_over(const struct phase *phase)
+{
+    const struct flows *flows = &phase->traffic->flows;
+
+    return phase->engine->interrupted || phase->given_up || flows->alive == 0 ||
+           (flows->pace.stopped && flows->in_flight == 0);
+}
+
+static void begin(struct phase *phase, uint64_t duration, uint64_t messages)
+{
+    struct traffic *traffic = phase->traffic;
+    uint64_t now = clock_now();
+
+    traffic_start(traffic, now, duration, messages);
+    phase->still = now;
+    for (unsigned i = 0; pace_of(phase)->period == 0 && i < traffic->opened; i++)
+        traffic->go(traffic->all[i], clock_now());
+    alarm_rang(phase, now);
+}
+
+void phase_run(struct engine *engine, struct traffic *traffic, struct live *live, uint64_t duration,
+               uint64_t messages)
+{
+    struct phase phase = {.engine = engine, .traffic = traffic, .live = live};
+
+    begin(&phase, duration, messages);
+    while (!is_over(&phase)) {
+        engine_turn(engine);
+        if (engine->rang)
+            alarm_rang(&phase, clock_now());
+        if (engine->ticked)
+            tick(&phase, clock_now());
+    }
+    traffic->flows.results->started = traffic->flows.pace.started;
+    traffic->flows.results->ended = clock_now();
+    traffic->flows.pace.stopped = true;
+    engine_set_alarm(engine, UINT64_MAX);
+    if (phase.given_up)
+        give_up(traffic, UINT64_MAX);
+}

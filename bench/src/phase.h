@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// phase: a part of a run in which messages are sent, the warm-up or what is measured.
+#ifndef PHASE_H
+#define PHASE_H
+
+#include <stdint.h>
+
+#include "engine.h"
+#include "live.h"
+#include "traffic.h"
+
+// Sends for DURATION, or MESSAGES messages in all, and waits for the answers; LIVE shows how it
+// goes on.
+void phase_run(struct engine *engine, struct traffic *traffic, struct live *live, uint64_t duration,
+               uint64_t messages);
+
+#endif

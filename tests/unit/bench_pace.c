@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pace.h"
+
+enum { MS = 1000000 };
+
+static struct pace pace;
+
+// Three flows, a message every millisecond of all, from 1 s on.
+static int start_open(void **state)
+{
+    (void)state;
+    pace = (struct pace){.flows = 3, .period = MS};
+    pace_start(&pace, 1000 * MS, 500 * MS, 100);
+    return 0;
+}
+
+static int start_closed(void **state)
+{
+    (void)state;
+    pace = (struct pace){.flows = 3};
+    pace_start(&pace, 1000 * MS, 0, 5);
+    return 0;
+}
+
+static void test_a_closed_loop_allows_what_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(pace.end, UINT64_MAX);
+    assert_int_equal(pace_allowance(&pace, 2, 0, 1000 * MS), 5);
+    pace_count(&pace, 4);
+    assert_int_equal(pace_allowance(&pace, 0, 4, 1000 * MS), 1);
+    assert_int_equal(pace_since(&pace, 0, 4, 1234 * MS), 1234 * MS);
+    assert_false(pace.stopped);
+    pace_count(&pace, 1);
+    assert_true(pace.stopped);
+    assert_int_equal(pace_allowance(&pace, 0, 5, 1000 * MS), 0);
+}
+
+static void test_flows_take_turns(void **state)
+{
+    (void)state;
+    assert_int_equal(pace_allowance(&pace, 0, 0, 1000 * MS), 1);
+    assert_int_equal(pace_allowance(&pace, 1, 0, 1000 * MS), 0);
+    assert_int_equal(pace_allowance(&pace, 1, 0, 1001 * MS), 1);
+    assert_int_equal(pace_allowance(&pace, 0, 1, 1002 * MS), 0);
+    assert_int_equal(pace_allowance(&pace, 0, 1, 1003 * MS), 1);
+    assert_int_equal(pace_since(&pace, 1, 2, 1234 * MS), 1007 * MS);
+}
+
+static void test_what_was_held_up_is_due_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(pace_due(&pace, 1000 * MS), 1);
+    assert_int_equal(pace_due(&pace, 1029 * MS), 30);
+    assert_int_equal(pace_allowance(&pace, 2, 0, 1029 * MS), 10);
+    assert_int_equal(pace_allowance(&pace, 2, 7, 1029 * MS), 3);
+    pace_count(&pace, 98);
+    assert_int_equal(pace_allowance(&pace, 2, 7, 1029 * MS), 2);
+}
+
+static void test_the_alarm_for_the_next_one(void **state)
+{
+    (void)state;
+    assert_int_equal(pace_next(&pace, 30), 1030 * MS);
+    assert_int_equal(pace_next(&pace, 500), 1500 * MS);
+    assert_int_equal(pace_next(&pace, 501), 1500 * MS); // the end
+}
+
+// However a period of no whole nanoseconds is rounded, every message is due once and in order.
+static void test_rounding_loses_and_doubles_nothing(void **state)
+{
+    uint64_t begun = 0;
+
+    (void)state;
+    pace = (struct pace){.flows = 1, .period = 1e9 / 3};
+    pace_start(&pace, 77, 0, 1000);
+    for (uint64_t at = 77; !pace.stopped; at += 1000000) {
+        uint64_t fresh = pace_allowance(&pace, 0, begun, at);
+
+        assert_true(fresh <= 1);
+        assert_true(fresh == 0 || pace_since(&pace, 0, begun, at) <= at);
+        begun += fresh;
+        pace_count(&pace, fresh);
+        assert_true(at < UINT64_C(400000000000));
+    }
+    assert_int_equal(begun, 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_closed_loop_allows_what_is_left, start_closed),
+        cmocka_unit_test_setup(test_flows_take_turns, start_open),
+        cmocka_unit_test_setup(test_what_was_held_up_is_due_at_once, start_open),
+        cmocka_unit_test_setup(test_the_alarm_for_the_next_one, start_open),
+        cmocka_unit_test(test_rounding_loses_and_doubles_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
