@@ -5,14 +5,14 @@ begin and end. What it takes for something else than it is does not compile, and
 
     negate      a condition of if, while, for, do or ?: is turned round
     not         a ! or ~ is left out
-    operand     an operand of && or || is left out
+    operand     an operand of && or || or | is left out
     logic       && becomes ||, and || becomes &&
     relation    < becomes <=, > becomes >=, == becomes !=, and back
-    arithmetic  + becomes -, * becomes /, & becomes |, ++ becomes --, and back; += and the like too
+    arithmetic  + becomes -, * becomes /, << becomes >>, ++ becomes --, and back; += and the like too
     swap        the operands of - / % << >> change places
     constant    an integer is one more, or one less; -1, any negative number mostly, only becomes 0
     truth       true becomes false, and back
-    drop        a call, an assignment, a return, break, continue or goto is left out
+    drop        a call, an assignment, a return, break, continue, goto or case is left out
     log         any of these within a call that logs
 
 Left alone: lines that begin with #, texts, characters, assertions, and what is declared, not done.
@@ -39,12 +39,13 @@ LEAVES = ("return", "break", "continue", "goto")
 LEVELS = [["||"], ["&&"], ["|"], ["^"], ["&"], ["==", "!="], ["<", "<=", ">", ">="], ["<<", ">>"], ["+", "-"],
           ["*", "/", "%"]]  # fmt: skip
 LEVEL = {sign: level for level, signs in enumerate(LEVELS) for sign in signs}
+NEUTRAL = {"&&": "true", "||": "false", "|": "0"}
 ENDS = {",", ";", "?", ":", "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", "return", "case"}
 OPEN, CLOSE = "([{", ")]}"
 BECOMES = {
     "logic": {"&&": "||", "||": "&&"},
     "relation": {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="},
-    "arithmetic": {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "&": "|", "|": "&", "^": "&", "<<": ">>",
+    "arithmetic": {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "&": "|", "^": "&", "<<": ">>",
                    ">>": "<<", "+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=", "%=": "*=", "&=": "|=", "|=": "&=",
                    "^=": "&=", "<<=": ">>=", ">>=": "<<=", "++": "--", "--": "++"},
     "truth": {"true": "false", "false": "true"},
@@ -91,22 +92,19 @@ class Source:
         """The text of the tokens from FIRST up to END, as it stands in the file."""
         return self.content[self.spans[first].start() : self.spans[end - 1].end()] if first < end else ""
 
+    def gap(self, i):
+        return " " if self.spans[i - 1].end() < self.spans[i].start() else ""
+
     def line(self, first, end):
         """The same in one line, without comments and directives."""
-        between = [self.content[self.spans[i].end() : self.spans[i + 1].start()] for i in range(first, end - 1)]
-        return "".join(t + (" " if b else "") for t, b in zip(self.tokens[first:end], [*between, ""]))
+        return "".join(self.tokens[i] + (self.gap(i + 1) if i + 1 < end else "") for i in range(first, end))
 
     def add(self, kind, first, end, new, context, header=""):
         """Replaces the tokens from FIRST up to END, which are part of CONTEXT."""
         begin, over = self.spans[first].start(), self.spans[end - 1].end()
-        before = self.content[self.spans[context[0]].start() : begin] and self.line(context[0], first)
-        if first > context[0] and self.spans[first - 1].end() < begin:
-            before += " "
-        after = self.line(end, context[1])
-        if after and self.spans[end].start() > over:
-            after = " " + after
-        new_line = " ".join(new.split())
-        change = f"{header}{before}[{self.line(first, end)} -> {new_line}]{after}"
+        before = self.line(context[0], first) + self.gap(first) if context[0] < first else ""
+        after = self.gap(end) + self.line(end, context[1]) if end < context[1] else ""
+        change = f"{header}{before}[{self.line(first, end)} -> {' '.join(new.split())}]{after}"
         kind = "log" if self.logs else kind
         key = (self.file, self.function, kind, bare(change))
         self.seen[key] = self.seen.get(key, 0) + 1
@@ -130,6 +128,8 @@ class Source:
 
     def is_binary(self, i):
         before = self.tokens[i - 1]
+        if self.tokens[i + 1] == ")":
+            return False
         if before == ")":
             return not self.is_cast(i - 1)
         if self.kinds[i - 1] == "word":
@@ -137,12 +137,12 @@ class Source:
         return before == "]" or self.kinds[i - 1] in ("number", "text")
 
     def left(self, i, level, first):
-        """Where the operand begins that stands before the operator at I; so does a chain of && or ||."""
+        """Where the operand begins that stands before the operator at I; the one before it, in a chain of && or || or |."""
         while i > first:
             token = self.tokens[i - 1]
             if token in OPEN or token in ENDS:
                 break
-            if LEVEL.get(token, 99) < level + (level < 2) and self.is_binary(i - 1):
+            if LEVEL.get(token, 99) < level + (level < 3) and self.is_binary(i - 1):
                 break
             i = self.pair[i - 1] if token in CLOSE else i - 1
         return i
@@ -206,12 +206,11 @@ class Source:
             for kind, table in BECOMES.items():
                 if token in table:
                     self.add(kind, i, i + 1, table[token], where)
-            if token in ("&&", "||"):
+            if token in NEUTRAL:
                 begin, over = self.left(i, LEVEL[token], first), self.right(i, LEVEL[token], end)
-                neutral = "true" if token == "&&" else "false"
                 if self.tokens[begin - 1] != token:
-                    self.add("operand", begin, i, neutral, where)
-                self.add("operand", i + 1, over, neutral, where)
+                    self.add("operand", begin, i, NEUTRAL[token], where)
+                self.add("operand", i + 1, over, NEUTRAL[token], where)
             if token in SWAPPED:
                 begin, over = self.left(i, LEVEL[token], first), self.right(i, LEVEL[token], end)
                 new = f"({self.slice(i + 1, over)}) {token} ({self.slice(begin, i)})"
@@ -236,6 +235,8 @@ class Source:
             if label:
                 over = self.skip(i, ":", end) + 1
                 header = self.line(i, over) + " "
+                if self.tokens[i] == "case":
+                    self.add("drop", i, over, "", (i, over))
                 self.expression(i, over - 1, (i, over))
                 i = over
             else:

@@ -15,6 +15,7 @@ Which commands build what make says (make -n), so that no name of the daemon's s
 
 import argparse
 import collections
+import itertools
 import os
 import resource
 import shlex
@@ -36,7 +37,7 @@ BUILD = Path("build/mutants")
 BASE = BUILD / "base"
 # The simulation and the unit tests share the daemon's objects. Fortified calls have other names,
 # which could not be simulated.
-MAKE = ["make", f"B={BASE}", f"SIM_B={BASE}", f"SIM_OWN={BASE}/own", "FORTIFY=", "CFLAGS=-O2", "SIM_OPTIMIZE=-O2",
+MAKE = ["make", f"B={BASE}", f"SIM_B={BASE}", "FORTIFY=", "CFLAGS=-O2", "SIM_OPTIMIZE=-O2",
         "ENABLE_SYSTEMD=1", f"{BASE}/sim", "unit-programs"]  # fmt: skip
 SEEDS = ["1-300", "301-2500"]
 SCORED = ("src/core", "src/roles", "src/transport")
@@ -44,6 +45,7 @@ LEAST = 95.0
 # So many times longer than the original, and seconds more, and a mutant hangs.
 PATIENCE, GRACE_SECONDS = 8, 4
 MEMORY_MAX_BYTES = 4 << 30
+TELL_EVERY = 250
 
 
 class Step(NamedTuple):
@@ -179,12 +181,15 @@ class Build:
 def try_all(build, mutants, tell):
     """The results, in the mutants' order; as many at a time as there are processors."""
     mine = threading.local()
+    done = itertools.count(1)
 
     def one(mutant):
         if not hasattr(mine, "work"):
             mine.work = BUILD / f"work-{threading.get_native_id()}"
         result = build.attempt(mutant, mine.work)
         tell(result)
+        if (number := next(done)) % TELL_EVERY == 0:
+            print(f"mutants: {number} of {len(mutants)}", flush=True)
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
