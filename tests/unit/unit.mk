@@ -38,6 +38,7 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 # Calls that a test answers itself.
 $(B)/unit/log: UNIT_WRAP = -Wl,--wrap=clock_gettime
 $(B)/unit/tcp: UNIT_WRAP = -Wl,--wrap=accept4,--wrap=clock_gettime
+$(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
 $(B)/unit/loop: UNIT_WRAP = -Wl,--wrap=clock_gettime,--wrap=epoll_wait
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/bench.a $(B)/unit/daemon.a
