@@ -137,7 +137,7 @@ class Source:
         return before == "]" or self.kinds[i - 1] in ("number", "text")
 
     def left(self, i, level, first):
-        """Where the operand begins that stands before the operator at I; the one before it, in a chain of && or || or |."""
+        """Where the operand before the operator at I begins; of a chain of && or || or |, the last before it."""
         while i > first:
             token = self.tokens[i - 1]
             if token in OPEN or token in ENDS:
@@ -277,7 +277,7 @@ class Source:
             self.expression(i + 2, close, (i, close + 1))
             return close + 2
         end = self.skip(i, ";", len(self.tokens)) + 1
-        if token == ";" or token in ASSERTIONS:
+        if token == ";" or token in ASSERTIONS or (token == "continue" and header.startswith(("for", "while"))):
             return end
         self.logs = bool(LOGS.match(token))
         if self.is_declaration(i) and token not in LEAVES:
