@@ -15,6 +15,10 @@ endif
 # libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
 # information. A sanitizer does without them all.
 WISHES = -fPIE
+# Assertions are for builds that look for faults: with a sanitizer, or unoptimized.
+ifeq (,$(findstring -fsanitize,$(CFLAGS))$(filter -O0,$(CFLAGS)))
+WISHES += -DNDEBUG
+endif
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
 WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
