@@ -128,9 +128,9 @@ bench: all models
 PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench
 DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \
 	$(foreach f,$(notdir $(wildcard man/*.1)),man/$f:share/man/man1/$f) \
-	$(foreach f,$(notdir $(wildcard completions/*.bash)),completions/$f:share/bash-completion/completions/$(basename $f)) \
-	$(foreach f,$(notdir $(wildcard completions/*.fish)),completions/$f:share/fish/vendor_completions.d/$f) \
-	$(foreach f,$(notdir $(wildcard completions/_*)),completions/$f:share/zsh/site-functions/$f)
+	$(foreach p,epoll-echo echo-bench,completions/both.bash:share/bash-completion/completions/$p \
+		completions/both.fish:share/fish/vendor_completions.d/$p.fish) \
+	completions/both.zsh:share/zsh/site-functions/_epoll-echo
 UNITS = $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
 UNIT_DIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
