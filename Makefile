@@ -74,14 +74,14 @@ FLAGS = $(CC) $(WISHES) $(STATIC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
-		{ $(ask_compiler) && $(ask_linker) && echo '$(subst ','\'',$(FLAGS))' >$@; }
+		{ $(ask_compiler) && $(ask_linker) && rm -f $(B)/ask* && echo '$(subst ','\'',$(FLAGS))' >$@; }
 
 # Which fails, with the compiler's words, if it compiles nothing at all.
 define ask_compiler
 echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
 $(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
 { taken=; for wish in $(WISHES); do \
-	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>$(B)/ask.log; \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
 	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
 endef
 
@@ -94,7 +94,7 @@ define ask_linker
 for wish in -static-pie \
 	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
 	echo $$wish >$@.link; \
-	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>$(B)/ask.log && \
+	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>/dev/null && \
 		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
 		! grep -q INTERP $(B)/ask.elf && break; \
 	echo -static >$@.link; done; }
