@@ -36,16 +36,6 @@ def test_the_man_page_lists_the_options_of_help():
     assert documented == names_of_help()
 
 
-@pytest.mark.parametrize("shell", ["epoll-echo.bash", "_epoll-echo", "epoll-echo.fish"])
-def test_the_completions_offer_the_options_of_help(shell):
-    text = read(f"completions/{shell}")
-    if shell.endswith(".fish"):
-        offered = {"--" + name for name in re.findall(r"-l ([\w-]+)", text)}
-    else:
-        offered = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text))
-    assert offered == {name for name in names_of_help() if name.startswith("--")}
-
-
 def test_every_default_of_help_is_in_the_man_page():
     page = " ".join(read("man/epoll-echo.8").split())
     for default in re.findall(r"\((\d+)\)$", run("epoll-echo", "--help").stdout, re.MULTILINE):
