@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // listen: which sockets the server listens on, and who opened them.
-#ifndef LISTEN_H
-#define LISTEN_H
+#pragma once
 
 #include "core/options.h"
 #include "ground/text.h"
@@ -15,5 +14,3 @@ bool listen_check(const struct options *options, struct text *error);
 // Adds to PORTS the sockets that the OPTIONS ask for or, if there are any, those that were PASSED.
 // Returns 0, or -1 with what failed in the log.
 int listen_open(struct ports *ports, const struct options *options, struct passed *passed);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // server: everything in one struct: ports, signals, the timer, and the graceful end.
-#ifndef SERVER_H
-#define SERVER_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -34,5 +33,3 @@ void server_finish(struct server *server);
 
 // Serves until the end: 0 after a graceful one, else -1 with the reason in the log.
 int server_run(struct server *server);
-
-#endif

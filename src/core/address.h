@@ -3,8 +3,7 @@
 //
 // An IPv4 address is kept as its IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2), so that a client
 // is the same whether it came by a dual-stack socket or by an IPv4 one.
-#ifndef ADDRESS_H
-#define ADDRESS_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -45,5 +44,3 @@ void address_format(const struct address *address, struct text *text);
 // The same as a string in a buffer of the caller's frame.
 #define ADDRESS_STRING(address) address_string((char[ADDRESS_TEXT_MAX]){0}, address)
 const char *address_string(char buffer[ADDRESS_TEXT_MAX], const struct address *address);
-
-#endif

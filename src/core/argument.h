@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // argument: reads a command line by a table of options, and prints that table for --help.
-#ifndef ARGUMENT_H
-#define ARGUMENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +51,3 @@ bool argument_unsigned(const struct argument *argument);
 bool argument_path(const struct argument *argument);
 bool argument_flag(const struct argument *argument);
 bool argument_last(const struct argument *argument);
-
-#endif

@@ -2,8 +2,7 @@
 // command: the commands, and what is answered to them. TCP and UDP share it.
 //
 // A message that does not begin with '/' is its own answer, and no business of this module.
-#ifndef CORE_COMMAND_H
-#define CORE_COMMAND_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ static inline bool is_command(const char *message, size_t length)
 // facts->gate->passed set.
 void command_answer(const char *message, size_t length, const struct facts *facts,
                     struct text *answer);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // facts: what an answer may tell beyond the bytes that asked for it, all from one instant.
-#ifndef CORE_FACTS_H
-#define CORE_FACTS_H
+#pragma once
 
 #include <stdint.h>
 #include <time.h>
@@ -36,5 +35,3 @@ struct facts {
     struct counters counters;
     struct gate *gate; // the one thing that an answer may change
 };
-
-#endif

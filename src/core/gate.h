@@ -3,8 +3,7 @@
 //
 // The token is compared in a time that depends neither on it nor on the guess, and after five
 // wrong guesses within a minute, from anywhere, further ones are refused without being looked at.
-#ifndef GATE_H
-#define GATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ const char *token_take(struct token *token, const char *content, size_t length);
 // GUESS is what follows the command's name, blanks in front of it skipped.
 enum gate_answer gate_knock(struct gate *gate, const char *guess, size_t length, bool loopback,
                             ticks now);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // guard: which datagrams may be answered, so that the server cannot be made a weapon. Source
 // addresses can be forged: CVE-1999-0103, CVE-2024-2169, CERT VU#417980 name the echo service.
-#ifndef GUARD_H
-#define GUARD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port)
 // Whether the datagram may be answered: its answer would still have a hop limit of 1 at least, so
 // that any exchange between servers dies out, and it is not itself an error message.
 bool guard_accepts_content(const struct datagram *datagram);
-
-#endif

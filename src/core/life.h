@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // life: what a TCP connection is in the midst of, and what follows. ARCHITECTURE.md shows the
 // table.
-#ifndef CORE_LIFE_H
-#define CORE_LIFE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -27,5 +26,3 @@ struct balance {
 };
 
 enum life life_after(enum life life, const struct balance *balance);
-
-#endif

@@ -10,6 +10,7 @@
 enum { PORT_DEFAULT = 12345, PORT_NONE = 65536, BACKLOG_DEFAULT = 4096, BACKLOG_NONE = 0 };
 
 static const struct options defaults = {
+    .endpoint_count = 1,
     .port = PORT_NONE,
     .tcp_port = PORT_NONE,
     .udp_port = PORT_NONE,
@@ -21,26 +22,33 @@ static const struct options defaults = {
     .log_level = LOG_INFO,
 };
 
-// TEXT is an address, with an interface after a '%' if it is one of IPv6.
-static bool read_bind(const char *text, size_t length, struct bind *bind)
+// Adds the address TEXT, one of IPv6 with its interface after a '%' perhaps, to what is bound for
+// ENDPOINT. False if it is none.
+static bool add_bind(struct options *options, size_t endpoint, const char *text, size_t length)
 {
+    struct bind *bind = &options->bind[options->bind_count];
     char ip[INET6_ADDRSTRLEN + 1] = "";
     const char *percent = memchr(text, '%', length);
     size_t ip_length = percent ? (size_t)(percent - text) : length;
+    size_t name_length = percent ? length - ip_length - 1 : 0;
 
-    if (ip_length >= sizeof ip)
+    *bind = (struct bind){.endpoint = endpoint};
+    if (ip_length >= sizeof ip || name_length >= sizeof bind->interface)
         return false;
     memcpy(ip, text, ip_length);
-    *bind = (struct bind){.interface = ""};
-    if (!address_parse(ip, &bind->address))
+    if (percent)
+        memcpy(bind->interface, percent + 1, name_length);
+    if (!address_parse(ip, &bind->address) ||
+        (percent && (name_length == 0 || address_is_v4(&bind->address))))
         return false;
-    if (!percent)
-        return true;
-    size_t name = length - ip_length - 1;
-    if (address_is_v4(&bind->address) || name == 0 || name >= IF_NAMESIZE)
-        return false;
-    memcpy(bind->interface, percent + 1, name);
+    options->bind_count++;
     return true;
+}
+
+static bool refuse(const struct argument *argument, const char *problem)
+{
+    text_format(argument->error, "--%s: '%.64s' %s", argument->row->name, argument->value, problem);
+    return false;
 }
 
 static bool take_bind(const struct argument *argument)
@@ -48,72 +56,65 @@ static bool take_bind(const struct argument *argument)
     struct options *options = argument->values;
 
     if (options->bind_count == BINDS_MAX) {
-        text_format(argument->error, "--%s: more than %d addresses", argument->row->name,
-                    BINDS_MAX);
+        text_format(argument->error, "--bind: more than %d addresses", BINDS_MAX);
         return false;
     }
-    if (!read_bind(argument->value, strlen(argument->value), &options->bind[options->bind_count])) {
-        text_format(argument->error, "--%s: '%.64s' is not an IPv4 or IPv6 address",
-                    argument->row->name, argument->value);
-        return false;
-    }
-    options->bind_count++;
+    if (!add_bind(options, 0, argument->value, strlen(argument->value)))
+        return refuse(argument, "is not an IPv4 or IPv6 address");
     return true;
 }
 
 // ADDR: in front of a port, an IPv6 address in brackets. False if it is none.
-static bool read_endpoint_address(const char *text, size_t length, struct endpoint *endpoint)
+static bool add_listen_address(struct options *options, const char *text, size_t length)
 {
-    endpoint->bound = length > 0;
-    if (!endpoint->bound)
+    if (length == 0)
         return true;
-    if (text[--length] != ':')
+    if (text[--length] != ':' || options->bind_count == BINDS_MAX)
         return false;
     bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
-    if (!read_bind(text + brackets, length - 2 * brackets, &endpoint->bind))
-        return false;
-    return brackets != address_is_v4(&endpoint->bind.address);
+    return add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets) &&
+           brackets != address_is_v4(&options->bind[options->bind_count - 1].address);
 }
 
-// ROLE:[ADDR:]PORT[/tcp|/udp]. NULL, or what is wrong with it.
-static const char *read_endpoint(const char *text, struct endpoint *endpoint)
+// The decimal number from AT to END; more than UINT16_MAX if it is none, or no port's.
+static unsigned port_number(const char *at, const char *end)
 {
-    const char *colon = strchr(text, ':'), *end = text + strcspn(text, "/"), *port = end;
-    unsigned number = 0;
+    unsigned number = at < end ? 0 : PORT_NONE;
 
-    if (!colon || colon == text || colon > end)
-        return "names no role";
-    *endpoint = (struct endpoint){.role = text, .role_length = (size_t)(colon - text)};
-    endpoint->tcp = *end == '\0' || strcmp(end, "/tcp") == 0;
-    endpoint->udp = *end == '\0' || strcmp(end, "/udp") == 0;
-    if (!endpoint->tcp && !endpoint->udp)
-        return "ends neither in /tcp nor in /udp";
-    while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
-        port--;
-    for (const char *at = port; at < end && number <= UINT16_MAX; at++)
+    for (; at < end && number <= UINT16_MAX; at++)
         number = number * 10 + (unsigned)(*at - '0');
-    if (port == end || number > UINT16_MAX)
-        return "has no port from 0 to 65535";
-    endpoint->port = number;
-    if (!read_endpoint_address(colon + 1, (size_t)(port - colon - 1), endpoint))
-        return "has no IPv4 address, and no IPv6 address in brackets, before its port";
-    return NULL;
+    return number;
 }
 
+// ROLE:[ADDR:]PORT[/tcp|/udp]
 static bool take_listen(const struct argument *argument)
 {
     struct options *options = argument->values;
-    const char *problem = "is one too many";
+    const char *text = argument->value, *colon = strchr(text, ':');
+    const char *end = text + strcspn(text, "/"), *port = end;
 
-    if (options->endpoint_count < ENDPOINTS_MAX)
-        problem = read_endpoint(argument->value, &options->endpoint[options->endpoint_count]);
-    if (problem) {
-        text_format(argument->error,
-                    "--%s: '%.64s' %s: it is ROLE:[ADDR:]PORT[/tcp|/udp], echo:[::1]:7/tcp say",
-                    argument->row->name, argument->value, problem);
-        return false;
-    }
-    options->endpoint_count++;
+    if (options->endpoint_count == ENDPOINTS_MAX)
+        return refuse(argument, "is one port too many");
+    if (!colon || colon == text || colon > end)
+        return refuse(argument, "names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7");
+    if (*end && strcmp(end, "/tcp") != 0 && strcmp(end, "/udp") != 0)
+        return refuse(argument, "ends neither in /tcp nor in /udp, as echo:7/tcp does");
+    while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
+        port--;
+    unsigned number = port_number(port, end);
+    if (number > UINT16_MAX)
+        return refuse(argument, "has no port from 0 to 65535, as echo:7 has");
+    if (!add_listen_address(options, colon + 1, (size_t)(port - colon - 1)))
+        return refuse(argument,
+                      "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7");
+    options->endpoint[options->endpoint_count++] =
+        (struct endpoint){.role = text,
+                          .role_length = (size_t)(colon - text),
+                          .tcp_port = number,
+                          .udp_port = number,
+                          .tcp = strcmp(end, "/udp") != 0,
+                          .udp = strcmp(end, "/tcp") != 0,
+                          .one_port = *end == '\0'};
     return true;
 }
 
@@ -124,9 +125,7 @@ static bool take_trigger(const struct argument *argument)
     options->edge = strcmp(argument->value, "edge") == 0;
     if (options->edge || strcmp(argument->value, "level") == 0)
         return true;
-    text_format(argument->error, "--%s: '%.64s' is neither level nor edge", argument->row->name,
-                argument->value);
-    return false;
+    return refuse(argument, "is neither level nor edge");
 }
 
 static bool take_level(const struct argument *argument)
@@ -182,10 +181,10 @@ _Static_assert(ARRAY_LENGTH(rows) <= ARGUMENT_ROWS_MAX, "argument.c has no room 
 // The defaults that depend on what else was given.
 static void settle(struct options *options)
 {
-    options->one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
-    options->sockets_given = options->port != PORT_NONE || !options->one_port ||
-                             options->bind_count > 0 || options->endpoint_count > 0 ||
-                             options->backlog != BACKLOG_NONE;
+    bool one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
+
+    options->sockets_given = options->port != PORT_NONE || !one_port || options->bind_count > 0 ||
+                             options->endpoint_count > 1 || options->backlog != BACKLOG_NONE;
     if (options->backlog == BACKLOG_NONE)
         options->backlog = BACKLOG_DEFAULT;
     if (options->port == PORT_NONE)
@@ -194,6 +193,8 @@ static void settle(struct options *options)
         options->tcp_port = options->port;
     if (options->udp_port == PORT_NONE)
         options->udp_port = options->port;
+    options->endpoint[0] =
+        (struct endpoint){"echo", 4, options->tcp_port, options->udp_port, true, true, one_port};
 }
 
 bool options_parse(struct options *options, int argc, char *argv[], struct text *error)

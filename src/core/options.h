@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // options: the command line, made into values.
-#ifndef OPTIONS_H
-#define OPTIONS_H
+#pragma once
 
 #include <net/if.h>
 #include <stdbool.h>
@@ -11,32 +10,32 @@
 #include "ground/log.h"
 #include "ground/text.h"
 
-enum { BINDS_MAX = 64, ENDPOINTS_MAX = 64, MAX_LINE_LIMIT = 1 << 20, MAX_DATAGRAM_LIMIT = 65507 };
+enum { BINDS_MAX = 64, ENDPOINTS_MAX = 65, MAX_LINE_LIMIT = 1 << 20, MAX_DATAGRAM_LIMIT = 65507 };
 
 struct bind {
+    size_t endpoint;             // whose it is: a place in options->endpoint
     struct address address;      // without a port; its scope is not known yet
     char interface[IF_NAMESIZE]; // named after a '%', or empty
 };
 
-// A further port, as --listen asks for it. Its texts point into argv.
+// A port to be opened, on all addresses that are bound for it, or on every address of the host. Its
+// texts point into argv.
 struct endpoint {
     const char *role;
     size_t role_length;
-    bool bound; // to `bind`; else it serves every address
-    struct bind bind;
-    unsigned port;
-    bool tcp, udp; // which protocols are asked for: both where none is named
+    unsigned tcp_port, udp_port; // 0: the kernel chooses
+    bool tcp, udp;               // what is asked for; a role may have one of both alone
+    bool one_port;               // what the kernel chooses for TCP holds for UDP
 };
 
 struct options {
     bool help, version;
-    unsigned port, tcp_port, udp_port; // the first is what the others are unless they are given
-    bool one_port;      // neither is given: where the kernel chooses, it chooses once for both
     bool sockets_given; // --bind, --listen, --backlog or a port is named on the command line
-    struct bind bind[BINDS_MAX];
-    size_t bind_count; // 0: every address
-    struct endpoint endpoint[ENDPOINTS_MAX];
+    unsigned port, tcp_port, udp_port;
+    struct endpoint endpoint[ENDPOINTS_MAX]; // the first is the echo port of these three
     size_t endpoint_count;
+    struct bind bind[BINDS_MAX];
+    size_t bind_count;
     unsigned max_tcp, backlog;
     unsigned max_line, max_datagram;                    // bytes
     unsigned idle_timeout, line_timeout, drain_timeout; // seconds; 0 is never, or at once
@@ -51,5 +50,3 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
 
 // What --help prints: every option, its meaning and its default.
 void options_help(struct text *help);
-
-#endif

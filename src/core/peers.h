@@ -4,8 +4,7 @@
 // A table of fixed size: memory does not grow, whatever arrives. At the bound, the peer that was
 // silent longest is forgotten for the new one. The hash is keyed (SipHash-2-4, Aumasson and
 // Bernstein 2012), so that nobody can choose addresses that fall into one chain.
-#ifndef PEERS_H
-#define PEERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,5 +50,3 @@ void peers_expire(struct peers *peers, ticks now);
 
 // When to call peers_expire next so that nobody is remembered long, at a whole period.
 ticks peers_next(const struct peers *peers);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // service: what all ports share: the counters, the peers, the gate, and how far the end has come.
-#ifndef CORE_SERVICE_H
-#define CORE_SERVICE_H
+#pragma once
 
 #include "core/facts.h"
 #include "core/peers.h"
@@ -26,5 +25,3 @@ struct counters service_counters(struct service *service, ticks now);
 struct facts service_facts(struct service *service, enum protocol protocol,
                            const struct address *peer, const struct address *local, ticks now,
                            struct timespec time);
-
-#endif

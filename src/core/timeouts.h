@@ -4,8 +4,7 @@
 // Since that time is the same for all, the order of starting is the order of falling due: a list
 // is exact, and each operation is O(1). Time counts in ticks, whole periods of the monotonic
 // clock, so that one wakeup serves all that falls due in a period.
-#ifndef TIMEOUTS_H
-#define TIMEOUTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ struct timeout *timeouts_due(const struct timeouts *timeouts, ticks now);
 
 // The tick at which the first falls due, or TICKS_NEVER.
 ticks timeouts_next(const struct timeouts *timeouts);
-
-#endif

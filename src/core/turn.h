@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // turn: the bytes that a role is shown at once, and what it makes of them. A role sees nothing
 // else: no descriptor, no clock, no loop.
-#ifndef CORE_TURN_H
-#define CORE_TURN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,5 +67,3 @@ void reply_echo(struct reply *reply, const char *bytes, size_t length);
 // Where the next text is written: its length goes to reply_add.
 struct text reply_text(struct reply *reply);
 void reply_add(struct reply *reply, const struct text *text);
-
-#endif

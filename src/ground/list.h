@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // list: a circular doubly linked list whose links are members of the objects in it.
 // Every operation is O(1). A list owns nothing; a link that is in no list points to itself.
-#ifndef LIST_H
-#define LIST_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -47,5 +46,3 @@ static inline void list_move_all(struct list *to, struct list *from)
     to->previous->next = to->next->previous = to;
     list_init(from);
 }
-
-#endif

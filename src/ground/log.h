@@ -5,8 +5,7 @@
 // not keep up, lines are dropped and the next one that is written tells how many. Values with
 // anything but plain printable characters are quoted and escaped, so that no peer's bytes reach
 // the log raw. The level, the sink and the limiter are the process's only mutable global state.
-#ifndef GROUND_LOG_H
-#define GROUND_LOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ void log_write_limited(enum log_level level, const struct log_field *fields, siz
 
 // The value that a syslog severity has for LEVEL, as in syslog(3): 3, 4, 6 or 7.
 int log_severity(enum log_level level);
-
-#endif

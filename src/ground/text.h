@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // text: builds a text in a buffer of fixed size. What does not fit is cut off and remembered.
-#ifndef TEXT_H
-#define TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ void text_time(struct text *text, struct timespec time, int digits);
 
 // The text as a string: the last byte of the room is given up for the NUL where it is needed.
 const char *text_end(struct text *text);
-
-#endif

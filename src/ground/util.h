@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // util: the few macros that every floor uses.
-#ifndef UTIL_H
-#define UTIL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -15,5 +14,3 @@ static inline size_t size_min(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
-
-#endif

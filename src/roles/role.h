@@ -3,8 +3,7 @@
 //
 // A role is a pure function from the bytes of a turn to those of its reply, and what follows. The
 // transport moves the bytes and knows no protocol.
-#ifndef ROLES_ROLE_H
-#define ROLES_ROLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,5 +36,3 @@ extern const struct role role_busy;
 
 // The role of that name; NULL if there is none.
 const struct role *role_find(const char *name, size_t length);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // credential: the token for /shutdown, read from a file and from nowhere else.
-#ifndef CREDENTIAL_H
-#define CREDENTIAL_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@
 // (systemd.exec(5), LoadCredential=). Without either, token->length is 0. False if a file that is
 // named cannot be used: then ERROR says which and why, and TOKEN is as it was.
 bool credential_load(const char *token_file, struct token *token, struct text *error);
-
-#endif

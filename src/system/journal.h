@@ -4,12 +4,9 @@
 //
 // This, notify and passed are what systemd hands to a service and wants to hear from it: compiled
 // by `make ENABLE_SYSTEMD=1`. Any other build links system/unmanaged.c, in which they do nothing.
-#ifndef SYSTEM_JOURNAL_H
-#define SYSTEM_JOURNAL_H
+#pragma once
 
 // Opens the journal's socket if JOURNAL_STREAM (systemd.exec(5)) names standard error; else, and
 // where that fails, the log stays where it was.
 void journal_open(void);
 void journal_close(void);
-
-#endif

@@ -4,8 +4,7 @@
 // A watch is a member of the object that it serves, and epoll's data.ptr points at it: an event
 // finds its object without a table. Removing a watch also takes back its events that still wait
 // in the current batch, so the object may be freed at once, by whichever handler.
-#ifndef LOOP_H
-#define LOOP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,5 +68,3 @@ int loop_arm(struct loop *loop, ticks due);
 
 // The time of this turn, read once a turn and only if somebody asks: ticks, rounded down.
 ticks loop_now(struct loop *loop);
-
-#endif

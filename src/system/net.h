@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // net: sockets made, set up and asked, as socket(7), ip(7), ipv6(7), tcp(7) and udp(7) describe.
-#ifndef NET_H
-#define NET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ uint32_t net_silent_milliseconds(int fd);
 // errno says that the system has no more descriptors or memory to give, not that a peer is at
 // fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.
 bool net_exhausted(int error);
-
-#endif

@@ -3,8 +3,7 @@
 // libsystemd. See journal.h for builds in which these functions do nothing.
 //
 // Nothing waits for the manager. What it does not take is told later.
-#ifndef SYSTEM_NOTIFY_H
-#define SYSTEM_NOTIFY_H
+#pragma once
 
 #include <sys/un.h>
 
@@ -48,5 +47,3 @@ void notify_turn(struct notify *notify, struct loop *loop, const struct counters
 
 // When the loop has to turn for the manager, or TICKS_NEVER.
 ticks notify_next(const struct notify *notify);
-
-#endif

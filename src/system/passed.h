@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // passed: the sockets that systemd hands to a service, as sd_listen_fds(3) describes, without
 // libsystemd. See journal.h for builds in which there are none.
-#ifndef SYSTEM_PASSED_H
-#define SYSTEM_PASSED_H
+#pragma once
 
 #include "core/facts.h"
 
@@ -22,5 +21,3 @@ void passed_close(struct passed *passed);
 // The next of them that can be served, listening for TCP or bound for UDP: it is the caller's from
 // now on. Others are closed, and the log says why. -1: there are no more.
 int passed_take(struct passed *passed, enum protocol *protocol);
-
-#endif

@@ -5,8 +5,7 @@
 // From that one rule follow bounded memory, backpressure and the order of answers; there is no
 // queue. A turn is one recv and one send, and another send before where output was owed, so nobody
 // delays the others noticeably.
-#ifndef TRANSPORT_CONN_H
-#define TRANSPORT_CONN_H
+#pragma once
 
 #include "core/life.h"
 #include "core/timeouts.h"
@@ -38,5 +37,3 @@ void conn_read(struct conn *conn);
 
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // crowd: all connections together: what falls due, and how they end.
-#ifndef TRANSPORT_CROWD_H
-#define TRANSPORT_CROWD_H
+#pragma once
 
 #include "core/timeouts.h"
 #include "transport/pool.h"
@@ -18,5 +17,3 @@ void crowd_drain(struct pool *pool);
 
 // REASON is for the log.
 void crowd_close(struct pool *pool, const char *reason);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // held: what only a connection needs that is in the midst of something: an unfinished message,
 // unsent output, and what its role remembers. Most connections have none, most of the time.
-#ifndef TRANSPORT_HELD_H
-#define TRANSPORT_HELD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,5 +36,3 @@ bool held_keep(struct held **held, struct conn *conn, const struct memory *memor
 
 // Frees *HELD, which may be NULL, and makes it NULL.
 void held_drop(struct held **held);
-
-#endif

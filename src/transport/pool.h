@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // pool: what all connections and datagrams have in common, and the ports that they come in by.
-#ifndef TRANSPORT_POOL_H
-#define TRANSPORT_POOL_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -68,5 +67,3 @@ static inline bool pool_draining(const struct pool *pool)
 // What may be told to PEER, who has asked at LOCAL, at this moment.
 struct facts pool_facts(struct pool *pool, enum protocol protocol, const struct address *peer,
                         const struct address *local);
-
-#endif

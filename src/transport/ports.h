@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ports: the sockets that clients come in by, and who is admitted.
-#ifndef TRANSPORT_PORTS_H
-#define TRANSPORT_PORTS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -52,5 +51,3 @@ ticks ports_next(const struct ports *ports);
 // goodbye. Done when ports_empty. The queue of a socket that is not own is the next process's.
 void ports_drain(struct ports *ports);
 bool ports_empty(const struct ports *ports);
-
-#endif

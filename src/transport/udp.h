@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // udp: datagrams to turns and back. Nothing is queued: what cannot be sent at once is dropped.
-#ifndef TRANSPORT_UDP_H
-#define TRANSPORT_UDP_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -26,5 +25,3 @@ void udp_ready(struct udp *udp, struct port *port);
 
 // Answers what has arrived before the end.
 void udp_drain(struct udp *udp, struct port *port);
-
-#endif

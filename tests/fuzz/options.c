@@ -20,8 +20,21 @@ static void check(const struct options *options)
     fuzz_must(options->drain_timeout <= 86400 && options->socket_buffer <= 1 << 30);
     fuzz_must(options->bind_count <= BINDS_MAX && options->log_level <= LOG_DEBUG);
     fuzz_must(!options->token_file || *options->token_file);
-    for (size_t i = 0; i < options->bind_count; i++)
-        fuzz_must(options->bind[i].address.port == 0 && options->bind[i].address.scope == 0);
+    fuzz_must(options->endpoint_count >= 1 && options->endpoint_count <= ENDPOINTS_MAX);
+    for (size_t i = 0; i < options->bind_count; i++) {
+        const struct bind *bind = &options->bind[i];
+
+        fuzz_must(bind->address.port == 0 && bind->address.scope == 0);
+        fuzz_must(bind->endpoint < options->endpoint_count);
+        fuzz_must(memchr(bind->interface, 0, sizeof bind->interface));
+    }
+    for (size_t i = 0; i < options->endpoint_count; i++) {
+        const struct endpoint *endpoint = &options->endpoint[i];
+
+        fuzz_must(endpoint->role_length > 0 && endpoint->role_length <= strlen(endpoint->role));
+        fuzz_must(endpoint->tcp_port <= 65535 && endpoint->udp_port <= 65535);
+        fuzz_must(endpoint->tcp || endpoint->udp);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -65,7 +65,7 @@ static void the_defaults_are_the_contracts(void **state)
     assert_int_equal(options->drain_timeout, 5);
     assert_int_equal(options->socket_buffer, 0);
     assert_false(options->edge || options->help || options->version || options->sockets_given);
-    assert_true(options->one_port);
+    assert_true(options->endpoint[0].one_port);
     assert_null(options->token_file);
     assert_int_equal(options->log_level, LOG_INFO);
 }
@@ -100,7 +100,7 @@ static void ports_are_common_or_apart_in_any_order(void **state)
 
         assert_int_equal(options->tcp_port, row[i].tcp);
         assert_int_equal(options->udp_port, row[i].udp);
-        assert_int_equal(options->one_port, row[i].one);
+        assert_int_equal(options->endpoint[0].one_port, row[i].one);
         assert_int_equal(options->sockets_given, row[i].given);
     }
 }
@@ -260,6 +260,89 @@ static void addresses_have_a_bound(void **state)
     assert_string_equal(text_end(&error), "--bind: more than 64 addresses");
 }
 
+static void further_ports_are_collected(void **state)
+{
+    static const struct {
+        const char *value;
+        unsigned port;
+        bool tcp, udp, one_port;
+        const char *bound; // NULL: every address
+    } row[] = {
+        {"echo:0", 0, true, true, true, NULL},
+        {"echo:65535/tcp", 65535, true, false, false, NULL},
+        {"echo:7/udp", 7, false, true, false, NULL},
+        {"echo:192.0.2.1:7", 7, true, true, true, "192.0.2.1:0"},
+        {"echo:[::1]:80/udp", 80, false, true, false, "[::1]:0"},
+    };
+    char line[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        snprintf(line, sizeof line, "--bind=::2 --listen=%s --bind=::3", row[i].value);
+        const struct options *options = options_of(line);
+        const struct endpoint *endpoint = &options->endpoint[1];
+
+        assert_int_equal(options->endpoint_count, 2);
+        assert_true(options->sockets_given);
+        assert_int_equal(endpoint->role_length, 4);
+        assert_memory_equal(endpoint->role, "echo", 4);
+        assert_int_equal(endpoint->tcp_port, row[i].port);
+        assert_int_equal(endpoint->udp_port, row[i].port);
+        assert_int_equal(endpoint->tcp, row[i].tcp);
+        assert_int_equal(endpoint->udp, row[i].udp);
+        assert_int_equal(endpoint->one_port, row[i].one_port);
+        assert_int_equal(options->bind_count, row[i].bound ? 3 : 2);
+        if (row[i].bound) {
+            assert_int_equal(options->bind[1].endpoint, 1);
+            assert_string_equal(ADDRESS_STRING(&options->bind[1].address), row[i].bound);
+        }
+        assert_int_equal(options->bind[options->bind_count - 1].endpoint, 0);
+    }
+    assert_string_equal(options_of("--listen=echo:[fe80::1%eth0]:7")->bind[0].interface, "eth0");
+}
+
+static void a_further_port_that_is_none_is_named(void **state)
+{
+#define NO_ROLE "names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7"
+#define NO_PORT "has no port from 0 to 65535, as echo:7 has"
+#define NO_ADDRESS "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7"
+#define NO_PROTOCOL "ends neither in /tcp nor in /udp, as echo:7/tcp does"
+    static const char *const row[][2] = {
+        {"", NO_ROLE},
+        {"7", NO_ROLE},
+        {":7", NO_ROLE},
+        {"/tcp:7", NO_ROLE},
+        {"echo:", NO_PORT},
+        {"echo:/tcp", NO_PORT},
+        {"echo:65536", NO_PORT},
+        {"echo:99999999999999999999", NO_PORT},
+        {"echo:x", NO_PORT},
+        {"echo:7x", NO_PORT},
+        {"echo:-7", NO_ADDRESS},
+        {"echo:x7", NO_ADDRESS},
+        {"echo::7", NO_ADDRESS},
+        {"echo:::1:7", NO_ADDRESS},
+        {"echo:::7", NO_ADDRESS},
+        {"echo:[::1]7", NO_ADDRESS},
+        {"echo:[]:7", NO_ADDRESS},
+        {"echo:[:7", NO_ADDRESS},
+        {"echo:[192.0.2.1]:7", NO_ADDRESS},
+        {"echo:localhost:7", NO_ADDRESS},
+        {"echo:192.0.2.1%lo:7", NO_ADDRESS},
+        {"echo:7/", NO_PROTOCOL},
+        {"echo:7/sctp", NO_PROTOCOL},
+        {"echo:7/tcp/udp", NO_PROTOCOL},
+    };
+    char line[128], error[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        snprintf(line, sizeof line, "--listen=%s", row[i][0]);
+        snprintf(error, sizeof error, "--listen: '%s' %s", row[i][0], row[i][1]);
+        expect_error(line, error);
+    }
+}
+
 static void trigger_is_level_or_edge(void **state)
 {
     (void)state;
@@ -385,6 +468,8 @@ int main(void)
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(the_longest_address_is_taken_whole),
         cmocka_unit_test(addresses_have_a_bound),
+        cmocka_unit_test(further_ports_are_collected),
+        cmocka_unit_test(a_further_port_that_is_none_is_named),
         cmocka_unit_test(trigger_is_level_or_edge),
         cmocka_unit_test(the_token_file_is_a_path),
         cmocka_unit_test(the_log_level_goes_up_and_down_within_its_bounds),
