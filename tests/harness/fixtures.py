@@ -32,8 +32,8 @@ module_start = pytest.fixture(start.__wrapped__, scope="module", name="module_st
 def dial():
     """A function that connects to a server over TCP."""
     with contextlib.ExitStack() as stack:
-        yield lambda server, host="127.0.0.1", **details: stack.enter_context(
-            Client(host, server.tcp_port, **details))
+        yield lambda server, host="127.0.0.1", port=None, **details: stack.enter_context(
+            Client(host, port or server.tcp_port, **details))
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""Further ports, and what is wrong with one."""
+
+import pytest
+
+from harness.daemon import run
+
+
+def port_of(server, **fields):
+    return int(server.find(msg="listening", **fields)[-1]["addr"].rpartition(":")[2])
+
+
+def test_a_further_port_serves_like_the_first(start, dial):
+    server = start("--listen=echo:0", listening=4)
+    records = server.find(msg="listening", role="echo")
+    assert [record["proto"] for record in records] == ["tcp", "udp", "tcp", "udp"]
+    assert records[2]["addr"] == records[3]["addr"] != records[0]["addr"]
+    client = dial(server, port=port_of(server, proto="tcp"))
+    assert client.ask(b"hello\n") == b"hello\n"
+    assert b" connected_tcp=1 " in client.ask(b"/stats\n")
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_further_port_may_have_one_protocol_and_one_address(start, protocol):
+    server = start(f"--listen=echo:127.0.0.1:0/{protocol}", listening=3)
+    assert server.find(msg="listening")[2]["proto"] == protocol
+    assert server.find(msg="listening")[2]["addr"].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("value, message", [
+    ("rot13:7", "--listen: there is no role 'rot13'"),
+    ("busy:7", "--listen: there is no role 'busy'"),
+    ("7", "--listen: '7' names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7"),
+])
+def test_wrong_usage_of_listen_is_named(value, message):
+    done = run(f"--listen={value}")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.decode().splitlines()[0] == f"epoll-echo: {message}"
+
+
+def test_the_same_port_twice_is_a_start_up_error(start):
+    server = start()
+    done = run("--port=0", f"--listen=echo:{server.tcp_port}")
+    assert done.returncode == 1
+    assert b"cannot listen" in done.stderr and f"[::]:{server.tcp_port}".encode() in done.stderr
