@@ -366,7 +366,8 @@ static void help_names_every_option(void **state)
         assert_non_null(strstr(room, name));
     }
     assert_ptr_equal(strstr(room, "Usage: epoll-echo [OPTION]...\n"), room);
-    assert_non_null(strstr(room, "\n\n  -p, --port=N                     TCP and UDP port; 0 lets"));
+    assert_non_null(
+        strstr(room, "\n\n  -p, --port=N                     TCP and UDP port; 0 lets"));
     assert_non_null(strstr(room, "\n      --shutdown-token-file=PATH   the file"));
     assert_non_null(strstr(room, "See epoll-echo(8).\n"));
     for (char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))

@@ -39,7 +39,7 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 $(B)/unit/log: UNIT_WRAP = -Wl,--wrap=clock_gettime
 $(B)/unit/tcp: UNIT_WRAP = -Wl,--wrap=accept4,--wrap=clock_gettime
 $(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
-$(B)/unit/loop: UNIT_WRAP = -Wl,--wrap=clock_gettime,--wrap=epoll_wait
+$(B)/unit/loop: UNIT_WRAP = -Wl,--wrap=clock_gettime,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/bench.a $(B)/unit/daemon.a
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
