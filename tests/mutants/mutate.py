@@ -257,13 +257,15 @@ class Source:
         if token == "{":
             self.block(i + 1, self.pair[i], header)
             return self.pair[i] + 1
-        if token in ("if", "while", "switch", "for"):
+        # A macro may stand for a for.
+        macro = self.tokens[i + 1] == "(" and self.tokens[self.pair[i + 1] + 1] == "{"
+        if macro or token in ("if", "while", "switch", "for"):
             close = self.pair[i + 1]
             context = (i, close + 1)
             if token == "for":
                 self.loop(i + 2, close, context)
             else:
-                if token != "switch":
+                if token in ("if", "while"):
                     self.negate(i + 2, close, context)
                 self.expression(i + 2, close, context)
             end = self.statement(close + 1, self.line(*context) + " ")

@@ -312,7 +312,7 @@ def test_journal_has_each_event_with_its_fields(journal):
         fields = {name: value for name, value in entry.items() if name.startswith("ECHO_")}
         told = " ".join(f"{name[5:].lower()}={value}" for name, value in fields.items() if name != "ECHO_EVENT")
         assert entry == {"MESSAGE": f"listening {told}", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "epoll-echo",
-                         "ECHO_EVENT": "listening",
+                         "ECHO_EVENT": "listening", **fields}
     server.signal(signal.SIGTERM)
     assert [journal.entry()["ECHO_EVENT"] for _ in range(2)] == ["stopping", "stopped"]
     server.ended()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Linked with --wrap for clock_gettime and epoll_wait: see below.
+// Linked with --wrap for clock_gettime, epoll_wait, timerfd_create and timerfd_settime: see below.
 #include "unit.h"
 
 #include <errno.h>
@@ -17,6 +17,9 @@ static struct {
     unsigned clock_reads;
     time_t seconds;
     int wait_error; // of the next epoll_wait; 0: none
+    int arm_error;  // of the next timerfd_settime; 0: none
+    struct timespec armed;
+    bool frees_zero; // descriptor 0 is free for the next timer
 } kernel;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
@@ -39,6 +42,28 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milli
     return -1;
 }
 
+int __real_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags)
+{
+    if (kernel.frees_zero)
+        close(0);
+    return __real_timerfd_create(clock, flags);
+}
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
+{
+    errno = kernel.arm_error;
+    if (kernel.arm_error != 0)
+        return -1;
+    kernel.armed = time->it_value;
+    return __real_timerfd_settime(fd, flags, time, old);
+}
+
 static struct loop loop;
 static unsigned expired;
 
@@ -52,6 +77,7 @@ static int begin(void **state)
 {
     (void)state;
     memset(&kernel, 0, sizeof kernel);
+    memset(&loop, 0xff, sizeof loop);
     expired = 0;
     return loop_init(&loop, count_expired);
 }
@@ -119,6 +145,17 @@ static void hush(struct bell *bell)
 static void turn(void)
 {
     assert_int_equal(loop_turn(&loop), 0);
+}
+
+static void a_new_loop_is_at_rest(void **state)
+{
+    (void)state;
+    assert_int_equal(loop.at, 0);
+    assert_int_equal(loop.ready, 0);
+    assert_int_equal(loop.later, 0);
+    assert_int_equal(loop.armed, TICKS_NEVER);
+    kernel.seconds = 5;
+    assert_int_equal(loop_now(&loop), 5 * 4 + 3); // before any turn, too
 }
 
 static void only_what_is_ready_is_called(void **state)
@@ -256,13 +293,33 @@ static void a_later_watch_comes_after_the_others(void **state)
     turn();
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(bell[i]->rung, place[i]);
+    assert_int_equal(loop.later, 3);
     assert_int_equal(loop_change(&loop, &bell[0]->watch, EPOLLOUT), 0);
     turn(); // and it is still later
     assert_int_equal(bell[0]->rung, COUNT + 4);
     loop_later(&loop, &bell[0]->watch, false);
     assert_int_equal(bell[0]->watch.events, EPOLLOUT);
+    assert_int_equal(loop.later, 2);
     for (int i = 0; i < COUNT; i++)
         bell_remove(bell[i]);
+    assert_int_equal(loop.later, 0);
+}
+
+static void one_later_watch_is_enough(void **state)
+{
+    struct bell *later = bell_add(EPOLLIN, true), *sooner = bell_add(EPOLLIN, true);
+
+    (void)state;
+    in_turn = 0;
+    later->watch.ready = sooner->watch.ready = bell_counts;
+    loop_later(&loop, &later->watch, true);
+    loop_later(&loop, &later->watch, true);
+    assert_int_equal(loop.later, 1);
+    turn();
+    assert_int_equal(sooner->rung, 1);
+    assert_int_equal(later->rung, 2);
+    bell_remove(later);
+    bell_remove(sooner);
 }
 
 static void the_end_of_a_pipe_is_reported_unasked(void **state)
@@ -330,6 +387,28 @@ static void without_descriptors_nothing_is_left_open(void **state)
     close(next);
 }
 
+// Standard input may be closed: then 0 is a descriptor like any other.
+static void descriptor_zero_is_served_and_closed(void **state)
+{
+    struct loop other;
+    int standard = dup(0);
+
+    (void)state;
+    for (int timer = 0; timer <= 1; timer++) {
+        if (timer)
+            assert_int_equal(dup2(standard, 0), 0);
+        else
+            close(0);
+        kernel.frees_zero = timer;
+        assert_int_equal(loop_init(&other, count_expired), 0);
+        assert_int_equal(timer ? other.timer.fd : other.epoll, 0);
+        loop_finish(&other);
+        assert_int_equal(fcntl(0, F_GETFD), -1);
+    }
+    assert_int_equal(dup2(standard, 0), 0);
+    close(standard);
+}
+
 static void a_deadline_that_has_come_expires_once(void **state)
 {
     struct bell *bell = bell_add(EPOLLIN, true);
@@ -342,6 +421,50 @@ static void a_deadline_that_has_come_expires_once(void **state)
     assert_int_equal(bell->rung, 2);
     assert_int_equal(expired, 1);
     assert_int_equal(loop.armed, TICKS_NEVER);
+    bell_remove(bell);
+}
+
+// The timer is set to the start of its tick, which is a quarter of a second, and not before.
+static void a_deadline_is_exact(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_arm(&loop, 4000000003), 0);
+    assert_int_equal(kernel.armed.tv_sec, 1000000000);
+    assert_int_equal(kernel.armed.tv_nsec, 750000000);
+    kernel.seconds = 1000000000;
+    assert_int_equal(loop_now(&loop), 4000000003);
+}
+
+static void a_deadline_that_cannot_be_set_is_told(void **state)
+{
+    (void)state;
+    kernel.arm_error = EINVAL;
+    assert_int_equal(loop_arm(&loop, 1), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(loop.armed, TICKS_NEVER);
+}
+
+static void bell_disarms(struct watch *watch, uint32_t events)
+{
+    const struct itimerspec never = {.it_value = {0}};
+
+    bell_ready(watch, events);
+    hush(container_of(watch, struct bell, watch));
+    assert_int_equal(__real_timerfd_settime(loop.timer.fd, 0, &never, NULL), 0);
+}
+
+static void a_deadline_put_off_within_its_turn_does_not_expire(void **state)
+{
+    struct bell *bell = bell_add(EPOLLIN, true); // ready before the timer, and so handled before it
+
+    (void)state;
+    bell->watch.ready = bell_disarms;
+    assert_int_equal(loop_arm(&loop, 1), 0);
+    turn();
+    assert_int_equal(loop.ready, 2);
+    assert_int_equal(bell->rung, 1);
+    assert_int_equal(expired, 0);
+    assert_int_equal(loop.armed, 1);
     bell_remove(bell);
 }
 
@@ -386,6 +509,7 @@ static void the_clock_is_read_once_a_turn_and_only_if_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        test(a_new_loop_is_at_rest),
         test(only_what_is_ready_is_called),
         test(a_changed_watch_reports_what_it_is_changed_to),
         test(a_removed_watchs_waiting_events_are_taken_back),
@@ -393,11 +517,16 @@ int main(void)
         test(an_edge_is_reported_once_and_again_when_asked),
         test(more_than_a_batch_takes_turns),
         test(a_later_watch_comes_after_the_others),
+        test(one_later_watch_is_enough),
         test(the_end_of_a_pipe_is_reported_unasked),
         test(an_interrupted_wait_is_no_failure),
         test(what_epoll_refuses_is_told),
         test(without_descriptors_nothing_is_left_open),
+        test(descriptor_zero_is_served_and_closed),
         test(a_deadline_that_has_come_expires_once),
+        test(a_deadline_is_exact),
+        test(a_deadline_that_cannot_be_set_is_told),
+        test(a_deadline_put_off_within_its_turn_does_not_expire),
         test(only_an_earlier_deadline_counts),
         test(the_clock_is_read_once_a_turn_and_only_if_asked),
     };

@@ -29,6 +29,8 @@ static void what_does_not_fit_is_cut_off_and_remembered(void **state)
     assert_true(text.cut);
     text_string(&text, "f");
     assert_bytes(text.bytes, text.length, "abcd");
+    text_string(&text, ""); // which fits
+    assert_true(text.cut);
 }
 
 static void what_just_fits_is_not_cut(void **state)

@@ -12,6 +12,7 @@ static void nothing_started_is_never_due(void **state)
     timeouts_init(&timeouts, 30);
     timeout_init(&timeout);
     assert_false(timeout_running(&timeout));
+    assert_int_equal(timeout.due, TICKS_NEVER);
     assert_null(timeouts_due(&timeouts, TICKS_NEVER - 1));
     assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
 }
