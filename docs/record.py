@@ -63,7 +63,7 @@ def structure(name, text):
         text = "\n".join(re.sub(r"^#(\d+) +(?:0x\w+ in )?(?:__libc_|__)?(\w+).*", r"\1 \2", line)
                          for line in lines)
     text = re.sub(r"(data|ino):\s*[0-9a-f]+", "N", text)
-    text = re.sub(r"0x[0-9a-f]+|\b[1-9][0-9.:]*", "N", text)
+    text = re.sub(r"0x[0-9a-f]+|\b(?=[0.:]*[1-9])[0-9][0-9.:]*", "N", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return sorted(lines) if name == "interest" else lines  # its order is that of addresses
 

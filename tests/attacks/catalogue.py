@@ -91,7 +91,7 @@ ATTACKS = [
     Attack("udp", "looped", datagrams.loops,
            "an exchange between two servers ends with the hop limit",
            "{kinds} kinds with {hops} hops: {longest} datagrams at most",
-           {"hosts": BOTH[:1], "hops": 32}, {"hosts": BOTH, "hops": 255}),
+           {"hosts": BOTH, "hops": 32}, {"hosts": BOTH, "hops": 255}),
     Attack("token", "guesses", guessing.guesses,
            "five examined a minute",
            "{examined} of {guesses} examined in {seconds:.0f} s",

@@ -23,13 +23,9 @@ def messages(byte):
     yield from (b"/" + byte, b"/" + MARK + byte, b"/shutdown " + byte, b"/shutdown " + MARK + byte + MARK)
 
 
-def lines():
-    for byte in BYTES:
-        yield from (message for message in messages(byte) if b"\n" not in message)
-
-
-def ask_lines(client, asked):
+def ask_lines(client):
     """All in one stream, cut where it falls, and the answers in their order."""
+    asked = [message for byte in BYTES for message in messages(byte) if b"\n" not in message]
     client.send_in_background(b"".join(message + b"\n" for message in asked), finish=False)
     for message in asked:
         answer = client.line()
@@ -39,10 +35,10 @@ def ask_lines(client, asked):
 
 def ask_ends(server):
     """As the last of a stream that ends without LF: a line is answered as if it had one."""
-    for count, byte in enumerate(value for value in BYTES if value != b"\n"):
+    for byte in BYTES:
         with connect(server) as client:
             assert client.ask_all(MARK + byte) == MARK + byte
-    return count + 1
+    return len(BYTES)
 
 
 def ask_overlong(client):
@@ -77,7 +73,7 @@ def every_byte(polite):
         client = stack.enter_context(connect(server))
         polite.begin(server, client)
         peer = stack.enter_context(Peer("127.0.0.1", server.udp_port))
-        asked = ask_lines(client, list(lines())) + ask_ends(server) + ask_overlong(client) + ask_datagrams(peer)
+        asked = ask_lines(client) + ask_ends(server) + ask_overlong(client) + ask_datagrams(peer)
         figures = polite.end()
         client.close()
         server.stop()

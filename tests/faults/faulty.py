@@ -46,18 +46,11 @@ class Faulty(Daemon):
 
     @pid.setter
     def pid(self, _):
-        pass
+        """It is looked up, for it may have ended."""
 
     def listens(self):
         """Waits until it serves, or has ended: whether it serves. Its log may be what fails."""
-
-        def ready():
-            if not self.running():
-                return True
-            table = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
-            return f":{PORT:04X} " in table and self._sleeps_in_epoll()
-
-        wait_until(ready, "neither listening nor ended")
+        wait_until(lambda: not self.running() or self._sleeps_in_epoll(), "neither listening nor ended")
         return self.running()
 
     def _sleeps_in_epoll(self):

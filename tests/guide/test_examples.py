@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import record
-from programs import DEADLINE, Server, fill, receive, receive_all
+from harness.wait import wait_until
+from programs import DEADLINE, ROOT, Server, fill, receive, receive_all
 
 ECHOES = ["level", "edge", "halfclose", "oneshot", "timers-signals"]
 if "GUIDE_ECHO" in os.environ:  # somebody's own program, to be held against the common tests
@@ -34,13 +35,6 @@ def reset(client):
     client.close()
 
 
-def until(condition):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def state(server):
     with open(f"/proc/{server.process.pid}/stat") as stat:
         return stat.read().rsplit(")", 1)[1].split()[0]
@@ -48,9 +42,9 @@ def state(server):
 
 def stop(server):
     """From its sleep in epoll_wait(): what is sent from now on is all there when it goes on."""
-    until(lambda: state(server) == "S")
+    wait_until(lambda: state(server) == "S")
     server.process.send_signal(signal.SIGSTOP)
-    until(lambda: state(server) == "T")
+    wait_until(lambda: state(server) == "T")
 
 
 def ask(client, line):
@@ -136,7 +130,7 @@ def test_echo_rests_without_descriptors_and_serves_again(start, name):
     assert admitted and len(admitted) < len(clients)
     assert count_wakeups(server, 0.3) < 20
     admitted.pop().close()
-    until(lambda: is_served(server))  # the server hears of the close when it gets to it
+    wait_until(lambda: is_served(server))  # the server hears of the close when it gets to it
 
 
 def count_wakeups(server, seconds):
@@ -284,8 +278,7 @@ def test_oneshot_clients_may_vanish_during_the_work(start):
 
 
 @pytest.mark.skipif("sanitize" in os.environ.get("GUIDE_CFLAGS", ""), reason="built otherwise")
-def test_oneshot_has_no_data_race(start, tmp_path):
-    from programs import ROOT
+def test_oneshot_has_no_data_race(tmp_path):
     program = tmp_path / "oneshot-tsan"
     built = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-O1", "-g",
                             "-fsanitize=thread", "-o", program, ROOT / "examples" / "oneshot.c",

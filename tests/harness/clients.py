@@ -118,7 +118,7 @@ class Client(Socket):
         """True if nothing has arrived, not even the end."""
         return not select.select([self.socket], [], [], 0)[0]
 
-    def clog(self, data):
+    def clog(self, data, stalled=STALLED_MILLISECONDS):
         """Sends until the server takes no more, because nobody reads its answers.
 
         Returns how many bytes went out."""
@@ -126,7 +126,7 @@ class Client(Socket):
         poller = select.poll()
         poller.register(self.socket, select.POLLOUT)
         sent = 0
-        while sent < len(data) and poller.poll(STALLED_MILLISECONDS):
+        while sent < len(data) and poller.poll(stalled):
             sent += self.socket.send(view[sent:])
         return sent
 

@@ -8,7 +8,6 @@ import socket
 import struct
 import subprocess
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from harness.wait import PATIENCE
@@ -182,7 +181,3 @@ def _setns(file):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
-
-
-def set_sysctl(name, value):
-    Path("/proc/sys", *name.split(".")).write_text(str(value))

@@ -1,13 +1,10 @@
 """What the daemon is asked from outside needs a program, and as many descriptors as there are."""
 
-import contextlib
-
 import pytest
 
 from harness import network
 from harness.daemon import BINARY, BUILD, Daemon, all_descriptors
 from harness.fixtures import dial, module_start, namespace, need, peer, start, strace, token_file  # noqa: F401
-from minute import Minute
 
 # What runs under valgrind, over IPv4.
 SHORT_PART = {"test_framing", "test_commands", "test_udp", "test_signals"}
@@ -59,14 +56,3 @@ def elsewhere(namespace):
     network.ip("addr", "add", "10.77.1.1/32", "dev", "lo")
     network.ip("addr", "add", "fd00:77::1/128", "dev", "lo", "nodad")
     return {"127.0.0.1": "10.77.1.1", "::1": "fd00:77::1"}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def minute(request):
-    """Begins with the first test, so that the last ones need not wait."""
-    modules = {item.module.__name__ for item in request.session.items}
-    if "test_window" not in modules or BUILD == "valgrind":
-        yield
-        return
-    with contextlib.closing(Minute()) as minute:
-        yield minute

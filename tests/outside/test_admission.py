@@ -11,8 +11,6 @@ from harness.daemon import limit_descriptors
 from harness.lines import BUSY
 from harness.wait import wait_until
 
-PARALLEL_GOODBYES = 256
-
 
 @pytest.fixture
 def full(start, trigger, dial):
@@ -21,7 +19,6 @@ def full(start, trigger, dial):
     server.inmates = [dial(server) for _ in range(2)]
     for client in server.inmates:
         assert client.ask(b"in\n") == b"in\n"
-    server.crowd = server.descriptors()
     return server
 
 
@@ -43,14 +40,12 @@ def test_a_place_that_becomes_free_is_given_away(full, dial, host):
 
 
 def test_the_text_reaches_a_client_that_has_already_sent(full, dial, host):
+    """Also one that has finished."""
     for size in (1, 1000, 30_000):
         client = dial(full, host)
         client.send(b"x" * size)
         assert client.rest() == BUSY
-
-
-def test_the_text_reaches_a_client_that_has_finished_sending(full, dial, host):
-    assert dial(full, host).ask_all(b"question\n") == BUSY
+        assert dial(full, host).ask_all(b"x" * size) == BUSY
 
 
 def test_the_text_and_the_end_reach_every_client_that_is_still_sending(full, dial, host):
@@ -63,28 +58,11 @@ def test_the_text_and_the_end_reach_every_client_that_is_still_sending(full, dia
         assert client.rest() == b""
 
 
-def test_a_goodbye_to_a_client_that_never_closes_ends(full, dial):
-    for _ in range(5):
-        assert dial(full).read(100) == BUSY
-    wait_until(lambda: full.descriptors() == full.crowd, "the goodbyes to end")
-
-
 def test_a_goodbye_to_a_client_that_never_stops_sending_ends(full, dial):
     client = dial(full)
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         for _ in range(1_000_000):
             client.send(b"x" * 1000)
-
-
-def test_the_number_of_goodbyes_under_way_is_bounded(full, dial):
-    """Nobody closes, so that each goodbye takes its time; nobody is forgotten either."""
-    turned_away = [dial(full) for _ in range(PARALLEL_GOODBYES + 60)]
-    most = 0
-    for client in turned_away:
-        most = max(most, full.descriptors())
-        assert client.read(100) == BUSY
-    assert most <= full.crowd + PARALLEL_GOODBYES + 1
-    assert full.inmates[0].ask(b"in\n") == b"in\n"
 
 
 def test_by_default_there_is_room_for_1024(start, dial, host):
@@ -183,15 +161,9 @@ EXHAUSTION = "EMFILE ENFILE ENOBUFS ENOMEM".split()
 
 
 @pytest.mark.plain
-@pytest.mark.parametrize("error", TRANSIENT)
-def test_a_client_that_fails_to_be_accepted_is_no_event(start, strace, error):
+@pytest.mark.parametrize("error", TRANSIENT + EXHAUSTION)
+def test_an_error_at_accept_delays_only(start, strace, error):
+    """A client that fails to be accepted is no event."""
     server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
     wait_until(lambda: served(server), "a client to be served")
-    assert not server.find(level="warning")
-
-
-@pytest.mark.plain
-@pytest.mark.parametrize("error", EXHAUSTION)
-def test_exhaustion_at_accept_delays_only(start, strace, error):
-    server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
-    wait_until(lambda: served(server), "a client to be served")
+    assert not server.find(level="warning") or error in EXHAUSTION

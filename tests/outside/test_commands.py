@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness.clients import parse_stats, shown
-from harness.lines import HELP, TIME, UNKNOWN
+from harness.lines import TIME
 from harness.wait import wait_until
 
 PADDING = b" " * 500  # a UDP question as long as its answer escapes the rate limit
@@ -24,41 +24,11 @@ def server(start):
     return start()
 
 
-@pytest.fixture(params=["tcp", "udp"])
-def ask(request, server, dial, peer, host):
-    """Asks one message over either protocol."""
-    if request.param == "udp":
-        return peer(server, host).ask
-    tcp = dial(server, host)
-    return lambda message: tcp.ask(message if message.endswith(b"\n") else message + b"\n")
-
-
-def test_any_other_command_is_unknown(ask):
-    for name in b"/", b"/nonsense", b"/STATS", b"/statsx", b"/stat", b"//", b"/ stats", b"/stats\0":
-        assert ask(name) == UNKNOWN
-
-
-def test_a_name_ends_at_white_space_or_the_end(ask):
-    for end in (b"", b"\n", b"\r\n", b" ", b" more\n", b"\tmore\r\n"):
-        assert re.fullmatch(TIME, ask(b"/time" + end))
-
-
-def test_an_answer_is_one_line(ask):
-    for command in (b"/stats", b"/time", b"/whoami", b"/help", b"/nonsense", b"/shutdown"):
-        answer = ask(command + PADDING)
-        assert answer.count(b"\n") == 1 and answer.endswith(b"\n") and b"\r" not in answer
-
-
 def test_time_is_utc_with_nine_decimals(start, dial):
     before = datetime.datetime.utcnow()
     answer = re.fullmatch(TIME, dial(start(environment={"TZ": "MSK-3"})).ask(b"/time\n"))
     told = datetime.datetime.fromisoformat(answer[1].decode())
     assert before - SLACK < told < datetime.datetime.utcnow() + SLACK
-
-
-def test_time_goes_on(ask):
-    first, second = ask(b"/time" + PADDING), ask(b"/time" + PADDING)
-    assert first < second
 
 
 # Every address of 127.0.0.0/8 is this machine's.
@@ -67,22 +37,6 @@ def test_whoami_names_both_ends_of_this_very_conversation(server, dial, peer, ta
     for proto, client in (("tcp", dial(server, target, source=source)), ("udp", peer(server, target, source=source))):
         ends = f"peer={shown(source or target, client.port)} local={shown(target, server.tcp_port)}"
         assert client.ask(b"/whoami" + PADDING + b"\n") == f"proto={proto} {ends}\n".encode()
-
-
-def test_help_names_the_commands(ask):
-    answer = ask(b"/help" + PADDING)
-    assert re.fullmatch(HELP, answer)
-    for command in (b"/stats", b"/time", b"/whoami", b"/help", b"/shutdown"):
-        assert command in answer
-
-
-def test_commands_in_one_packet_are_answered_in_order(server, dial, host):
-    client = dial(server, host)
-    client.send(b"/nonsense\necho\n/whoami\n/time\n")
-    assert client.line() == UNKNOWN
-    assert client.line() == b"echo\n"
-    assert client.line().startswith(b"proto=tcp ")
-    assert re.fullmatch(TIME, client.line())
 
 
 # Statistics

@@ -72,22 +72,6 @@ def test_nothing_is_answered_before_the_lf(client, server, dial, host):
     assert client.ask(b" and ended\n") == b"begun and ended\n"
 
 
-def test_a_line_may_arrive_byte_by_byte(client):
-    for byte in b"slow\r":
-        client.send(bytes([byte]))
-    assert client.ask(b"\n") == b"slow\r\n"
-
-
-def test_answers_come_in_the_order_of_the_lines(client):
-    lines = b"".join(b"%d\n" % number for number in range(3000))
-    assert client.ask_all(lines) == lines
-
-
-def test_an_unterminated_last_line_may_have_come_in_pieces(client):
-    assert client.ask(b"whole\nre") == b"whole\n"
-    assert client.ask_all(b"st") == b"rest"
-
-
 # Overlong lines
 
 

@@ -85,25 +85,20 @@ def watched(module_start):
         for name, (arrange, options) in CASES.items():
             servers[name] = module_start(*options)
             arrange(stack, servers[name])
-        wait_until_settled(servers.values())
-        before = {name: server.activity() for name, server in servers.items()}
-        time.sleep(WATCHED_SECONDS)
-        yield {name: (before[name], server.activity()) for name, server in servers.items()}
 
+        def activity():
+            return {name: server.activity() for name, server in servers.items()}
 
-def wait_until_settled(servers):
-    """What was sent before is still being delivered: wait for a second without any activity.
-
-    A server that never settles is left to fail its test."""
-
-    def activity():
-        return [server.activity() for server in servers]
-
-    for _ in range(10):
+        # What was sent before is still being delivered. A server that never settles is left to fail its test.
+        for _ in range(10):
+            before = activity()
+            time.sleep(1)
+            if activity() == before:
+                break
         before = activity()
-        time.sleep(1)
-        if activity() == before:
-            break
+        time.sleep(WATCHED_SECONDS)
+        after = activity()
+        yield {name: (before[name], after[name]) for name in servers}
 
 
 @pytest.mark.parametrize("case", CASES)

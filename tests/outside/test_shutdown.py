@@ -4,15 +4,7 @@ import signal
 
 import pytest
 
-from harness.lines import (
-    GOODBYE,
-    NOT_ALLOWED,
-    NOT_LOOPBACK,
-    THROTTLED,
-    TOKEN_INVALID,
-    TOKEN_MISSING,
-    TOKEN_REQUIRED,
-)
+from harness.lines import GOODBYE, NOT_ALLOWED, NOT_LOOPBACK, THROTTLED, TOKEN_INVALID, TOKEN_MISSING, TOKEN_REQUIRED
 from harness.wait import wait_until
 
 PADDING = b" " * 100
@@ -56,29 +48,10 @@ def test_the_command_may_be_an_unterminated_last_line(guarded, dial):
     guarded.ended()
 
 
-def test_any_loopback_address_will_do(guarded, dial):
-    assert_shuts_down(guarded, dial(guarded, source="127.5.6.7"))
-
-
 def test_the_token_may_be_a_credential(start, tmp_path, dial):
     write_token(tmp_path / "shutdown-token", b"of systemd\n", 0o440)
     server = start(environment={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert_shuts_down(server, dial(server), b"of systemd")
-
-
-def test_a_trailing_newline_of_the_file_need_not_be(start, tmp_path, dial):
-    server = start(f"--shutdown-token-file={write_token(tmp_path / 't', b'open sesame')}")
-    assert_shuts_down(server, dial(server))
-
-
-def test_a_second_trailing_newline_belongs_to_the_token(start, tmp_path, dial):
-    double = write_token(tmp_path / "t", b"sesame\n\n")
-    try:
-        server = start(f"--shutdown-token-file={double}")
-    except AssertionError as refusal:  # nobody could ever send such a token
-        assert str(double) in str(refusal)
-    else:
-        assert dial(server).ask(b"/shutdown sesame\n") == TOKEN_INVALID
 
 
 def test_none_given_is_required_and_without_one_configured_every_one_is_missing(unarmed, guarded, dial, host):
@@ -89,13 +62,6 @@ def test_none_given_is_required_and_without_one_configured_every_one_is_missing(
     client = dial(unarmed, host)
     for _ in range(7):
         assert client.ask(b"/shutdown guess\n") == TOKEN_MISSING
-    assert client.ask(b"echo\n") == b"echo\n"
-
-
-def test_a_wrong_token_is_invalid(guarded, dial, host):
-    client = dial(guarded, host)
-    for guess in (b"open", b"open sesam", b"open sesame2", b"Open sesame", b"open sesame\0"):
-        assert client.ask(b"/shutdown " + guess + b"\n") == TOKEN_INVALID
     assert client.ask(b"echo\n") == b"echo\n"
 
 

@@ -39,15 +39,6 @@ def test_max_datagram_sets_the_limit(start, peer, host, limit):
     assert udp.ask(b"") == b""
 
 
-def test_a_burst_is_answered_whole(server, peer, host):
-    """More than any batch, and few enough for the socket's buffer."""
-    udp = peer(server, host)
-    burst = [b"%d" % number for number in range(100)]
-    for datagram in burst:
-        udp.send(datagram)
-    assert sorted(udp.receive() for _ in burst) == sorted(burst)
-
-
 def test_answers_go_to_who_asked(server, peer, host):
     peers = [peer(server, host) for _ in range(60)]
     for udp in peers:

@@ -3,9 +3,6 @@
 
 It shares this process's network namespace, so that sockets opened here reach its services, and
 sees the machine's files through an overlay: nothing that happens in it stays.
-
-By hand: guest.py STAGE COMMAND [ARGUMENT...] boots one with the files below STAGE on top, runs
-COMMAND in it, and exits with its status, or with 77 and a reason where none can be booted.
 """
 import contextlib
 import ctypes
@@ -14,17 +11,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from harness.wait import PATIENCE, wait_until
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from harness.network import own_network  # noqa: E402
-from harness.wait import PATIENCE, wait_until  # noqa: E402
-
 PR_SET_PDEATHSIG = 1
 
 
@@ -141,16 +134,3 @@ class Guest:
         self.run("journalctl", "--sync")
         lines = self.run("journalctl", "-o", "json", "--all", "-q", *matches).stdout
         return [json.loads(line) for line in lines.splitlines()]
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit("usage: guest.py STAGE COMMAND [ARGUMENT...]")
-    try:
-        own_network()
-        with Guest(sys.argv[1]) as guest:
-            status = subprocess.run(guest.command(*sys.argv[2:])).returncode
-    except (Impossible, OSError) as reason:
-        print(f"skipped: {reason}", file=sys.stderr)
-        status = 77
-    sys.exit(status)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.clients import Client, Peer, serves
+from harness.clients import Client, serves
 from harness.daemon import OWN_PID, Daemon
 from harness.lines import GOODBYE, TOKEN_INVALID
 from harness.wait import PATIENCE, wait_until
@@ -235,14 +235,6 @@ def test_no_watchdog_no_timer(start, manager, environment):
     assert not timer_armed(server)
     server.stop()
     assert not any("WATCHDOG" in message for message in manager.rest())
-
-
-@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}])
-def test_nobody_to_tell(start, environment):
-    server = start(**environment)
-    serves(server.tcp_port, server.udp_port)
-    server.stop()
-    assert "notify" not in server.log_text()
 
 
 @pytest.mark.parametrize("stream", ["1:2", "", "8", "0:0"])

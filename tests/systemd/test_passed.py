@@ -235,14 +235,6 @@ def test_queue_is_left_to_the_next_process(start):
         assert sender.receive() == b"late"
 
 
-def test_restarts_share_the_sockets(start):
-    tcp, udp = listener(), bound()
-    for _ in range(5):
-        server = start(sockets=[tcp, udp])
-        serves(tcp=port_of(tcp), udp=port_of(udp))
-        server.stop()
-
-
 def await_socket(port):
     """It is seen in the network namespace once it is bound."""
 

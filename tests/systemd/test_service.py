@@ -2,7 +2,6 @@
 """The installed units under a real systemd: each point of what they promise."""
 import os
 import re
-import signal
 import stat
 import subprocess
 
@@ -210,11 +209,6 @@ def test_no_token(guest):
     assert ask(b"/shutdown x\n") == TOKEN_MISSING
 
 
-def test_token_in_credstore(guest):
-    write(guest, TOKEN, "store\n", 0o600)
-    shut_down(guest, b"store")
-
-
 @pytest.mark.parametrize("loaded", [True, False])
 def test_load_credential_and_set_credential(guest, loaded):
     """Of both, the second is what holds where the first finds nothing."""
@@ -236,6 +230,7 @@ def test_credential_is_read_by_a_dynamic_user_and_nobody_else(guest):
     for other in (65534, 1, user - 1):
         done = guest.run("setpriv", f"--reuid={other}", "--clear-groups", "cat", path, check=False)
         assert done.returncode != 0 and "secret" not in done.stdout
+    shut_down(guest, b"secret")
     for value in guest.journal(f"_SYSTEMD_UNIT={SERVICE}"):
         assert "secret" not in str(value)
 
