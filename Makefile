@@ -15,6 +15,10 @@ endif
 # libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
 # information. A sanitizer does without them all.
 WISHES = -fPIE
+# Assertions are for builds that look for faults: with a sanitizer, or unoptimized.
+ifeq (,$(findstring -fsanitize,$(CFLAGS))$(filter -O0,$(CFLAGS)))
+WISHES += -DNDEBUG
+endif
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
 WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
@@ -71,14 +75,14 @@ FLAGS = $(CC) $(WISHES) $(STATIC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
-		{ $(ask_compiler) && $(ask_linker) && echo '$(subst ','\'',$(FLAGS))' >$@; }
+		{ $(ask_compiler) && $(ask_linker) && rm -f $(B)/ask* && echo '$(subst ','\'',$(FLAGS))' >$@; }
 
 # Which fails, with the compiler's words, if it compiles nothing at all.
 define ask_compiler
 echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
 $(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
 { taken=; for wish in $(WISHES); do \
-	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>$(B)/ask.log; \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
 	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
 endef
 
@@ -91,7 +95,7 @@ define ask_linker
 for wish in -static-pie \
 	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
 	echo $$wish >$@.link; \
-	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>$(B)/ask.log && \
+	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>/dev/null && \
 		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
 		! grep -q INTERP $(B)/ask.elf && break; \
 	echo -static >$@.link; done; }
@@ -125,9 +129,9 @@ bench: all models
 PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench
 DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \
 	$(foreach f,$(notdir $(wildcard man/*.1)),man/$f:share/man/man1/$f) \
-	$(foreach f,$(notdir $(wildcard completions/*.bash)),completions/$f:share/bash-completion/completions/$(basename $f)) \
-	$(foreach f,$(notdir $(wildcard completions/*.fish)),completions/$f:share/fish/vendor_completions.d/$f) \
-	$(foreach f,$(notdir $(wildcard completions/_*)),completions/$f:share/zsh/site-functions/$f)
+	$(foreach p,epoll-echo echo-bench,completions/both.bash:share/bash-completion/completions/$p \
+		completions/both.fish:share/fish/vendor_completions.d/$p.fish) \
+	completions/both.zsh:share/zsh/site-functions/_epoll-echo
 UNITS = $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
 UNIT_DIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 

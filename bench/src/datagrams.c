@@ -207,8 +207,8 @@ static bool open_flow(struct flow *flow)
 
 static void give_up(struct flow *flow, uint64_t before)
 {
-    uint64_t places = datagrams_of(flow)->mask + 1;
-    uint64_t first = flow->begun > places ? flow->begun - places : 0;
+    uint64_t most = datagrams_of(flow)->mask + 1;
+    uint64_t first = flow->begun > most ? flow->begun - most : 0;
 
     for (uint64_t i = first; i < flow->begun && flow->in_flight > 0; i++) {
         if (flight_at(flow, i)->sent == 0 || flight_at(flow, i)->sent >= before)

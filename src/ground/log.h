@@ -25,9 +25,8 @@ struct log_field {
     uint64_t number;
 };
 
-#define LOG_TEXT(name, value) ((struct log_field){.key = name, .text = value})
-#define LOG_NUMBER(name, value)                                                                    \
-    ((struct log_field){.key = name, .is_number = true, .number = (uint64_t)(value)})
+#define LOG_TEXT(key, text) ((struct log_field){(key), false, (text), 0})
+#define LOG_NUMBER(key, number) ((struct log_field){(key), true, NULL, (uint64_t)(number)})
 
 // Room for any number in decimal.
 enum { LOG_VALUE_MAX = 21 };

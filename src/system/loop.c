@@ -54,7 +54,7 @@ static int control(struct loop *loop, int operation, struct watch *watch, uint32
 
     // With urgent data or FIN behind what it reads, a short read has not emptied the socket.
     if (watch->edge)
-        event.events |= events & EPOLLIN ? EPOLLET | EPOLLPRI | EPOLLRDHUP : EPOLLET;
+        event.events |= (events & EPOLLIN) ? EPOLLET | EPOLLPRI | EPOLLRDHUP : EPOLLET;
     if (epoll_ctl(loop->epoll, operation, watch->fd, &event) < 0)
         return -1;
     watch->events = (uint16_t)events;

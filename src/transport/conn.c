@@ -80,7 +80,7 @@ static int enter(struct conn *conn, enum life life, struct balance *balance)
 {
     struct pool *pool = pool_of(conn);
 
-    conn->watch.state = life;
+    conn->watch.state = (uint8_t)life;
     conn->watch.more = true;
     switch (life) {
     case LIFE_FLUSHING:

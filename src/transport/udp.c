@@ -214,7 +214,7 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
 }
 
 // The number of datagrams that came, or -1 with errno.
-static int turn(struct udp *udp, struct port *port)
+static int take_turn(struct udp *udp, struct port *port)
 {
     struct udp_batch *batch = udp->batch;
     struct counters *counters = &udp->pool->service->counters;
@@ -242,13 +242,13 @@ static int turn(struct udp *udp, struct port *port)
 void udp_ready(struct udp *udp, struct port *port)
 {
     // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
-    if (turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
+    if (take_turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
         log_limited(LOG_WARNING, "cannot receive", LOG_TEXT("proto", "udp"),
                     LOG_TEXT("error", strerror(errno)));
 }
 
 void udp_drain(struct udp *udp, struct port *port)
 {
-    for (int i = 0; i < DRAIN_TURNS_MAX && turn(udp, port) == UDP_BATCH_MAX; i++)
+    for (int i = 0; i < DRAIN_TURNS_MAX && take_turn(udp, port) == UDP_BATCH_MAX; i++)
         continue;
 }

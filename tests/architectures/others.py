@@ -40,4 +40,6 @@ def under(name):
         return [f"/usr/{triple}/lib/ld-linux.so.2", "--library-path", f"/usr/{triple}/lib"]
     emulator = f"qemu-{ARCHITECTURES[name].qemu}"
     need(emulator)
-    return [emulator, "-L", f"/usr/{triple}"]
+    # Signed addresses are slow to emulate as the architecture has them.
+    quick = ["-cpu", "max,pauth-impdef=on"] if name == "arm64" else []
+    return [emulator, *quick, "-L", f"/usr/{triple}"]

@@ -61,9 +61,9 @@ def test_everything_is_built_anew_when_the_flags_change_and_only_then(tmp_path):
         return name.stat().st_mtime_ns
 
     first = built("CC=gcc")
-    asked = (tmp_path / "ask.c").stat().st_mtime_ns
+    asked = (tmp_path / "flags.compile").stat().st_mtime_ns
     assert built("CC=gcc") == first
-    assert (tmp_path / "ask.c").stat().st_mtime_ns == asked
+    assert (tmp_path / "flags.compile").stat().st_mtime_ns == asked
     second = built("CC=clang-14")
     assert second > first
     assert built("CC=clang-14", "CFLAGS=-O0") > second

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
-#include "gate.c" // NOLINT(bugprone-suspicious-include): for its comparison, as it is compiled there
+#include "core/gate.c" // NOLINT(bugprone-suspicious-include): for its comparison, as it is compiled there
 
 enum { TOKEN_BYTES = 32, STEP = 64, SPACING = (GUESSES_SECONDS + 1) * TICKS_PER_SECOND };
 

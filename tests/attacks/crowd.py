@@ -5,8 +5,10 @@ import select
 import socket
 import time
 
-from ground import Client, counters, flooding, resident, serving, socket_memory, wait_until
-from harness import BUSY, PATIENCE, SLOWNESS
+from ground import connect, flooding, resident, serving, socket_memory
+from harness.daemon import SLOWNESS
+from harness.lines import BUSY
+from harness.wait import PATIENCE, wait_until
 
 CONTROL = 1  # connection of the attack's own, to look at the statistics
 LINES = "x" * 63 + "\n"
@@ -18,27 +20,22 @@ BUSY_MOST = 256 + 1  # goodbyes at once, and one connection that is just being a
 CLOGGED_MILLISECONDS = 1500  # during which the daemon took nothing from anybody
 
 
-def connect(port, receive_buffer=None, send_buffer=None):
+def bare(server):
     """A connection that costs no more than its socket."""
-    fresh = socket.socket()
-    for option, size in ((socket.SO_RCVBUF, receive_buffer), (socket.SO_SNDBUF, send_buffer)):
-        if size:
-            fresh.setsockopt(socket.SOL_SOCKET, option, size)
-    fresh.connect(("127.0.0.1", port))
-    return fresh
+    return socket.create_connection(("127.0.0.1", server.tcp_port))
 
 
 class SlowCrowd:
     """Connections that begin a line and never end it, though another byte comes now and then."""
 
-    def __init__(self, stack, port, count, line_timeout):
+    def __init__(self, stack, server, count, line_timeout):
         self.pause = line_timeout / 4
         self.begun, self.lasted = {}, []
         self.open = {}
         self.poll = select.epoll()
         stack.callback(self.poll.close)
         for _ in range(count):
-            fresh = stack.enter_context(connect(port))
+            fresh = stack.enter_context(bare(server))
             fresh.send(b"b")
             self.begun[fresh.fileno()] = time.monotonic()
             self.open[fresh.fileno()] = fresh
@@ -67,17 +64,17 @@ def slowloris(polite, connections, line_timeout):
     """A line is begun on every slot, and none is ended."""
     most = connections + polite.connections + CONTROL
     with serving(f"--max-tcp={most}", f"--line-timeout={line_timeout}") as server, contextlib.ExitStack() as stack:
-        control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        control = stack.enter_context(connect(server))
         polite.begin(server, control)
-        slow = SlowCrowd(stack, server.tcp_port, connections, line_timeout)
-        assert counters(control)["connected_tcp"] == most
-        with Client("127.0.0.1", server.tcp_port) as late:
+        slow = SlowCrowd(stack, server, connections, line_timeout)
+        assert control.stats()["connected_tcp"] == most
+        with connect(server) as late:
             assert late.rest() == BUSY
         memory = resident(server)
         figures = polite.end()
         slow.until_closed()
         assert min(slow.lasted) >= line_timeout - SLOWNESS
-        with Client("127.0.0.1", server.tcp_port) as client:
+        with connect(server) as client:
             assert client.ask(b"room again\n") == b"room again\n"
         return {**figures, "connections": connections, "timeout_s": line_timeout, "first_s": min(slow.lasted),
                 "last_s": max(slow.lasted), "process_mb": memory / 1e6}
@@ -103,9 +100,9 @@ def never_readers(polite, connections, socket_buffer):
     most = connections + polite.connections + CONTROL
     questions = [(text * (1 << 20))[:1 << 20].encode() for text in (LINES, COMMANDS)]
     with serving(f"--max-tcp={most}", f"--socket-buffer={socket_buffer}") as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(server.tcp_port)) for _ in range(connections)]
-        control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
-        assert counters(control)["connected_tcp"] == connections + CONTROL
+        clients = [stack.enter_context(bare(server)) for _ in range(connections)]
+        control = stack.enter_context(connect(server))
+        assert control.stats()["connected_tcp"] == connections + CONTROL
         polite.begin(server, control)
         before = server.memory()
         clog(clients, questions)
@@ -124,14 +121,14 @@ def connection_flood(polite, connections, flooders, told):
     """Every slot is taken, and FLOODERS at a time go on knocking until TOLD were turned away."""
     most = connections + polite.connections + CONTROL
     with serving(f"--max-tcp={most}") as server, contextlib.ExitStack() as stack:
-        inmates = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
-        control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        inmates = [stack.enter_context(connect(server)) for _ in range(connections)]
+        control = stack.enter_context(connect(server))
         assert all(inmate.ask(b"in\n") == b"in\n" for inmate in inmates)
         polite.begin(server, control)
-        assert counters(control)["connected_tcp"] == most
+        assert control.stats()["connected_tcp"] == most
         idle = server.descriptors()
         with flooding("connect", server.tcp_port, flooders, "let me in\n") as flood:
-            wait_until(lambda: counters(control)["busy_tcp"] >= told, "the flood to be turned away")
+            wait_until(lambda: control.stats()["busy_tcp"] >= told, "the flood to be turned away")
             figures = polite.end()
             assert server.descriptors() <= idle + BUSY_MOST
         assert flood["failed"] == 0 and flood["told"] >= told - flooders, flood
@@ -143,10 +140,10 @@ def connection_flood(polite, connections, flooders, told):
 def stubborn_crowd(polite, connections):
     """Nobody who is turned away closes, so that each goodbye takes its two seconds."""
     with serving(f"--max-tcp={polite.connections + CONTROL}") as server, contextlib.ExitStack() as stack:
-        control = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        control = stack.enter_context(connect(server))
         polite.begin(server, control)
         idle, begun = server.descriptors(), time.monotonic()
-        knocking = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
+        knocking = [stack.enter_context(connect(server)) for _ in range(connections)]
         most = server.descriptors()
         figures = polite.end()
         places = polite.connections  # that are free now
@@ -163,7 +160,7 @@ def stubborn_crowd(polite, connections):
 def pipelining(polite, connections, text):
     """Each sends without end and reads all that comes."""
     most = connections + polite.connections + CONTROL
-    with serving(f"--max-tcp={most}") as server, Client("127.0.0.1", server.tcp_port) as control:
+    with serving(f"--max-tcp={most}") as server, connect(server) as control:
         polite.begin(server, control)
         before, begun = server.cpu_seconds(), time.monotonic()
         with flooding("pipeline", server.tcp_port, connections, text) as flood:

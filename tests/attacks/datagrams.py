@@ -5,9 +5,10 @@ import socket
 import subprocess
 import time
 
-import wire
-from ground import PROGRAMS, Client, Cores, counters, pinned, resident, serving
-from harness import Peer
+from ground import PROGRAMS, Cores, connect, pinned, resident, serving
+from harness import network
+from harness.clients import Peer
+from harness.lines import TRUNCATED, UNKNOWN
 
 # An address that the kernel does not keep apart as it does loopback ones, and a way out for the
 # answers to sources that do not exist: a cable whose other end is not plugged in.
@@ -22,16 +23,16 @@ HELP_ANSWER = len("/stats /time /whoami /help /shutdown TOKEN\n")
 @contextlib.contextmanager
 def forging():
     """Lets forged datagrams in and the answers to them out, within this network namespace."""
-    assert wire.own_namespace(), "to be run in a network namespace of its own: tests/netns"
-    wire.ip("addr", "add", f"{HERE}/32", "dev", "lo")
-    wire.ip("link", "add", SINK, "arp", "off", "type", "veth", "peer", "name", "unplugged")
-    wire.ip("link", "set", SINK, "up")
-    wire.ip("route", "add", "default", "dev", SINK)
+    assert network.own_namespace(), "to be run in a network namespace of its own: tests/netns"
+    network.ip("addr", "add", f"{HERE}/32", "dev", "lo")
+    network.ip("link", "add", SINK, "arp", "off", "type", "veth", "peer", "name", "unplugged")
+    network.ip("link", "set", SINK, "up")
+    network.ip("route", "add", "default", "dev", SINK)
     try:
         yield
     finally:
-        wire.ip("link", "del", SINK)
-        wire.ip("addr", "del", f"{HERE}/32", "dev", "lo")
+        network.ip("link", "del", SINK)
+        network.ip("addr", "del", f"{HERE}/32", "dev", "lo")
 
 
 class Forger:
@@ -54,18 +55,18 @@ class Forger:
 
 def forged_sources(polite, heard):
     """Until the daemon has heard from HEARD sources."""
-    with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+    with forging(), serving() as server, connect(server) as control:
         polite.begin(server, control)
         forger = Forger(server, "x")
         # The table is touched from end to end.
-        while counters(control)["active_udp_peers"] < PEERS_MOST:
+        while control.stats()["active_udp_peers"] < PEERS_MOST:
             forger.finish(forger.start(10_000))
         first = resident(server)
-        before, begun = counters(control)["total_clients"], time.monotonic()
+        before, begun = control.stats()["total_clients"], time.monotonic()
         flood = forger.start(heard)
         figures = polite.end()
         forger.finish(flood)
-        while (now := counters(control))["total_clients"] - before < heard:
+        while (now := control.stats())["total_clients"] - before < heard:
             forger.finish(forger.start(min(500_000, heard)))
         seconds = time.monotonic() - begun
         grown = resident(server) - first
@@ -77,10 +78,10 @@ def forged_sources(polite, heard):
 
 def amplification(polite, heard):
     """Short questions with long answers, each from another source, until the daemon has had HEARD."""
-    with forging(), serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+    with forging(), serving() as server, connect(server) as control:
 
         def answered_and_dropped():
-            now = counters(control)
+            now = control.stats()
             return now["udp_answered"], now["udp_dropped"]
 
         polite.begin(server, control)
@@ -109,46 +110,42 @@ STRANGER_PORT = 5000
 
 def questions():
     """One of every kind; the long forms have answers that are not longer."""
-    yield from (b"", b"x", b"line\n", b"\0" * 1000, b"ERR ", b"ERR unknown-command\n", b"ERR datagram-truncated\n")
+    yield from (b"", b"x", b"line\n", b"\0" * 1000, b"ERR ", UNKNOWN, TRUNCATED)
     for command in COMMANDS:
         yield from (command, command + b"\n", command + PADDING)
 
 
 def own_answers(server, host):
     """What the daemon says to each of them, which another one might be made to say to it."""
-    peer = Peer(host, server.udp_port)
-    with contextlib.closing(peer):
+    with Peer(host, server.udp_port) as peer:
         for command in COMMANDS:
             yield peer.ask(command + PADDING)
 
 
-class Watched:
+class Watched(network.Sniffer):
     """Daemons whose every word is seen."""
 
     def __init__(self, host, *servers):
+        super().__init__(*(server.udp_port for server in servers))
         self.host, self.servers = host, servers
         self.markers = [Peer(host, server.udp_port) for server in servers]
-        self.sniffer = wire.Sniffer(*(server.udp_port for server in servers))
-        for sniffing in self.sniffer.sockets:  # a whole exchange may wait to be looked at
+        for sniffing in self.sockets:  # a whole exchange may wait to be looked at
             sniffing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sniffer.__exit__()
+    def close(self):
+        super().close()
         for marker in self.markers:
             marker.close()
 
     def forge(self, source, question, hops=64, rounds=1):
         """What the daemons say to it. In each round, every one has answered all that came before."""
         ours = {marker.port for marker in self.markers}
-        wire.forge(source, (self.host, self.servers[0].udp_port), question, hops, device="lo")
+        network.forge(source, (self.host, self.servers[0].udp_port), question, hops, device="lo")
         seen = []
         for _ in range(rounds):
             for marker in self.markers:
                 marker.ask(b"marker")
-                seen += self.sniffer.until(lambda packet, port=marker.port: packet.target[1] == port)
+                seen += self.until(lambda packet, port=marker.port: packet.target[1] == port)
         said = [packet for packet in seen if not ours & {packet.source[1], packet.target[1]}]
         assert said[0].data == question, (source, question, seen)  # the forged one itself
         return said[1:]
@@ -157,7 +154,7 @@ class Watched:
 def reflection(polite, hosts):
     """Forged datagrams of every kind, from where an answer would do harm and from elsewhere."""
     count = {"asked": 0, "from_harm": 0, "answered": 0, "longer": 0, "most": 0}
-    with serving() as server, Client("127.0.0.1", server.tcp_port) as control:
+    with serving() as server, connect(server) as control:
         polite.begin(server, control)
         begun = time.monotonic()
         for host in hosts:
@@ -184,7 +181,7 @@ def reflection(polite, hosts):
 def loops(polite, hosts, hops):
     """Each kind of datagram is forged to come from a second daemon, so that the two go on talking."""
     longest = tried = 0
-    with serving() as server, serving() as other, Client("127.0.0.1", server.tcp_port) as control:
+    with serving() as server, serving() as other, connect(server) as control:
         polite.begin(server, control)
         for host in hosts:
             kinds = {*questions(), *own_answers(server, host)}

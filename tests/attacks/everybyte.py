@@ -1,34 +1,15 @@
-"""Bytes of every value in every place that a peer controls, against the contract written anew."""
+"""Bytes of every value in every place that a peer controls, against the model."""
 
 import contextlib
 import re
 
-from ground import Client, serving
+from ground import connect, serving
 from guessing import token_file
-from harness import TOO_LONG, Peer
+from harness.clients import Peer
+from harness.lines import MAX_LINE, TOO_LONG, WHITE, pattern
 
 BYTES = [bytes([value]) for value in range(256)]
-WHITE = b" \t\n\v\f\r"
-STATS = rb"total_clients=\d+ active_udp_peers=\d+ connected_tcp=\d+( \w+=\d+)*\n"
-TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z\n"
-WHOAMI = rb"proto=%s peer=127\.0\.0\.1:\d+ local=127\.0\.0\.1:\d+\n"
-HELP = rb"[^\n]*/stats[^\n]*\n"
-GUESS = rb"ERR shutdown-(token-invalid|throttled)\n"
 MARK = b"Zq"  # stands beside every byte, so that it would be found in the log
-
-
-def expected(message, protocol):
-    """A pattern for the answer to MESSAGE: a line without its LF, or a datagram."""
-    if not message.startswith(b"/"):
-        return re.escape(message + b"\n" * (protocol == b"tcp"))
-    name = re.match(rb"[^%s]*" % re.escape(WHITE), message)[0]
-    argument = message[len(name):].lstrip(WHITE).rstrip(b"\r\n")
-    known = {b"/stats": STATS, b"/time": TIME, b"/whoami": WHOAMI % protocol, b"/help": HELP}
-    if name == b"/shutdown" and protocol == b"udp":
-        return rb"ERR shutdown-not-allowed\n"
-    if name == b"/shutdown":
-        return GUESS if argument else rb"ERR shutdown-token-required\n"
-    return known.get(name, rb"ERR unknown-command\n")
 
 
 def messages(byte):
@@ -52,25 +33,24 @@ def ask_lines(client, asked):
     client.send_in_background(b"".join(message + b"\n" for message in asked), finish=False)
     for message in asked:
         answer = client.line()
-        assert re.fullmatch(expected(message, b"tcp"), answer), (message, answer)
+        assert re.fullmatch(pattern(message, "tcp"), answer), (message, answer)
     return len(asked)
 
 
 def ask_ends(server):
     """As the last of a stream that ends without LF: a line is answered as if it had one."""
     for count, byte in enumerate(value for value in BYTES if value != b"\n"):
-        with Client("127.0.0.1", server.tcp_port) as client:
-            client.send(MARK + byte)
-            client.finish()
-            assert client.rest() == MARK + byte
+        with connect(server) as client:
+            assert client.ask_all(MARK + byte) == MARK + byte
     return count + 1
 
 
 def ask_overlong(client):
     for byte in BYTES:
         if byte != b"\n":
-            assert client.ask(byte * 4097 + b"\n") == TOO_LONG, byte
-            assert client.ask(byte.replace(b"/", b".") * 4096 + b"\n") == byte.replace(b"/", b".") * 4096 + b"\n"
+            longest = byte.replace(b"/", b".") * MAX_LINE + b"\n"
+            assert client.ask(byte * (MAX_LINE + 1) + b"\n") == TOO_LONG, byte
+            assert client.ask(longest) == longest
     return 2 * (len(BYTES) - 1)
 
 
@@ -85,7 +65,7 @@ def ask_datagrams(peer):
                 message += MARK
             answer = peer.ask(message)
             asked += 1
-            assert re.fullmatch(expected(message, b"udp"), answer, re.DOTALL), (message, answer)
+            assert re.fullmatch(pattern(message, "udp"), answer, re.DOTALL), (message, answer)
     return asked
 
 
@@ -94,9 +74,9 @@ def every_byte(polite):
     with contextlib.ExitStack() as stack:
         path = stack.enter_context(token_file())
         server = stack.enter_context(serving("-vv", f"--shutdown-token-file={path}"))
-        client = stack.enter_context(Client("127.0.0.1", server.tcp_port))
+        client = stack.enter_context(connect(server))
         polite.begin(server, client)
-        peer = stack.enter_context(contextlib.closing(Peer("127.0.0.1", server.udp_port)))
+        peer = stack.enter_context(Peer("127.0.0.1", server.udp_port))
         asked = ask_lines(client, list(lines())) + ask_ends(server) + ask_overlong(client) + ask_datagrams(peer)
         figures = polite.end()
         client.close()

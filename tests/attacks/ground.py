@@ -5,14 +5,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/outside"))
-
-from harness import PATIENCE, Client, Server, wait_until
+from harness.clients import Client
+from harness.daemon import ROOT, Daemon
+from harness.wait import PATIENCE, wait_until
 
 PROGRAMS = ROOT / "build/attacks"
 BENCH = ROOT / "echo-bench"
@@ -38,21 +35,14 @@ def pinned(core, idle=False):
     return preexec
 
 
-@contextlib.contextmanager
-def serving(*options, **details):
+def serving(*options):
     """A daemon, which is ended gracefully; what it has written is checked then."""
-    server = Server(*options, preexec_fn=pinned(Cores.server), **details)
-    try:
-        yield server
-        if server in Server.running:
-            server.stop()
-    finally:
-        server.kill()
+    return Daemon(*options, preexec_fn=pinned(Cores.server))
 
 
-def counters(client):
-    """All of /stats, asked over a connection that there is already."""
-    return {key: int(value) for key, value in (pair.split("=") for pair in client.ask(b"/stats\n").decode().split())}
+def connect(server):
+    """A client, which keeps a place to ask for the statistics from."""
+    return Client("127.0.0.1", server.tcp_port)
 
 
 def resident(server):
@@ -97,7 +87,7 @@ class Asking:
     connections = 1
 
     def begin(self, server, _control):
-        self.client = Client("127.0.0.1", server.tcp_port)
+        self.client = connect(server)
         assert self.client.ask(b"hello\n") == b"hello\n"
 
     def end(self):
@@ -134,13 +124,12 @@ class Timed:
 
     def begin(self, server, control):
         """CONTROL is a connection that the statistics can be asked over."""
-        before = counters(control)["connected_tcp"]
+        before = control.stats()["connected_tcp"]
         self._start(server)
         self.quiet = self._result()
-        wait_until(lambda: counters(control)["connected_tcp"] == before, "the polite clients to leave")
+        wait_until(lambda: control.stats()["connected_tcp"] == before, "the polite clients to leave")
         self._start(server)
-        wait_until(lambda: counters(control)["connected_tcp"] == before + self.connections,
-                   "the polite clients to come")
+        wait_until(lambda: control.stats()["connected_tcp"] == before + self.connections, "the polite clients to come")
 
     def end(self):
         loaded = self._result()

@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from ground import PROGRAMS, Client, serving
+from ground import PROGRAMS, connect, serving
+from harness.lines import THROTTLED, TOKEN_INVALID
 
 GUESSES_MOST, WINDOW_SECONDS = 5, 60
-INVALID, THROTTLED = b"ERR shutdown-token-invalid\n", b"ERR shutdown-throttled\n"
 TOKEN = b"0123456789abcdef"
 
 
@@ -26,11 +26,11 @@ def token_file():
 def guesses(polite, connections, seconds):
     """As many as go, over several connections; the right one too, once nothing is examined any more."""
     with token_file() as path, serving(f"--shutdown-token-file={path}") as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client("127.0.0.1", server.tcp_port)) for _ in range(connections)]
+        clients = [stack.enter_context(connect(server)) for _ in range(connections)]
         polite.begin(server, clients[0])
         begun = time.monotonic()
         answers = collections.Counter(clients[0].ask(b"/shutdown %d\n" % guess) for guess in range(GUESSES_MOST))
-        assert answers == {INVALID: GUESSES_MOST}
+        assert answers == {TOKEN_INVALID: GUESSES_MOST}
         while True:
             for client in clients:
                 block = [b"/shutdown %d\n" % guess for guess in range(100)]
@@ -41,9 +41,9 @@ def guesses(polite, connections, seconds):
             took = time.monotonic() - begun
             if took >= seconds:
                 break
-        assert answers.keys() == {INVALID, THROTTLED}
-        assert answers[INVALID] <= GUESSES_MOST * (took // WINDOW_SECONDS + 1)
-        return {**polite.end(), "guesses": answers.total(), "seconds": took, "examined": answers[INVALID]}
+        assert answers.keys() == {TOKEN_INVALID, THROTTLED}
+        assert answers[TOKEN_INVALID] <= GUESSES_MOST * (took // WINDOW_SECONDS + 1)
+        return {**polite.end(), "guesses": answers.total(), "seconds": took, "examined": answers[TOKEN_INVALID]}
 
 
 def constant_time():

@@ -3,8 +3,9 @@
 import math
 import time
 
-from ground import Client, counters, flooding, serving, wait_until
-from harness import Peer
+from ground import connect, flooding, serving
+from harness.clients import Peer
+from harness.wait import wait_until
 
 LINES_PER_SECOND = 20
 ALWAYS = {"listening", "stopping", "stopped"}  # what no client causes
@@ -13,7 +14,7 @@ NASTY = "level=error msg=forged"
 
 def clients_of(control):
     """All that have come over TCP, whether they were let in or not."""
-    now = counters(control)
+    now = control.stats()
     return now["busy_tcp"] + now["total_clients"]
 
 
@@ -21,19 +22,18 @@ def log_flood(polite, verbosity, turned_away):
     """At the cap every client is two events, coming and going; debugging, every turn is one too."""
     begun = time.monotonic()
     with serving(f"--max-tcp={polite.connections + 1}", *([verbosity] if verbosity else [])) as server:
-        control = Client("127.0.0.1", server.tcp_port)
+        control = connect(server)
         polite.begin(server, control)
         before = clients_of(control)
         with flooding("connect", server.tcp_port, 16, NASTY + "\n") as flood:
-            wait_until(lambda: counters(control)["busy_tcp"] >= turned_away, "the flood to be turned away")
+            wait_until(lambda: control.stats()["busy_tcp"] >= turned_away, "the flood to be turned away")
             figures = polite.end()
         wait_until(lambda: clients_of(control) >= before + flood["connected"], "the last of them")
         events = 2 * clients_of(control)
-        udp = Peer("127.0.0.1", server.udp_port)
-        for _ in range(500):
-            udp.send(b"ERR " + NASTY.encode())
-            assert udp.ask(NASTY.encode()) == NASTY.encode()
-        udp.close()
+        with Peer("127.0.0.1", server.udp_port) as udp:
+            for _ in range(500):
+                udp.send(b"ERR " + NASTY.encode())
+                assert udp.ask(NASTY.encode()) == NASTY.encode()
         control.close()
         server.stop()
         seconds = time.monotonic() - begun

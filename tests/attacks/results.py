@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from ground import ROOT
+from harness.daemon import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 

@@ -25,14 +25,6 @@ def test_man_page_and_help_have_the_same_options():
     assert (longs, shorts) == options_of_help()
 
 
-@pytest.mark.parametrize("name", ["echo-bench.bash", "_echo-bench", "echo-bench.fish"])
-def test_completions_have_the_same_options(name):
-    text = (ROOT / "completions" / name).read_text()
-    found = set(re.findall(r"(?<![\w-])-l ([a-z-]+)|(--[a-z][a-z-]*)", text))
-    longs = {a and "--" + a or b for a, b in found}
-    assert longs == options_of_help()[0]
-
-
 def test_man_page_is_clean():
     try:
         lint = subprocess.run(["mandoc", "-T", "lint", "-W", "style", str(ROOT / "man/echo-bench.1")],

@@ -9,88 +9,46 @@ import contextlib
 import os
 import selectors
 import signal
-import socket
 import tempfile
+from pathlib import Path
 
-from daemon import PATIENCE, PORT, Daemon, wait_until
+from faulty import PORT, Faulty
+from harness.clients import Client, Peer
+from harness.lines import BUSY, TOO_LONG, UNKNOWN
+from harness.wait import PATIENCE, wait_until
 
 MAX_LINE = 200
 BIG_BYTES = 400_000
 OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20"]
 IDLE = "--idle-timeout=1"  # with it, another and shorter course of events
-TOO_LONG = b"ERR too-long-line\n"
 DATAGRAMS = [b"ping", b"/whoami" + 100 * b" ", b"", 9000 * b"p"]
 ASK_AGAIN_SECONDS = 0.5
 
 
 class Lost(Exception):
-    """A connection was reset, or ended with something else than what had to come."""
+    """A connection ended with something else than what had to come. So does one that was reset: OSError."""
 
 
-class Client:
-    def __init__(self, small=False):
-        self.socket = socket.socket()
-        self.socket.settimeout(PATIENCE)
-        if small:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        try:
-            self.socket.connect(("127.0.0.1", PORT))
-        except OSError as error:
-            self.socket.close()
-            raise Lost(str(error)) from error
-        self.buffer = b""
-
-    def send(self, data):
-        try:
-            self.socket.sendall(data)
-        except OSError as error:
-            raise Lost(str(error)) from error
-
-    def _more(self):
-        try:
-            got = self.socket.recv(65536)
-        except OSError as error:
-            raise Lost(str(error)) from error
-        self.buffer += got
-        return got
-
-    def line(self):
-        while b"\n" not in self.buffer:
-            if not self._more():
-                raise Lost("end of stream")
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return line + b"\n"
-
-    def ask(self, line, begin=None):
-        self.send(line)
-        answer = self.line()
-        if not answer.startswith(begin or line):
-            raise AssertionError(f"{line!r} is answered with {answer!r}")
-        return answer
-
-    def rest(self):
-        """What comes until the end of the stream."""
-        while self._more():
-            pass
-        rest, self.buffer = self.buffer, b""
-        return rest
-
-    def end(self):
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
-
-    def expect_rest(self, wanted):
-        rest = self.rest()
-        if rest != wanted:
-            if wanted.startswith(rest):
-                raise Lost(f"ends after {rest[-40:]!r}")
-            raise AssertionError(f"{rest[:80]!r} for {wanted[:80]!r}")
-
-    def close(self):
-        self.socket.close()
+def ask(client, line, begin=None):
+    answer = client.ask(line)
+    if not answer.endswith(b"\n"):
+        raise Lost("end of stream")
+    assert answer.startswith(begin or line), f"{line!r} is answered with {answer!r}"
 
 
-def _exchange_big(client):
+def expect_rest(client, wanted):
+    rest = client.stream.read()
+    if rest != wanted and wanted.startswith(rest):
+        raise Lost(f"ends after {rest[-40:]!r}")
+    assert rest == wanted, f"{rest[:80]!r} for {wanted[:80]!r}"
+
+
+def end(client):
+    with contextlib.suppress(OSError):
+        client.finish()
+
+
+def exchange_big(client):
     """More than all buffers hold, read only when nothing more can be sent."""
     data = b"".join(b"%08d%s\n" % (i, b"." * (i % 150)) for i in range(BIG_BYTES // 80))
     left, got = memoryview(data), bytearray()
@@ -101,23 +59,18 @@ def _exchange_big(client):
             events = [mask for _, mask in selector.select(PATIENCE)]
             if not events:
                 raise TimeoutError("the big exchange stands still")
-            try:
+            with contextlib.suppress(BlockingIOError):
                 if left and events[0] & selectors.EVENT_WRITE:
                     left = left[client.socket.send(left) :]
                     continue
                 if not left:
                     selector.modify(client.socket, selectors.EVENT_READ)
                 piece = client.socket.recv(65536)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise Lost(str(error)) from error
-            if not piece:
-                raise Lost("end of stream")
-            got += piece
+                if not piece:
+                    raise Lost("end of stream")
+                got += piece
     client.socket.settimeout(PATIENCE)
-    if got != data:
-        raise AssertionError("the big exchange comes back changed")
+    assert got == data, "the big exchange comes back changed"
 
 
 class Scenario:
@@ -136,9 +89,9 @@ class Scenario:
         the others."""
         try:
             if name not in self.clients:
-                self.clients[name] = Client(small)
+                self.clients[name] = Client("127.0.0.1", PORT, receive_buffer=4096 if small else None)
             action(self.clients[name])
-        except Lost as error:
+        except (Lost, OSError) as error:
             self.lost.append(f"{name}: {error}")
             keep = False
         except AssertionError as error:
@@ -151,18 +104,17 @@ class Scenario:
             self._do(name, action, keep=keep)
 
     def _begin(self):
-        self._do("old", lambda client: client.ask(b"first\n"), keep=True)
+        self._do("old", lambda client: ask(client, b"first\n"), keep=True)
         self._do("late line", lambda client: client.send(b"never ended"), keep=True)
 
     def _commands(self):
         def talk(client):
-            client.ask(b"hello\n")
-            client.ask(b"/whoami\n", b"proto=tcp peer=")
-            client.ask(b"/stats\n", b"total_clients=")
-            client.send(b"one\ntwo\n/nothing\n")
-            for wanted in (b"one\n", b"two\n", b"ERR unknown-command\n"):
-                if client.line() != wanted:
-                    raise AssertionError(f"no {wanted!r}")
+            ask(client, b"hello\n")
+            ask(client, b"/whoami\n", b"proto=tcp peer=")
+            ask(client, b"/stats\n", b"total_clients=")
+            ask(client, b"one\ntwo\n/nothing\n", b"one\n")
+            ask(client, b"", b"two\n")
+            ask(client, b"", UNKNOWN)
 
         self._do("commands", talk, keep=True)
 
@@ -170,17 +122,16 @@ class Scenario:
         """The fifth of four. If one of those was lost, it is served instead."""
 
         def be_told(client):
-            client.end()
-            rest = client.rest()
-            self.told_busy = rest == b"Server Busy\n"
-            if rest and not self.told_busy:
-                raise AssertionError(f"{rest!r}")
+            end(client)
+            rest = client.stream.read()
+            self.told_busy = rest == BUSY
+            assert self.told_busy or not rest, f"{rest!r}"
 
         def leave(client):
-            client.end()
-            client.expect_rest(b"")
+            end(client)
+            expect_rest(client, b"")
 
-        self._do("fourth", lambda client: client.ask(b"here\n"), keep=True)
+        self._do("fourth", lambda client: ask(client, b"here\n"), keep=True)
         self._do("busy", be_told)
         self._if_alive("fourth", leave)
         self._if_alive("commands", leave)
@@ -189,42 +140,39 @@ class Scenario:
         def talk(client):
             client.send(b"half a li")
             client.send(b"ne")
-            client.end()
-            client.expect_rest(b"half a line")
+            end(client)
+            expect_rest(client, b"half a line")
 
         self._do("unterminated", talk)
 
     def _overlong(self):
         def talk(client):
             client.send(b"x" * (MAX_LINE + 1) + b"\n" + b"y" * (MAX_LINE + 1))
-            client.expect_rest(2 * TOO_LONG)
+            expect_rest(client, 2 * TOO_LONG)
 
         self._do("overlong", talk)
 
     def _big(self):
         def talk(client):
-            _exchange_big(client)
-            client.end()
-            client.expect_rest(b"")
+            exchange_big(client)
+            end(client)
+            expect_rest(client, b"")
 
         self._do("big", talk, small=True)
 
     def _udp(self):
         """Each asked again until it is answered: one loss is a failed call's, or the network's."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.bind(("127.0.0.1", 0))
-            asker.connect(("127.0.0.1", PORT))
+        with Peer("127.0.0.1", PORT) as asker:
+            asker.socket.settimeout(ASK_AGAIN_SECONDS)
             for question in DATAGRAMS:
-                begin = b"proto=udp" if question.startswith(b"/") else question
-                self._ask_udp(asker, question, begin)
+                self._ask_udp(asker, question, b"proto=udp" if question.startswith(b"/") else question)
 
     def _ask_udp(self, asker, question, begin):
-        asker.settimeout(ASK_AGAIN_SECONDS)
         for _ in range(int(PATIENCE / ASK_AGAIN_SECONDS)):
             try:
                 asker.send(question)
                 while True:
-                    answer = asker.recv(65536)
+                    answer = asker.receive()
                     if answer.startswith(begin) and (begin or not answer):
                         return
             except (TimeoutError, ConnectionRefusedError):
@@ -235,7 +183,7 @@ class Scenario:
 
     def _late_line(self):
         """Begun at the start, it is ended by the line timeout."""
-        self._if_alive("late line", lambda client: client.expect_rest(b""))
+        self._if_alive("late line", lambda client: expect_rest(client, b""))
 
     def _descriptors(self, before):
         """All clients but the old one have gone, and so have their descriptors."""
@@ -246,26 +194,26 @@ class Scenario:
 
         try:
             wait_until(settled, "descriptors")
-        except TimeoutError:
+        except AssertionError:
             self.wrong.append(f"{self.daemon.descriptors()} descriptors after all, {before} before")
 
     def _still_there(self):
-        self._if_alive("old", lambda client: client.ask(b"still here\n"), keep=True)
+        self._if_alive("old", lambda client: ask(client, b"still here\n"), keep=True)
 
     def _end(self):
         """A polite client sees the end of the stream, and not a reset."""
         self.daemon.deliver(signal.SIGTERM)
-        self._if_alive("old", lambda client: client.expect_rest(b""))
+        self._if_alive("old", lambda client: expect_rest(client, b""))
 
     def _idle(self):
         """Closed by the idle timeout, after the kernel has been asked whether bytes still move."""
 
         def say_nothing_more(client):
-            client.ask(b"hello\n")
-            client.expect_rest(b"")
+            ask(client, b"hello\n")
+            expect_rest(client, b"")
 
         self._do("idle", say_nothing_more)
-        self._do("next", lambda client: client.ask(b"hello\n"))
+        self._do("next", lambda client: ask(client, b"hello\n"))
 
     def run(self, idle):
         before = self.daemon.descriptors()
@@ -298,14 +246,14 @@ class Scenario:
             try:
                 step()
             except (ProcessLookupError, FileNotFoundError, TypeError):
-                self.daemon.wait()  # it has gone in the midst of it: strace says so in a moment
+                self.daemon.process.wait(PATIENCE)  # it has gone in the midst of it: strace says so in a moment
         return True
 
 
 def run_once(options=(), inject=None, allocation=None):
     """One run from start to end: a dict that can be handed between processes."""
     with tempfile.TemporaryDirectory(prefix="epoll-echo-faults-") as directory:
-        daemon = Daemon(directory, [*OPTIONS, *options], inject, allocation)
+        daemon = Faulty(Path(directory), [*OPTIONS, *options], inject, allocation)
         result = {"started": False, "lost": [], "wrong": [], "udp_lost": 0}
         scenario = Scenario(daemon)
         try:
@@ -320,12 +268,9 @@ def run_once(options=(), inject=None, allocation=None):
             daemon.kill()
             for client in scenario.clients.values():
                 client.close()
-        result.update(lost=scenario.lost, wrong=scenario.wrong, udp_lost=scenario.udp_lost)
-        result["log"] = daemon.log()
+        result.update(lost=scenario.lost, wrong=scenario.wrong, udp_lost=scenario.udp_lost, log=daemon.log_text())
         if daemon.traced:
-            result["calls"] = [name for name, _ in daemon.calls()]
-            result["injected"] = daemon.injected()
+            result.update(calls=[name for name, _ in daemon.calls()], injected=daemon.injected())
         else:
-            count = daemon.directory / "count"
-            result["allocations"] = int(count.read_text()) if os.path.exists(count) else None
+            result["allocations"] = int(daemon.count.read_text()) if os.path.exists(daemon.count) else None
         return result

@@ -11,7 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, ended, outcome, problems
-from daemon import ALLOC, BUILD, STATIC, own_network
+from faulty import ALLOC, BUILD, STATIC
+from harness.fixtures import need
+from harness.network import own_network
 from scenario import IDLE, run_once
 
 # A case waits most of its time, for the line timeout.
@@ -20,14 +22,8 @@ WORKERS = 4 * (os.cpu_count() or 1)
 COURSES = {(): None, ("--trigger=edge",): None, (IDLE,): "getsockopt"}
 
 
-def _need(path):
-    if not os.access(path, os.X_OK):
-        pytest.exit(f"no {path}: run make check-faults", returncode=2)
-
-
 def _baselines():
-    _need(STATIC)
-    _need(ALLOC)
+    need("check-faults", STATIC, ALLOC)
     with ProcessPoolExecutor(len(COURSES) + 1, initializer=own_network) as pool:
         runs = [pool.submit(run_once, options) for options in COURSES]
         allocations = pool.submit(run_once, (), None, "0").result()

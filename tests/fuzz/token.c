@@ -3,23 +3,24 @@
 // send, nothing else passes, and no more than five wrong guesses a minute are looked at.
 #include "fuzz.h"
 
-#include "core/answer.h"
+#include "core/command.h"
+#include "core/turn.h"
 
 enum { MINUTE = GUESSES_SECONDS * TICKS_PER_SECOND };
 
 // What a client would send: it passes.
 static void must_pass(const struct token *token)
 {
-    char message[sizeof "/shutdown \r\n" + TOKEN_MAX_BYTES], buffer[ANSWER_MAX_BYTES];
+    char message[sizeof "/shutdown \r\n" + TOKEN_MAX_BYTES], buffer[TURN_TEXT_MAX_BYTES];
     struct text text = text_in(message, sizeof message), answer = text_in(buffer, sizeof buffer);
-    struct facts facts = {.known = true, .protocol = PROTOCOL_TCP};
     struct gate gate = {.token = *token};
+    struct facts facts = {.protocol = PROTOCOL_TCP, .gate = &gate};
 
     text_string(&text, "/shutdown ");
     text_bytes(&text, token->bytes, token->length);
     text_string(&text, "\r\n");
     fuzz_must(!text.cut && address_parse("127.0.0.1", &facts.peer));
-    answer_command(message, text.length, &facts, &gate, &answer);
+    command_answer(message, text.length, &facts, &answer);
     fuzz_must(gate.passed);
 }
 

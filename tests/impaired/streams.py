@@ -2,125 +2,70 @@
 """Clients whose every byte is known beforehand: what they send, and what has to come back."""
 
 import contextlib
-import selectors
+import random
 import socket
-import time
+import threading
+
+from harness.clients import Client, new_socket
+from harness.lines import Stream, random_talk
 
 PATIENCE = 60.0  # seconds without a byte until it counts as a standstill; nothing is asserted to be fast
+BUFFERS = [None, None, None, 16_384, 32_768, 65_536]
+PIECE = 20_000
 AGAIN_SECONDS = 1.0
-LATE_SECONDS = 0.1  # of a standstill, after which those that read late begin to read
-MAX_LINE = 4096
-TOO_LONG = b"ERR too-long-line\n"
-UNKNOWN = b"ERR unknown-command\n"
 DATAGRAM_MAX = 9000
 
 
-def random_bytes(rng, count):
-    return rng.randbytes(count).replace(b"\n", b"\r")
-
-
-def talk(rng, lines):
-    """(question, answer) of a whole connection."""
-    question, answer = [], []
-    overlong_before = False  # two in a row would end the connection
-    for _ in range(lines):
-        kind = rng.randrange(20)
-        if kind == 0 and not overlong_before:
-            question.append(random_bytes(rng, rng.randrange(MAX_LINE + 1, 3 * MAX_LINE)) + b"\n")
-            answer.append(TOO_LONG)
-            overlong_before = True
-            continue
-        overlong_before = False
-        if kind == 1:
-            question.append(b"/nothing " + random_bytes(rng, rng.randrange(200)) + b"\n")
-            answer.append(UNKNOWN)
-            continue
-        size = MAX_LINE if kind == 2 else rng.randrange(2 ** rng.randrange(1, 13))
-        line = random_bytes(rng, size) + b"\n"
-        question.append(b"x" + line[1:-1] + b"\n" if line.startswith(b"/") else line)
-        answer.append(question[-1])
-    if rng.randrange(2):
-        question.append(b"the end" + random_bytes(rng, rng.randrange(1, 1000)))
-        answer.append(question[-1])
-    return b"".join(question), b"".join(answer)
-
-
-class Stream:
-    """A TCP connection that sends all it has, and compares all that comes."""
+class Talk:
+    """A TCP connection in a thread of its own, which sends all it has and compares all that comes."""
 
     def __init__(self, name, address, port, rng):
-        self.name = name
-        self.rng = rng
+        self.name, self.address, self.port, self.rng = name, address, port, rng
         self.late = rng.randrange(4) == 0
         # One that reads late sends more than the buffers on the way hold.
-        question, self.answer = talk(rng, rng.randrange(200, 800) if self.late else rng.randrange(1, 120))
-        self.left = memoryview(question)
-        self.got = 0
-        self.finished = self.over = False
-        self.problem = None
+        self.question = random_talk(rng, rng.randrange(200, 800) if self.late else rng.randrange(1, 120))
+        self.answer = bytes(Stream().add(self.question).end().answer)
         # A last line without LF is answered at the end of input, and not before.
-        self.finishes_early = not question.endswith(b"\n") or rng.randrange(2) == 0
-        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        self.socket.setblocking(False)
-        if rng.randrange(2):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384 << rng.randrange(3))
-        if rng.randrange(2):
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(BlockingIOError):
-            self.socket.connect((address, port))
+        self.finishes_early = not self.question.endswith(b"\n") or rng.randrange(2) == 0
+        self.got = 0
+        self.all_came = threading.Event()
+        self.finished = False
+        self.problem = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
-    def wants(self):
-        events = 0 if self.late else selectors.EVENT_READ
-        if self._sends():
-            events |= selectors.EVENT_WRITE
-        return events
-
-    def _sends(self):
-        if self.left:
-            return True
-        return not self.finished and (self.finishes_early or self.got == len(self.answer))
-
-    def ready(self, events):
-        """Goes on. Whatever is wrong ends the connection, and is kept."""
+    def _run(self):
         try:
-            if events & selectors.EVENT_WRITE and self._sends():
-                self._send()
-            if events & selectors.EVENT_READ:
-                self._receive()
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._fail(f"{error}")
+            # Where Python itself waits for connect(), it takes an ICMP error that ends nothing for a failure.
+            with Client(self.address, self.port, receive_buffer=self.rng.choice(BUFFERS), patience=None) as client:
+                client.socket.settimeout(PATIENCE)
+                self._talk(client)
+        except (OSError, AssertionError) as error:
+            self.problem = f"{self.name}: {error!r} ({self.got} of {len(self.answer)} bytes came)"
 
-    def _send(self):
-        if self.left:
-            sent = self.socket.send(self.left[: self.rng.randrange(1, 20_000)])
-            self.left = self.left[sent:]
-        else:
-            self.socket.shutdown(socket.SHUT_WR)
+    def _talk(self, client):
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self.rng.randrange(2))
+        sent = client.clog(self.question) if self.late else 0
+        sender = threading.Thread(target=self._send, args=(client, sent, random.Random(self.rng.random())), daemon=True)
+        sender.start()
+        while piece := client.socket.recv(self.rng.randrange(1, PIECE)):
+            wanted = self.answer[self.got : self.got + len(piece)]
+            assert piece == wanted, f"not what has to come back, from byte {self.got} on"
+            self.got += len(piece)
+            if self.got == len(self.answer):
+                self.all_came.set()
+        assert self.all_came.is_set(), "the end comes too early"
+        assert self.finished, "the end comes before the client's"
+        sender.join()
+
+    def _send(self, client, sent, rng):
+        with contextlib.suppress(OSError):  # the reader will see it
+            while sent < len(self.question):
+                sent += client.socket.send(self.question[sent : sent + rng.randrange(1, PIECE)])
+            if not self.finishes_early:
+                self.all_came.wait(PATIENCE)
             self.finished = True
-
-    def _receive(self):
-        piece = self.socket.recv(self.rng.randrange(1, 20_000))
-        wanted = self.answer[self.got : self.got + len(piece)]
-        if piece != wanted:
-            at = next((i for i, (a, b) in enumerate(zip(piece, wanted)) if a != b), len(wanted))
-            self._fail(f"byte {self.got + at} is wrong")
-        elif not piece and self.got < len(self.answer):
-            self._fail("the end comes too early")
-        elif not piece and not self.finished:
-            self._fail("the end comes before the client's")
-        elif not piece:
-            self._end()
-        self.got += len(piece)
-
-    def _fail(self, problem):
-        self.problem = f"{self.name}: {problem} ({self.got} of {len(self.answer)} bytes came)"
-        self._end()
-
-    def _end(self):
-        self.over = True
-        self.socket.close()
+            client.finish()
 
 
 class Asker:
@@ -134,8 +79,11 @@ class Asker:
         self.answered = 0
         self.numbers = iter(())  # of the datagrams that are left to be asked
         self.problem = None
-        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = new_socket(address, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
+
+    def fileno(self):
+        return self.socket.fileno()
 
     def ask(self):
         """Sends the next one. False if there are no more."""
@@ -171,59 +119,3 @@ class Asker:
                     pass
                 return
         self.problem = f"{self.name}: there is no answer any more"
-
-
-class Loop:
-    """Lets all of them go on at once."""
-
-    def __init__(self, streams, askers):
-        self.streams = streams
-        self.askers = askers
-        self.selector = selectors.DefaultSelector()
-        for stream in streams:
-            self.selector.register(stream.socket, selectors.EVENT_WRITE, stream)
-        for asker in askers:
-            self.selector.register(asker.socket, selectors.EVENT_READ, asker)
-
-    def run(self):
-        moved = time.monotonic()
-        asking = set(self.askers)
-        while any(not stream.over for stream in self.streams) or asking:
-            ready = self.selector.select(LATE_SECONDS / 10 if asking else LATE_SECONDS)
-            for key, events in ready:
-                self._ready(key.data, events)
-            asking = {asker for asker in asking if asker.ask()}
-            if ready:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > PATIENCE:
-                return self._stuck()
-            elif not asking:
-                self._wake_late()
-        return []
-
-    def _ready(self, client, events):
-        if isinstance(client, Asker):
-            with contextlib.suppress(BlockingIOError):  # what came was damaged
-                client.receive()
-            return
-        client.ready(events)
-        self._update(client)
-
-    def _update(self, stream):
-        with contextlib.suppress(KeyError):  # it may want nothing for now
-            self.selector.unregister(stream.socket)
-        if not stream.over and (wants := stream.wants()):
-            self.selector.register(stream.socket, wants, stream)
-
-    def _wake_late(self):
-        for stream in self.streams:
-            if stream.late and not stream.over:
-                stream.late = False
-                self._update(stream)
-
-    def _stuck(self):
-        return [
-            f"{stream.name}: stands still ({stream.got} of {len(stream.answer)} bytes came)"
-            for stream in self.streams
-            if not stream.over
-        ]

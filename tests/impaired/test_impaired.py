@@ -10,6 +10,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from harness.fixtures import need
 from universe import MISTAKES, RELAY, ROOT, run_once
 
 SEEDS = range(1, int(os.environ.get("IMPAIRED_SEEDS", "40")) + 1)
@@ -78,9 +79,7 @@ runs = Runs()
 
 @pytest.fixture(scope="session", autouse=True)
 def _all_at_once():
-    for path in (RELAY, *filter(None, MISTAKES.values())):
-        if not os.access(path, os.R_OK):
-            pytest.exit(f"no {path}: run make check-impaired", returncode=2)
+    need("impaired-programs", RELAY, *filter(None, MISTAKES.values()))
     runs.start()
     yield
     runs.pool.shutdown(cancel_futures=True)

@@ -8,20 +8,20 @@ comes is the kernel's affair, so a rare failure may need a few runs.
 """
 
 import contextlib
-import os
 import random
 import re
+import select
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests/outside"), str(ROOT / "tests/faults")]
+sys.path.insert(0, str(ROOT / "tests"))
 
-import wire  # noqa: E402
-from daemon import own_network  # noqa: E402
-from harness import Client, Peer, Server, parse_stats  # noqa: E402
-from streams import Asker, Loop, Stream  # noqa: E402
+from harness import network  # noqa: E402
+from harness.clients import Client, Peer  # noqa: E402
+from harness.daemon import Daemon  # noqa: E402
+from streams import Asker, Talk  # noqa: E402
 
 RELAY = ROOT / "build/impaired/relay"
 # Made on purpose: in the line, and in the daemon.
@@ -37,6 +37,7 @@ BUFFERS = (16_384, 32_768)  # in less, TCP stands still by itself where much is 
 # Numbers of datagrams, of which the relay knows 4096: at most so many of each asker, and from there
 # on those that are asked at the end.
 DATAGRAMS = 1000
+PAUSE_SECONDS = 0.01  # between two of them, if none is answered
 LAST_NUMBERS = (2000, 3000)
 
 # Losses shall cost milliseconds, and a hop that is silently too narrow shall be found out, soon. What
@@ -62,29 +63,21 @@ def _setup(addresses):
         f"{{ echo {value} >/proc/sys/{name.replace('.', '/')}; }} 2>/dev/null || true"
         for name, value in SYSCTLS.items()
     ]
-    batch = "\\n".join(
-        [
-            "link set wire addrgenmode none",
-            "link set wire txqueuelen 10000 up",
-            f"address add {addresses['IPv4']}/24 dev wire",
-            f"address add {addresses['IPv6']}/64 dev wire nodad",
-            f"route replace 10.9.0.0/24 dev wire src {addresses['IPv4']} rto_min 10ms",
-            f"route replace fd09::/64 dev wire src {addresses['IPv6']} rto_min 10ms",
-        ]
-    )
+    batch = "\\n".join([
+        "link set wire addrgenmode none",
+        "link set wire txqueuelen 10000 up",
+        f"address add {addresses['IPv4']}/24 dev wire",
+        f"address add {addresses['IPv6']}/64 dev wire nodad",
+        f"route replace 10.9.0.0/24 dev wire src {addresses['IPv4']} rto_min 10ms",
+        f"route replace fd09::/64 dev wire src {addresses['IPv6']} rto_min 10ms",
+    ])
     return " && ".join([*writes, f"printf '{batch}\\n' | ip -batch -"])
 
 
 class Relay:
     def __init__(self, seed, namespace, *words):
-        self.process = subprocess.Popen(
-            [RELAY, str(seed), namespace, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+        self.process = subprocess.Popen([RELAY, str(seed), namespace, *words], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
         if self.process.stdout.readline() != "ready\n":
             raise Impossible(self.process.communicate()[1].strip())
 
@@ -130,8 +123,8 @@ class Universe:
 
     def _build(self, stack):
         try:
-            own_network()
-            there = stack.enter_context(contextlib.closing(wire.Namespace()))
+            network.own_network()
+            there = stack.enter_context(network.Namespace())
         except (OSError, AssertionError) as error:
             raise Impossible(f"no network namespace: {error}") from error
         path = f"/proc/{there.holder.pid}/ns/net"
@@ -143,27 +136,26 @@ class Universe:
         options = ["--line-timeout=120", f"--trigger={self.rng.choice(['level', 'edge'])}"]
         options += [f"--socket-buffer={self.rng.choice(BUFFERS)}"] * self.rng.randrange(2)
         preload = MISTAKES.get(self.mistake)
-        environment = {**os.environ, "LD_PRELOAD": str(preload)} if preload else None
-        self.server = Server(*options, port=f"--port={PORT}", wrapper=there.enter(), env=environment)
+        environment = {"LD_PRELOAD": str(preload)} if preload else None
+        self.server = Daemon(*options, port=PORT, wrapper=there.enter(), environment=environment)
         stack.callback(self.server.kill)
         self.descriptors = self.server.descriptors()
 
     def _talk(self):
         """Everything at once, while the line is bad."""
-        streams = [
-            Stream(f"{version} stream {i}", SERVER[version], PORT, random.Random(self.rng.random()))
-            for version in SERVER
-            for i in range(self.rng.randrange(1, 6))
-        ]
-        self.askers = [
-            Asker(version, SERVER[version], PORT, random.Random(self.rng.random()))
-            for version in SERVER
-        ]
+        self.askers = [Asker(version, SERVER[version], PORT, random.Random(self.rng.random())) for version in SERVER]
         for first, asker in zip((0, DATAGRAMS), self.askers):
             asker.numbers = iter(range(first, first + self.rng.randrange(DATAGRAMS)))
-        self.problems += Loop(streams, self.askers).run()
-        self.problems += [stream.problem for stream in streams if stream.problem]
-        self.bytes = sum(stream.got for stream in streams)
+        talks = [Talk(f"{version} stream {i}", SERVER[version], PORT, random.Random(self.rng.random()))
+                 for version in SERVER for i in range(self.rng.randrange(1, 6))]
+        asking = True
+        while asking or any(talk.thread.is_alive() for talk in talks):
+            for asker in select.select(self.askers, [], [], PAUSE_SECONDS)[0]:
+                with contextlib.suppress(BlockingIOError):  # what came was damaged
+                    asker.receive()
+            asking = any([asker.ask() for asker in self.askers])
+        self.problems += [talk.problem for talk in talks if talk.problem]
+        self.bytes = sum(talk.got for talk in talks)
 
     def _calm_down(self, stack):
         """From now on nothing is lost. Each datagram that has arrived is answered by then."""
@@ -174,14 +166,13 @@ class Universe:
         self.problems += [asker.problem for asker in self.askers if asker.problem]
         self.datagrams = sum(asker.answered for asker in self.askers)
         idle = [stack.enter_context(Client(address, PORT)) for address in SERVER.values()]
-        peers = [stack.enter_context(contextlib.closing(Peer(address, PORT))) for address in SERVER.values()]
+        peers = [stack.enter_context(Peer(address, PORT)) for address in SERVER.values()]
         self._suffer_errors(idle, peers)
-        stats = parse_stats(idle[0].ask(b"/stats\n"))
+        stats = idle[0].stats()
         if stats["connected_tcp"] != len(idle):
             self.problems.append(f"{stats['connected_tcp']} connections are open, not {len(idle)}")
         for client in idle:
-            client.finish()
-            if client.rest() != b"":
+            if client.ask_all(b"") != b"":
                 self.problems.append("something comes after the end")
 
     def _suffer_errors(self, idle, peers):
@@ -229,13 +220,8 @@ def run_once(seed, mistake=None):
         result["impossible"] = str(error)
     except Exception as error:  # whatever it is, it belongs into the report
         universe.problems.append(f"{type(error).__name__}: {error}")
-    result.update(
-        problems=universe.problems,
-        counts=universe.counts,
-        bytes=universe.bytes,
-        datagrams=universe.datagrams,
-    )
-    return result
+    return {**result, "problems": universe.problems, "counts": universe.counts, "bytes": universe.bytes,
+            "datagrams": universe.datagrams}
 
 
 def main(words):

@@ -1,15 +1,14 @@
 """A server that is watched for more than a minute, beside the other tests."""
 
-import contextlib
 import tempfile
 import threading
 import time
 from typing import NamedTuple
 
-from harness import PATIENCE, Client, Peer, Server, parse_stats
-
-THROTTLED = b"ERR shutdown-throttled\n"
-INVALID = b"ERR shutdown-token-invalid\n"
+from harness.clients import Client, Peer
+from harness.daemon import Daemon
+from harness.lines import TOKEN_INVALID
+from harness.wait import PATIENCE
 
 
 class Sample(NamedTuple):
@@ -29,9 +28,10 @@ class Minute:
         with tempfile.NamedTemporaryFile() as token:
             token.write(b"open sesame")
             token.flush()
-            self.server = Server(f"--shutdown-token-file={token.name}")
+            self.server = Daemon(f"--shutdown-token-file={token.name}")
         self.samples = []
         self.error = None
+        self.changed = threading.Condition()
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         try:
@@ -41,43 +41,45 @@ class Minute:
             raise
 
     def _begin(self):
-        self.client = Client("127.0.0.1", self.server.tcp_port)
-        self.idle = Client("127.0.0.1", self.server.tcp_port)
-        self.unfinished = Client("127.0.0.1", self.server.tcp_port)
+        self.client, self.idle, self.unfinished = (Client("127.0.0.1", self.server.tcp_port) for _ in range(3))
         self.begun = time.monotonic()
         self.unfinished.send(b"begun")
         self.guesses = [self.client.ask(b"/shutdown wrong\n") for _ in range(5)]
-        with contextlib.closing(Peer("127.0.0.1", self.server.udp_port)) as once:
+        with Peer("127.0.0.1", self.server.udp_port) as once:
             once.ask(b"once")
         self.thread.start()
 
     def _watch(self):
         try:
-            with contextlib.closing(Peer("::1", self.server.udp_port)) as again_and_again:
+            with Peer("::1", self.server.udp_port) as again_and_again:
                 forgiven = False
                 while not self.over.wait(1 if self.samples else 0):
                     again_and_again.ask(b"again")
                     asked = time.monotonic() - self.begun
-                    peers = parse_stats(self.client.ask(b"/stats\n"))["active_udp_peers"]
-                    guess = INVALID if forgiven else self.client.ask(b"/shutdown wrong\n")
-                    forgiven = guess == INVALID
+                    peers = self.client.stats()["active_udp_peers"]
+                    guess = TOKEN_INVALID if forgiven else self.client.ask(b"/shutdown wrong\n")
+                    forgiven = guess == TOKEN_INVALID
                     quiet = self.idle.silent(), self.unfinished.silent()
                     answered = time.monotonic() - self.begun
-                    self.samples.append(Sample(asked, answered, peers, guess, *quiet))
+                    with self.changed:
+                        self.samples.append(Sample(asked, answered, peers, guess, *quiet))
+                        self.changed.notify_all()
         except Exception as error:
-            self.error = error
+            with self.changed:
+                self.error = error
+                self.changed.notify_all()
 
     def wait(self, condition):
         """The samples up to the first that fulfils the condition."""
-        while not self.error:
-            samples = list(self.samples)
-            for count, sample in enumerate(samples, 1):
-                if condition(sample):
-                    return samples[:count]
-            if samples[-1].asked > 60 + PATIENCE:
-                raise AssertionError(f"in vain; the last was {samples[-1]}")
-            time.sleep(0.1)
-        raise AssertionError(f"the watch broke off: {self.error!r}")
+
+        def found():
+            return next((self.samples[:n] for n, sample in enumerate(self.samples, 1) if condition(sample)), None)
+
+        with self.changed:
+            self.changed.wait_for(lambda: self.error or found(), 65 + PATIENCE)
+        assert not self.error, f"the watch broke off: {self.error!r}"
+        assert found(), f"in vain; the last was {self.samples[-1:]}"
+        return found()
 
     def close(self):
         self.over.set()

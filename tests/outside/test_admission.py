@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-from harness import BUSY, Client, limit_descriptors, parse_stats, wait_until
+from harness.clients import Client
+from harness.daemon import limit_descriptors
+from harness.lines import BUSY
+from harness.wait import wait_until
 
 PARALLEL_GOODBYES = 256
 
@@ -22,27 +25,18 @@ def full(start, trigger, dial):
     return server
 
 
-def test_one_too_many_is_told_and_sees_a_clean_end(full, dial, host):
-    for _ in range(10):
-        assert dial(full, host).rest() == BUSY
-
-
-def test_open_connections_notice_nothing(full, dial, host):
+def test_one_too_many_is_told_sees_a_clean_end_and_is_not_counted(full, dial, host):
+    """Open connections notice nothing."""
     for number in range(10):
-        dial(full, host).rest()
+        assert dial(full, host).rest() == BUSY
         for client in full.inmates:
             assert client.ask(b"%d\n" % number) == b"%d\n" % number
-
-
-def test_who_was_turned_away_is_not_counted(full, dial, host):
-    dial(full, host).rest()
-    stats = parse_stats(full.inmates[0].ask(b"/stats\n"))
-    assert stats == {"total_clients": 2, "active_udp_peers": 0, "connected_tcp": 2}
+    stats = full.inmates[0].stats()
+    assert (stats["total_clients"], stats["active_udp_peers"], stats["connected_tcp"]) == (2, 0, 2)
 
 
 def test_a_place_that_becomes_free_is_given_away(full, dial, host):
-    full.inmates[0].finish()
-    assert full.inmates[0].rest() == b""
+    assert full.inmates[0].ask_all(b"") == b""
     client = dial(full, host)
     assert client.ask(b"in\n") == b"in\n"
     assert dial(full, host).rest() == BUSY
@@ -56,10 +50,7 @@ def test_the_text_reaches_a_client_that_has_already_sent(full, dial, host):
 
 
 def test_the_text_reaches_a_client_that_has_finished_sending(full, dial, host):
-    client = dial(full, host)
-    client.send(b"question\n")
-    client.finish()
-    assert client.rest() == BUSY
+    assert dial(full, host).ask_all(b"question\n") == BUSY
 
 
 def test_the_text_and_the_end_reach_every_client_that_is_still_sending(full, dial, host):

@@ -1,26 +1,22 @@
 """The command line."""
 
+import contextlib
 import re
 import subprocess
 import time
 
 import pytest
 
-from harness import PATIENCE, SLOWNESS, TOO_LONG, Client, run, unused_ports, wait_until
+from harness.clients import Client, refused, serves, shown
+from harness.daemon import SLOWNESS, run, unused_ports
+from harness.lines import TOO_LONG
+from harness.wait import PATIENCE, wait_until
 
 LATE = 15.0  # seconds; no timeout under test is over 2
 
 OPTIONS = """--port --tcp-port --udp-port --bind --max-tcp --backlog --max-line --max-datagram
     --idle-timeout --line-timeout --drain-timeout --trigger --shutdown-token-file --socket-buffer
     --help --version""".split()
-
-
-def refused(host, port):
-    try:
-        Client(host, port).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 # Forms
@@ -42,12 +38,11 @@ def test_the_first_line_of_version_is_name_and_number(option):
 
 
 @pytest.mark.parametrize("form", [["-p", "{}"], ["-p{}"], ["--port", "{}"], ["--port={}"]])
-def test_a_value_may_follow_in_every_gnu_form(start, dial, peer, namespace, form):
+def test_a_value_may_follow_in_every_gnu_form(start, namespace, form):
     port = next(unused_ports)
     server = start(*(word.format(port) for word in form), port=None)
     assert server.tcp_port == server.udp_port == port
-    assert dial(server).ask(b"tcp\n") == b"tcp\n"
-    assert peer(server).ask(b"udp") == b"udp"
+    assert serves(port, port)
 
 
 VALUES = {
@@ -98,28 +93,22 @@ def test_a_token_on_the_command_line_is_not_taken():
 # Ports and addresses
 
 
-def test_the_default_is_port_12345_on_every_address(start, dial, peer, namespace, host):
+def test_the_default_is_port_12345_on_every_address(start, namespace, host):
     server = start(port=None)
-    assert sorted(server.addresses) == [("tcp", "[::]:12345"), ("udp", "[::]:12345")]
-    assert dial(server, host).ask(b"here\n") == b"here\n"
-    assert peer(server, host).ask(b"here") == b"here"
+    assert sorted(server.listening()) == [("tcp", "[::]:12345"), ("udp", "[::]:12345")]
+    assert serves(12345, 12345, host)
 
 
-def test_tcp_and_udp_ports_can_be_apart(start, dial, peer, namespace, host):
-    tcp, udp = next(unused_ports), next(unused_ports)
-    server = start(f"--tcp-port={tcp}", f"--udp-port={udp}", port=None)
+@pytest.mark.parametrize("options, tcp, udp", [
+    (["--tcp-port=7001", "--udp-port=7002"], 7001, 7002),
+    (["--port=7003", "--udp-port=7004"], 7003, 7004),
+    (["--tcp-port=7005", "--port=7006"], 7005, 7006),
+])
+def test_tcp_and_udp_ports_can_be_apart(start, namespace, options, tcp, udp):
+    server = start(*options, port=None)
     assert (server.tcp_port, server.udp_port) == (tcp, udp)
-    assert dial(server, host).ask(b"here\n") == b"here\n"
-    assert peer(server, host).ask(b"here") == b"here"
-
-
-def test_one_port_can_be_set_apart_from_the_common_one(start, namespace):
-    common, other = next(unused_ports), next(unused_ports)
-    server = start(f"--port={common}", f"--udp-port={other}", port=None)
-    assert (server.tcp_port, server.udp_port) == (common, other)
-    server.stop()
-    server = start(f"--tcp-port={other}", f"--port={common}", port=None)
-    assert (server.tcp_port, server.udp_port) == (other, common)
+    for host in ("127.0.0.1", "::1"):
+        assert serves(tcp, udp, host)
 
 
 def test_port_0_gives_both_protocols_the_same_number(start):
@@ -129,36 +118,24 @@ def test_port_0_gives_both_protocols_the_same_number(start):
         server.stop()
 
 
-@pytest.mark.parametrize(
-    "address, addr, reached, unreached",
-    [
-        ("127.0.0.1", "127.0.0.1:{}", ["127.0.0.1"], ["127.0.0.2", "::1"]),
-        ("::1", "[::1]:{}", ["::1"], ["127.0.0.1"]),
-        ("0.0.0.0", "0.0.0.0:{}", ["127.0.0.1", "127.0.0.2"], ["::1"]),
-        ("::", "[::]:{}", ["::1"], ["127.0.0.1"]),
-    ],
-)
-def test_bind_listens_on_this_address_only(start, dial, peer, address, addr, reached, unreached):
-    server = start(f"--bind={address}")
-    addr = addr.format(server.tcp_port)
-    assert sorted(server.addresses) == [("tcp", addr), ("udp", addr)]
+@pytest.mark.parametrize("addresses, reached, unreached", [
+    (["127.0.0.1"], ["127.0.0.1"], ["127.0.0.2", "::1"]),
+    (["::1"], ["::1"], ["127.0.0.1"]),
+    (["0.0.0.0"], ["127.0.0.1", "127.0.0.2"], ["::1"]),
+    (["::"], ["::1"], ["127.0.0.1"]),
+    (["127.0.0.1", "127.0.0.2", "::1"], ["127.0.0.1", "127.0.0.2", "::1"], ["127.0.0.3"]),
+], ids=lambda value: ",".join(value))
+def test_bind_listens_on_these_addresses_only(start, addresses, reached, unreached):
+    server = start(*(f"--bind={address}" for address in addresses), listening=2 * len(addresses))
+    port = server.tcp_port
+    assert sorted(server.listening()) == sorted(
+        (proto, shown(address, port)) for proto in ("tcp", "udp") for address in addresses)
     for host in reached:
-        assert dial(server, host).ask(b"here\n") == b"here\n"
-        assert peer(server, host).ask(b"here") == b"here"
+        assert serves(port, port, host)
     for host in unreached:
-        assert refused(host, server.tcp_port)
+        assert refused(host, port)
         with pytest.raises(ConnectionRefusedError):
-            peer(server, host).ask(b"here")
-
-
-def test_bind_may_be_repeated(start, dial, peer):
-    addresses = ["127.0.0.1", "127.0.0.2", "::1"]
-    server = start(*(f"--bind={address}" for address in addresses), listening=6)
-    assert len(server.addresses) == 6
-    for address in addresses:
-        assert dial(server, address).ask(b"here\n") == b"here\n"
-        assert peer(server, address).ask(b"here") == b"here"
-    assert refused("127.0.0.3", server.tcp_port)
+            serves(udp=port, host=host)
 
 
 def test_backlog_is_what_the_kernel_is_told(start, namespace):
@@ -176,24 +153,12 @@ def ss(*words):
     return subprocess.run(["ss", "-H", *words], check=True, capture_output=True, text=True).stdout
 
 
-def test_socket_buffer_sets_the_sizes_of_tcp_buffers(start, dial, host, namespace):
+def test_socket_buffer_sets_the_sizes_of_tcp_buffers_and_keepalive_is_on(start, dial, host, namespace):
     server = start("--socket-buffer=16384")
     dial(server, host).ask(b"here\n")
-    memory = ss("-tnm", "state", "established", f"sport = :{server.tcp_port}")
-    assert re.search(r"rb32768\b", memory) and re.search(r"tb32768\b", memory)
-
-
-def test_keepalive_probes_are_on(start, dial, host, namespace):
-    server = start()
-    dial(server, host).ask(b"here\n")
-    assert "keepalive" in ss("-tno", "state", "established", f"sport = :{server.tcp_port}")
-
-
-def test_a_full_command_line_works_as_written(start, dial, host, namespace):
-    words = "--port 8080 --max-tcp 10000 --backlog 1024 -vv".split()
-    server = start(*words, port=None)
-    assert server.tcp_port == 8080
-    assert dial(server, host).ask(b"here\n") == b"here\n"
+    shown = ss("-tnmo", "state", "established", f"sport = :{server.tcp_port}")
+    assert re.search(r"rb32768\b", shown) and re.search(r"tb32768\b", shown)
+    assert "timer:(keepalive," in shown
 
 
 # Timeouts, by the client's clock
@@ -252,7 +217,8 @@ def test_idle_timeout_counts_from_the_last_byte(start, dial):
 def test_idle_timeout_closes_who_neither_reads_nor_sends(start, dial):
     server = start("--idle-timeout=1")
     before = server.descriptors()
-    dial(server, receive_buffer=4096).clog(b"unread\n" * 5_000_000)
+    with contextlib.suppress(ConnectionError):  # where this machine stalls, it is closed before it is clogged
+        dial(server, receive_buffer=4096).clog(b"unread\n" * 5_000_000)
     wait_until(lambda: server.descriptors() == before, "the connection to be closed")
 
 
@@ -262,7 +228,7 @@ def test_idle_timeout_spares_a_client_that_only_reads(start, dial):
     question = b"owed\n" * 40_000
     client = dial(server, receive_buffer=4096)
     client.send(question)
-    wait_until(lambda: client.unsent() == 0, "everything to be received")
+    client.delivered()
     answer = bytearray()
 
     def read_a_little():
@@ -338,12 +304,11 @@ def test_drain_timeout_ends_a_graceful_end(start, dial, options, seconds):
 # More or less log
 
 
-def test_quiet_leaves_warnings_and_errors_only(start, dial, host, namespace):
+def test_quiet_leaves_warnings_and_errors_only(start, host, namespace):
     port = next(unused_ports)
     server = start("-q", f"--port={port}", port=None, listening=0)
     wait_until(lambda: not refused(host, port), "the port to be open")
-    with Client(host, port) as client:
-        assert client.ask(b"here\n") == b"here\n"
+    assert serves(port, port, host)
     server.stop()
     assert server.records == []
 
@@ -353,24 +318,14 @@ def test_quiet_still_says_what_is_wrong(tmp_path):
     assert done.returncode == 1 and str(tmp_path / "none").encode() in done.stderr
 
 
-def test_verbose_adds_connection_events(start, dial, host):
-    events = {}
-    for option in ("-v", None):
-        server = start(*filter(None, [option]))
-        client = dial(server, host)
-        client.ask(b"here\n")
-        port = client.socket.getsockname()[1]
-        client.close()
-        wait_until(lambda: server.stats()["connected_tcp"] == 1)
-        server.stop()
-        events[option] = [record for record in server.records if f":{port}" in str(record)]
-    assert events["-v"] and not events[None]
-
-
-def test_very_verbose_adds_debug_lines(start):
-    for options, expected in ((["-vv"], True), (["-v", "-v"], True), ([], False)):
-        server = start(*options)
-        with Client("127.0.0.1", server.tcp_port) as client:
-            assert client.ask(b"here\n") == b"here\n"
-        server.stop()
-        assert bool(server.find(level="debug")) == expected
+@pytest.mark.parametrize("options, level", [([], 0), (["-v"], 1), (["-vv"], 2), (["-v", "-v"], 2)])
+def test_verbose_adds_connection_events_and_very_verbose_debug_lines(start, dial, options, level):
+    server = start(*options)
+    client = dial(server)
+    client.ask(b"here\n")
+    peer = shown("127.0.0.1", client.port)
+    client.close()
+    wait_until(lambda: server.stats()["connected_tcp"] == 1)
+    server.stop()
+    assert bool(server.find(peer=peer)) == (level > 0)
+    assert bool(server.find(level="debug")) == (level > 1)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import Client, Peer
+from harness.clients import Client, Peer
 
 WATCHED_SECONDS = 5
 UNREAD = b"unread\n" * 5_000_000
@@ -58,8 +58,7 @@ def gone(stack, server):
 
 
 def heard_udp(stack, server):
-    udp = stack.enter_context(contextlib.closing(Peer("127.0.0.1", server.udp_port)))
-    assert udp.ask(b"once") == b"once"
+    assert stack.enter_context(Peer("127.0.0.1", server.udp_port)).ask(b"once") == b"once"
 
 
 CASES = {
@@ -71,10 +70,7 @@ CASES = {
     "never reads": (never_reads, []),
     "never reads, edge-triggered": (never_reads, ["--trigger=edge"]),
     "never reads and has finished": (never_reads_and_has_finished, []),
-    "never reads and has finished, edge-triggered": (
-        never_reads_and_has_finished,
-        ["--trigger=edge"],
-    ),
+    "never reads and has finished, edge-triggered": (never_reads_and_has_finished, ["--trigger=edge"]),
     "finished while owed": (finished_while_owed, []),
     "gone": (gone, []),
     "heard UDP": (heard_udp, []),

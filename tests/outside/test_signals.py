@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from harness import Client, wait_until
+from harness.clients import refused
+from harness.wait import wait_until
 
 LINES = b"".join(b"line number %d\n" % number for number in range(3_000_000))
 ENDINGS = [signal.SIGTERM, signal.SIGINT]
@@ -17,13 +18,8 @@ def server(start, trigger):
 
 
 @pytest.mark.parametrize("number", ENDINGS)
-def test_it_ends_with_status_0(server, number):
-    server.signal(number)
-    server.ended()
-
-
-@pytest.mark.parametrize("number", ENDINGS)
 def test_open_connections_see_a_clean_end(server, dial, host, number):
+    """And the exit status is 0."""
     busy, idle = dial(server, host), dial(server, host)
     assert busy.ask(b"before\n") == b"before\n"
     server.signal(number)
@@ -67,7 +63,7 @@ def test_everything_received_reaches_a_slow_reader(server, dial, host, finished)
     client.send(LINES[:60_000])
     if finished:
         client.finish()
-    wait_until(lambda: client.unsent() == 0, "everything to be received")
+    client.delivered()
     server.deliver(signal.SIGTERM)
     answer = client.rest()
     assert answer == LINES[: len(answer)]
@@ -90,7 +86,7 @@ def test_more_input_after_the_signal_does_not_cost_what_is_owed(server, dial, ho
     """More than a goodbye discards: closing then would reset the connection too early."""
     client = dial(server, host, receive_buffer=4096)
     client.send(LINES[:60_000] + b"\n")
-    wait_until(lambda: client.unsent() == 0, "everything to be received")
+    client.delivered()
     server.settle()
     server.deliver(signal.SIGTERM)
     sending = client.send_in_background(b"too late\n" * 500_000)
@@ -105,18 +101,10 @@ def test_more_input_after_the_signal_does_not_cost_what_is_owed(server, dial, ho
 def test_new_connections_are_refused_during_the_end(server, dial, host):
     dial(server, receive_buffer=4096).clog(LINES)
     server.deliver(signal.SIGTERM)
-    wait_until(lambda: refused(server, host), "the port to be closed")
+    wait_until(lambda: refused(host, server.tcp_port), "the port to be closed")
     assert server.process.poll() is None
     server.signal(signal.SIGTERM)
     server.ended()
-
-
-def refused(server, host):
-    try:
-        Client(host, server.tcp_port).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("first", ENDINGS)
@@ -130,13 +118,9 @@ def test_a_second_signal_ends_at_once(start, dial, first, second):
     server.ended()
 
 
-def test_sigpipe_never_kills(server, dial, host):
-    server.signal(signal.SIGPIPE)
-    assert dial(server, host).ask(b"here\n") == b"here\n"
-
-
-def test_sighup_without_a_token_ends_nothing(server, dial, host):
-    server.deliver(signal.SIGHUP)
+@pytest.mark.parametrize("number", [signal.SIGPIPE, signal.SIGHUP])  # without a token to be read again
+def test_other_signals_end_nothing(server, dial, host, number):
+    server.deliver(number)
     assert dial(server, host).ask(b"here\n") == b"here\n"
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import wire
-from harness import BINARY, PATIENCE, Client, Peer, Server, run, unused_ports, wait_until
+from harness import network
+from harness.clients import serves
+from harness.daemon import BINARY, run, unused_ports
+from harness.wait import PATIENCE
 
 NOBODY = 65534
 AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -37,22 +39,12 @@ def refuses(*options, **details):
 
 
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-", ">&-"])
-def test_what_is_closed_is_not_taken_for_a_socket(closed):
+def test_what_is_closed_is_not_taken_for_a_socket(start, closed):
     """The first that is opened has the lowest number, and what is printed would go to a client."""
-    script = f'exec "$0" --port=0 {closed}'
-    process = subprocess.Popen(["sh", "-c", script, BINARY], stderr=subprocess.PIPE)
-    try:
-        assert b"msg=listening" in process.stderr.readline()
-        for number in (0, 1):
-            kind = os.readlink(f"/proc/{process.pid}/fd/{number}")
-            assert not kind.startswith(("socket:", "anon_inode:")), kind
-        process.terminate()
-        process.stderr.read()
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.stderr.close()
-        process.wait()
+    server = start(wrapper=["sh", "-c", f'exec "$0" "$@" {closed}'])
+    for number in (0, 1):
+        kind = os.readlink(f"/proc/{server.pid}/fd/{number}")
+        assert not kind.startswith(("socket:", "anon_inode:")), kind
 
 
 def test_without_anything_to_open_in_their_place_it_does_not_start(namespace):
@@ -98,17 +90,15 @@ def test_an_address_that_is_not_ours_is_named(address):
     assert address in refuses("--port=0", f"--bind={address}")
 
 
-def test_a_port_can_be_taken_again_at_once(start, namespace):
+def test_a_port_can_be_taken_again_at_once(start, dial, namespace):
     """Connections that the first server closed must not block the second."""
     port = f"--port={next(unused_ports)}"
     first = start(port, port=None)
-    with Client("127.0.0.1", first.tcp_port) as client:
-        assert client.ask(b"here\n") == b"here\n"
-        first.stop()
-        assert client.rest() == b""
-    second = start(port, port=None)
-    with Client("127.0.0.1", second.tcp_port) as client:
-        assert client.ask(b"here\n") == b"here\n"
+    client = dial(first)
+    assert client.ask(b"here\n") == b"here\n"
+    first.stop()
+    assert client.rest() == b""
+    assert serves(start(port, port=None).tcp_port)
 
 
 # Token files
@@ -119,24 +109,12 @@ def write(path, content=b"token\n", mode=0o600):
     path.chmod(mode)
 
 
-def make_fifo(path):
-    os.mkfifo(path, 0o600)
-
-
-def make_directory(path):
-    path.mkdir(0o700)
-
-
-def make_device_link(path):
-    path.symlink_to("/dev/zero")
-
-
 BAD_ANYWHERE = {
     "empty": lambda path: write(path, b""),
     "only a newline": lambda path: write(path, b"\n"),
-    "a directory": make_directory,
-    "a fifo": make_fifo,
-    "a device": make_device_link,
+    "a directory": lambda path: path.mkdir(0o700),
+    "a fifo": lambda path: os.mkfifo(path, 0o600),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
 }
 BAD_IF_NAMED = {
     **BAD_ANYWHERE,
@@ -157,29 +135,20 @@ def test_a_bad_token_file_is_named(tmp_path, fault):
 def test_a_token_file_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "the-token"
     write(path)
-    message = refuses(
-        "--port=0", f"--shutdown-token-file={path}", **AS_NOBODY
-    )
-    assert str(path) in message
+    assert str(path) in refuses("--port=0", f"--shutdown-token-file={path}", **AS_NOBODY)
 
 
 @pytest.mark.parametrize("fault", BAD_ANYWHERE)
 def test_a_bad_credential_is_named(tmp_path, fault):
     path = tmp_path / "shutdown-token"
     BAD_ANYWHERE[fault](path)
-    message = refuses("--port=0", env={**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert str(path) in message
+    assert str(path) in refuses("--port=0", environment={"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_private_token_file_is_fine(start, tmp_path, mode):
     write(tmp_path / "token", mode=mode)
-    start(f"--shutdown-token-file={tmp_path / 'token'}").stop()
-
-
-def test_a_credential_may_be_readable_by_the_group(start, tmp_path):
-    write(tmp_path / "shutdown-token", mode=0o440)
-    start(env={**os.environ, "CREDENTIALS_DIRECTORY": str(tmp_path)}).stop()
+    start(f"--shutdown-token-file={tmp_path / 'token'}")
 
 
 # Systems without IPv6, or without dual-stack sockets
@@ -193,17 +162,14 @@ def without_ipv6():
     """For preexec: socket(AF_INET6, …) says EAFNOSUPPORT, as a kernel without IPv6 does."""
     load, equal, result = 0x20, 0x15, 0x06
     failure = 0x00050000 | 97
-    program = b"".join(
-        struct.pack("HBBI", *instruction)
-        for instruction in (
-            (load, 0, 0, 0),
-            (equal, 0, 3, SYSTEM_CALL[platform.machine()]),
-            (load, 0, 0, 16),
-            (equal, 0, 1, socket.AF_INET6),
-            (result, 0, 0, failure),
-            (result, 0, 0, 0x7FFF0000),
-        )
-    )
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in (
+        (load, 0, 0, 0),
+        (equal, 0, 3, SYSTEM_CALL[platform.machine()]),
+        (load, 0, 0, 16),
+        (equal, 0, 1, socket.AF_INET6),
+        (result, 0, 0, failure),
+        (result, 0, 0, 0x7FFF0000),
+    ))
     buffer = ctypes.create_string_buffer(program)
     libc = ctypes.CDLL(None)
     no_new_privileges, seccomp, filter_mode = 38, 22, 2
@@ -213,78 +179,60 @@ def without_ipv6():
 
 
 @pytest.mark.skipif(platform.machine() not in SYSTEM_CALL, reason="no filter for this machine")
-def test_where_there_is_no_ipv6_it_serves_ipv4_alone(start, dial, peer):
+def test_where_there_is_no_ipv6_it_serves_ipv4_alone(start, dial):
     server = start(preexec_fn=without_ipv6)
     addr = f"0.0.0.0:{server.tcp_port}"
-    assert sorted(server.addresses) == [("tcp", addr), ("udp", addr)]
+    assert sorted(server.listening()) == [("tcp", addr), ("udp", addr)]
     assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")
-    assert peer(server).ask(b"here") == b"here"
-    assert peer(server, "127.0.0.2").ask(b"here") == b"here"
+    assert serves(udp=server.udp_port) and serves(udp=server.udp_port, host="127.0.0.2")
 
 
-@pytest.fixture
-def without_ipv6_addresses():
-    space = wire.Namespace("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
-    yield space
-    space.close()
+def test_where_ipv6_is_switched_off_it_serves_ipv4(start, namespace):
+    with network.Namespace("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6") as without_addresses:
+        server = start(wrapper=without_addresses.enter())
+        with without_addresses.inside():
+            assert serves(server.tcp_port, server.udp_port)
 
 
-def test_where_ipv6_is_switched_off_it_serves_ipv4(start, namespace, without_ipv6_addresses):
-    server = start(wrapper=without_ipv6_addresses.enter())
-    with without_ipv6_addresses.inside():
-        client, udp = Client("127.0.0.1", server.tcp_port), Peer("127.0.0.1", server.udp_port)
-    assert client.ask(b"here\n") == b"here\n" and udp.ask(b"here") == b"here"
-    client.close()
-    udp.close()
-
-
-def test_a_system_default_of_ipv6_only_does_not_matter(start, dial, peer, namespace, host):
-    wire.set_sysctl("net.ipv6.bindv6only", 1)
+def test_a_system_default_of_ipv6_only_does_not_matter(start, namespace, host):
+    network.set_sysctl("net.ipv6.bindv6only", 1)
     try:
         server = start()
     finally:
-        wire.set_sysctl("net.ipv6.bindv6only", 0)
-    assert dial(server, host).ask(b"here\n") == b"here\n"
-    assert peer(server, host).ask(b"here") == b"here"
+        network.set_sysctl("net.ipv6.bindv6only", 0)
+    assert serves(server.tcp_port, server.udp_port, host)
+
+
+@pytest.fixture
+def dual_stack_calls(start, strace):
+    """Which of the calls of setsockopt() ask for a dual-stack socket: for TCP, and for UDP."""
+    start(wrapper=strace("--trace=setsockopt")).stop()
+    calls = [line for line in strace.trace() if "setsockopt(" in line]
+    return [n for n, call in enumerate(calls, 1) if "IPV6_V6ONLY, [0]" in call]
 
 
 @pytest.mark.plain
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_where_dual_stack_is_not_allowed_there_are_separate_sockets(
-    start, dial, peer, strace, protocol
-):
-    start(wrapper=strace("--trace=setsockopt")).stop()
-    calls = [line for line in strace.trace() if "setsockopt(" in line]
-    switches = [n for n, call in enumerate(calls, 1) if "IPV6_V6ONLY, [0]" in call]
-    failing = switches[["tcp", "udp"].index(protocol)]
+def test_where_dual_stack_is_not_allowed_there_are_separate_sockets(start, dial, strace, dual_stack_calls, protocol):
+    failing = dual_stack_calls[["tcp", "udp"].index(protocol)]
     server = start(wrapper=strace(f"--inject=setsockopt:error=EINVAL:when={failing}"), listening=3)
-    wait_until(lambda: len(server.find(msg="listening", proto=protocol)) == 2, "two sockets")
-    addresses = {line["addr"] for line in server.find(msg="listening", proto=protocol)}
     port = server.tcp_port
-    assert addresses == {f"0.0.0.0:{port}", f"[::]:{port}"}
+    assert {addr for proto, addr in server.listening() if proto == protocol} == {f"0.0.0.0:{port}", f"[::]:{port}"}
     for host in ("127.0.0.1", "::1"):
-        assert dial(server, host).ask(b"here\n") == b"here\n"
-        assert peer(server, host).ask(b"here") == b"here"
+        assert serves(port, server.udp_port, host)
     assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")
 
 
 @pytest.mark.plain
-def test_a_port_in_use_for_ipv6_alone_ends_it_too(start, strace):
+def test_a_port_in_use_for_ipv6_alone_ends_it_too(start, strace, dual_stack_calls):
     """Without a dual-stack socket, IPv4 alone would hide that half of the clients are not served."""
-    start(wrapper=strace("--trace=setsockopt")).stop()
-    calls = [line for line in strace.trace() if "setsockopt(" in line]
-    switch = next(n for n, call in enumerate(calls, 1) if "IPV6_V6ONLY, [0]" in call)
-    faults = strace(
-        f"--inject=setsockopt:error=EINVAL:when={switch}", "--inject=bind:error=EADDRINUSE:when=1"
-    )
-    server = start("--port=12345", wrapper=faults, port=None, listening=0)
+    faults = strace(f"--inject=setsockopt:error=EINVAL:when={dual_stack_calls[0]}",
+                    "--inject=bind:error=EADDRINUSE:when=1")
+    server = start(wrapper=faults, port=12345, listening=0)
     assert server.wait() == 1
-    Server.running.discard(server)
     (error,) = server.find(level="error")
     assert error["addr"] == "[::]:12345" and error["error"] == "Address already in use"
 
 
 def test_the_daemon_is_one_thread(start):
-    server = start()
-    assert server.status("Threads") == "1"
-    assert len(os.listdir(f"/proc/{server.pid}/task")) == 1
+    assert start().status("Threads") == "1"

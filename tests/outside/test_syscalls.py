@@ -13,31 +13,27 @@ def names(trace):
 
 
 @pytest.fixture
-def traced(start, strace, trigger):
-    """A function: the system calls of a server from start to end, while `talk` goes on."""
+def traced(start, dial, strace, trigger):
+    """A function: the system calls of a server from start to end, while `talk` goes on with a client."""
 
-    def traced(talk, *options):
-        server = start(f"--trigger={trigger}", *options, wrapper=strace(*options_of_strace))
-        talk(server)
+    def traced(talk, *details):
+        server = start(f"--trigger={trigger}", wrapper=strace("--string-limit=20"))
+        with dial(server) as client:
+            talk(client, *details)
         server.stop()
         return strace.trace()
 
-    options_of_strace = ["--string-limit=20"]
     return traced
 
 
-def test_a_line_that_wakes_the_loop_costs_three_system_calls(traced, dial, host):
-    def lines(count):
-        def talk(server):
-            with dial(server, host) as client:
-                for _ in range(count):
-                    assert client.ask(b"a line\n") == b"a line\n"
-                client.finish()
-                assert client.rest() == b""
+def ask(client, count=1):
+    for _ in range(count):
+        assert client.ask(b"a line\n") == b"a line\n"
+    assert client.ask_all(b"") == b""
 
-        return talk
 
-    few, many = names(traced(lines(10))), names(traced(lines(60)))
+def test_a_line_that_wakes_the_loop_costs_three_system_calls(traced):
+    few, many = names(traced(ask, 10)), names(traced(ask, 60))
     extra = many - few
     assert sum(extra.values()) == 3 * 50, extra
     assert sorted(extra.values()) == [50, 50, 50], extra
@@ -52,34 +48,15 @@ def sends(trace):
     ]
 
 
-def test_a_thousand_lines_of_one_read_go_back_in_one_send(traced, dial, host):
-    def talk(server):
-        client = dial(server, host)
-        client.send(b"x\n" * 1000)
-        assert client.read(2000) == b"x\n" * 1000
-        client.close()
-
-    trace = traced(talk)
-    assert sends(trace) == [2000]
-
-
-def test_every_answer_of_one_read_goes_back_in_one_send(traced, dial):
-    def talk(server):
-        client = dial(server)
-        client.send(b"echo\n/nonsense\n/help\n" + b"x" * 5000 + b"\nend\n")
+@pytest.mark.parametrize(
+    "question", [b"x\n" * 1000, b"echo\n/nonsense\n/help\n" + b"x" * 5000 + b"\n"], ids=["lines", "all kinds"])
+def test_every_answer_of_one_read_goes_back_in_one_send(traced, question):
+    def talk(client):
+        client.send(question + b"end\n")
         while client.line() != b"end\n":
             pass
-        client.close()
 
     assert len(sends(traced(talk))) == 1
-
-
-def ask_once(dial):
-    def talk(server):
-        with dial(server) as client:
-            assert client.ask(b"here\n") == b"here\n"
-
-    return talk
 
 
 def test_a_flood_is_read_in_turns(start, dial, strace, trigger):
@@ -122,31 +99,25 @@ def before(lines, text):
     return lines[: next(number for number, line in enumerate(lines) if text in line)]
 
 
-def test_descriptors_are_non_blocking_and_closed_on_exec(traced, dial):
-    trace = "\n".join(traced(ask_once(dial)))
+def test_descriptors_are_non_blocking_and_closed_on_exec(traced):
+    trace = "\n".join(traced(ask))
     assert re.search(r"epoll_create1\(EPOLL_CLOEXEC\)", trace)
     for flags in re.findall(r"(?:\bsocket|accept4)\((.*)\) = \d", trace):
         assert "SOCK_NONBLOCK" in flags and "SOCK_CLOEXEC" in flags
     assert re.search(r"accept4\(.*\) = \d", trace)
 
 
-def test_the_trigger_is_what_was_asked_for(traced, dial, trigger):
-    trace = traced(ask_once(dial))
+def test_the_trigger_is_what_was_asked_for(traced, trigger):
+    trace = traced(ask)
     after = trace[[n for n, line in enumerate(trace) if "accept4(" in line][0] :]
     registration = next(line for line in after if "EPOLL_CTL_ADD" in line)
     assert ("EPOLLET" in registration) == (trigger == "edge")
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "recvfrom:error=EINTR:when=2",
-        "sendto:error=EAGAIN:when=1",
-        "sendto:error=EINTR:when=1",
-        "epoll_wait:error=EINTR:when=2",
-        "epoll_pwait:error=EINTR:when=2",
-    ],
-)
+@pytest.mark.parametrize("fault", [
+    "recvfrom:error=EINTR:when=2", "sendto:error=EAGAIN:when=1", "sendto:error=EINTR:when=1",
+    "epoll_wait:error=EINTR:when=2", "epoll_pwait:error=EINTR:when=2",
+])
 def test_an_interrupted_call_loses_nothing(start, dial, strace, trigger, fault):
     server = start(f"--trigger={trigger}", wrapper=strace(f"--inject={fault}"))
     client = dial(server)

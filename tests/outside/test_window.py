@@ -1,14 +1,14 @@
 """What is over after half a minute or one, by default; it runs beside the other tests."""
 
-from minute import INVALID, THROTTLED
+from harness.lines import THROTTLED, TOKEN_INVALID
 
 COARSE = 1.0  # seconds: the daemon may count its windows in whole ones
 
 
 def test_wrong_guesses_are_refused_until_the_minute_is_over(minute):
-    assert minute.guesses == [INVALID] * 5
+    assert minute.guesses == [TOKEN_INVALID] * 5
     *refused, first = minute.wait(lambda sample: sample.guess != THROTTLED)
-    assert first.guess == INVALID
+    assert first.guess == TOKEN_INVALID
     assert first.answered >= 60 - COARSE
     assert len(refused) > 10
 

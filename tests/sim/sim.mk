@@ -7,14 +7,12 @@
 #                            one whose first system calls are its own, for strace
 #
 #     check-sim              a few thousand seeds of each, in half a minute
-#     check-sim-mutants      the test of the test, in a minute
 #     check-sim-long         a hundred thousand seeds
 #     check-faults           fault injection on the real binary; check-faults-long: every case
 #
-# SIM_SOURCES may name another directory than src/, for a mutant; SIM_B where it is built.
+# SIM_B may name another directory to build in.
 
 SIM_B ?= $(B)/sim
-SIM_SOURCES ?= src
 SIM_DAEMON = $(filter-out main,$(DAEMON))
 SIM = main universe world fault files netsock flow expect judge questions calls calls_udp memory \
 	client talk sender fifo
@@ -31,9 +29,7 @@ SIM_CFLAGS += -DENABLE_SYSTEMD
 endif
 SIM_ASAN = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# The simulation's own objects can be shared by several daemons: tests/sim/mutants/run.py.
-SIM_OWN ?= $(SIM_B)/own
-SIM_OBJECTS = $(SIM:%=$(SIM_OWN)/%.o) $(SIM_DAEMON:%=$(SIM_B)/src/%.o)
+SIM_OBJECTS = $(SIM:%=$(SIM_B)/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/src/%.o)
 SIM_ASAN_OBJECTS = $(SIM:%=$(SIM_B)/asan/own/%.o) $(SIM_DAEMON:%=$(SIM_B)/asan/src/%.o)
 
 $(SIM_B)/sim: $(SIM_OBJECTS)
@@ -42,21 +38,21 @@ $(SIM_B)/sim: $(SIM_OBJECTS)
 $(SIM_B)/sim-asan: $(SIM_ASAN_OBJECTS)
 	$(CC) -o $@ $(SIM_ASAN_OBJECTS) $(SIM_CFLAGS) $(SIM_ASAN) $(SIM_LINK)
 
-$(SIM_OWN)/%.o: tests/sim/%.c
+$(SIM_B)/own/%.o: tests/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
-$(SIM_B)/src/%.o: $(SIM_SOURCES)/%.c
+$(SIM_B)/src/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(SIM_B)/asan/own/%.o: tests/sim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -Isrc -MMD -MP -c -o $@ $<
 
-$(SIM_B)/asan/src/%.o: $(SIM_SOURCES)/%.c
+$(SIM_B)/asan/src/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -I$(SIM_SOURCES) -MMD -MP -c -o $@ $<
+	$(CC) $(SIM_CFLAGS) $(SIM_ASAN) -Isrc -MMD -MP -c -o $@ $<
 
 -include $(SIM_OBJECTS:.o=.d) $(SIM_ASAN_OBJECTS:.o=.d)
 
@@ -71,7 +67,7 @@ $(B)/alloc/fail.o: tests/faults/fail.c $(B)/flags
 $(B)/static/epoll-echo: FORCE
 	+@$(MAKE) --no-print-directory LDFLAGS=-static B=$(B)/static $@
 
-.PHONY: check-sim check-sim-long check-sim-mutants check-faults check-faults-long
+.PHONY: check-sim check-sim-long check-faults check-faults-long
 
 check-sim: $(SIM_B)/sim $(SIM_B)/sim-asan
 	$(SIM_B)/sim --seeds 1-8000
@@ -80,9 +76,6 @@ check-sim: $(SIM_B)/sim $(SIM_B)/sim-asan
 check-sim-long: $(SIM_B)/sim $(SIM_B)/sim-asan
 	$(SIM_B)/sim --seeds 1-100000
 	$(SIM_B)/sim-asan --seeds 100001-110000
-
-check-sim-mutants: $(SIM_B)/sim
-	/usr/bin/python3 tests/sim/mutants/run.py --build $(SIM_B)
 
 check-faults: $(B)/static/epoll-echo $(B)/alloc/epoll-echo
 	/usr/bin/python3 -m pytest -q tests/faults

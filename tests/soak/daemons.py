@@ -4,67 +4,42 @@ and what is done to them."""
 
 import asyncio
 import contextlib
-import os
 import re
 import resource
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/outside"))
-
-from clients import LINE_TIMEOUT, MAX_DATAGRAM, MAX_TCP, PATIENCE, Wrong  # noqa: E402
-from harness import Client, Server  # noqa: E402
+from clients import LINE_TIMEOUT, MAX_DATAGRAM, MAX_TCP, PATIENCE, Wrong
+from harness.clients import Client, new_socket
+from harness.daemon import BINARY, ROOT, Daemon
+from harness.lines import GOODBYE
 
 SYSTEMD = ROOT / "build/systemd/epoll-echo"
 ALLOC = ROOT / "build/alloc/epoll-echo"
 TOKEN = b"open sesame"
 DRAIN_TIMEOUT = 60
-OPTIONS = [
-    f"--max-tcp={MAX_TCP}",
-    f"--max-datagram={MAX_DATAGRAM}",
-    f"--line-timeout={LINE_TIMEOUT}",
-    f"--drain-timeout={DRAIN_TIMEOUT}",
-]
-PASSED = (100, 101)  # descriptors that nothing here uses
-# Becomes another program than the one that is named, with passed sockets or without.
-OTHER = ["sh", "-c", 'shift; exec "$0" "$@"']
-WITH_SOCKETS = [
-    "bash",
-    "-c",
-    'export LISTEN_PID=$$ LISTEN_FDS=2; shift; exec "$0" "$@" 3<&100 4<&101 100<&- 101<&-',
-]
+OPTIONS = [f"--max-tcp={MAX_TCP}", f"--max-datagram={MAX_DATAGRAM}", f"--line-timeout={LINE_TIMEOUT}",
+           f"--drain-timeout={DRAIN_TIMEOUT}"]
 # (call, error, whether the connection is lost by it). accept4, recvmmsg and sendmmsg fail for all.
 INJECTIONS = [
-    ("accept4", "EMFILE", False),
-    ("accept4", "ECONNABORTED", False),
-    ("accept4", "EINTR", False),
-    ("recvfrom", "EINTR", False),
-    ("recvfrom", "ECONNRESET", True),
-    ("recvfrom", "ETIMEDOUT", True),
-    ("sendto", "EINTR", False),
-    ("sendto", "EAGAIN", False),
-    ("sendto", "EPIPE", True),
-    ("sendto", "EHOSTUNREACH", True),
-    ("epoll_wait", "EINTR", False),
-    ("recvmmsg", "EINTR", False),
-    ("recvmmsg", "ENOMEM", False),
-    ("sendmmsg", "EPERM", False),
-    ("sendmmsg", "ENOBUFS", False),
-    ("read", "EINTR", False),
+    ("accept4", "EMFILE", False), ("accept4", "ECONNABORTED", False), ("accept4", "EINTR", False),
+    ("recvfrom", "EINTR", False), ("recvfrom", "ECONNRESET", True), ("recvfrom", "ETIMEDOUT", True),
+    ("sendto", "EINTR", False), ("sendto", "EAGAIN", False), ("sendto", "EPIPE", True),
+    ("sendto", "EHOSTUNREACH", True), ("epoll_wait", "EINTR", False), ("read", "EINTR", False),
+    ("recvmmsg", "EINTR", False), ("recvmmsg", "ENOMEM", False),
+    ("sendmmsg", "EPERM", False), ("sendmmsg", "ENOBUFS", False),
     ("timerfd_settime", "", False),  # only watched: being traced is a disturbance too
 ]
 DATAGRAMS_BEFORE_END = 100
 BATCH = 64  # datagrams that one failed sendmmsg can lose
 
 
-class Daemon:
+class Account:
     """One process at a time, and the account of it."""
 
+    binary = BINARY
     refuses = False  # connections, while it restarts
 
     def __init__(self, port, rng, tally, directory, environment):
@@ -72,7 +47,7 @@ class Daemon:
         self.rng = rng
         self.tally = tally
         self.directory = directory
-        self.environment = {**os.environ, **environment}
+        self.environment = dict(environment)
         self.token = directory / f"token-{port}"
         self.write_token()
         self.open = set()
@@ -84,6 +59,7 @@ class Daemon:
         self.faulty = set()  # ports of clients whose connection was made to fail
         self.unnamed = 0  # breaks that a failed allocation, or an unnamed call, may answer for
         self.datagrams_lost = 0  # at most, by injected errors
+        self.sockets = ()  # that are passed
         self.server = None
 
     def write_token(self, mode=0o600):
@@ -91,7 +67,8 @@ class Daemon:
         self.token.chmod(mode)
 
     def start(self):
-        self.server = Server(*self._options(), port=f"--port={self.port}", env=self.environment)
+        self.server = Daemon(*self._options(), binary=self.binary, port=self.port, sockets=self.sockets,
+                             environment=self.environment)
 
     def _options(self):
         """With small buffers, who does not read is soon not read from."""
@@ -188,23 +165,19 @@ class Daemon:
         return faults
 
 
-class Steady(Daemon):
+class Steady(Account):
     """Runs from the start of the soak to its end: whatever it leaks adds up."""
 
     async def disturb(self):
         await self.rng.choice(self.faults())()
 
 
-class Changing(Daemon):
+class Changing(Account):
     """Is ended gracefully and started anew, while its clients go on."""
 
     def _options(self):
-        return [
-            *OPTIONS,
-            f"--socket-buffer={self.rng.choice([0, 16384])}",
-            f"--trigger={self.rng.choice(['level', 'edge'])}",
-            f"--shutdown-token-file={self.token}",
-        ]
+        return [*OPTIONS, f"--socket-buffer={self.rng.choice([0, 16384])}",
+                f"--trigger={self.rng.choice(['level', 'edge'])}", f"--shutdown-token-file={self.token}"]
 
     async def disturb(self):
         await self.rng.choice([*[self.restart] * 6, *self.faults()])()
@@ -261,25 +234,21 @@ class Changing(Daemon):
     def _ask_to_stop(self, asker):
         """Whether it does. It may be too busy to listen."""
         with asker, contextlib.suppress(ConnectionError):
-            return asker.ask(b"/shutdown " + TOKEN + b"\n") == b"OK, shutting down\n"
+            return asker.ask(b"/shutdown " + TOKEN + b"\n") == GOODBYE
         return False
 
 
 class WithOwnSockets(Changing):
     """Clients are refused while nobody listens. Also, one allocation of each process fails."""
 
+    binary = ALLOC
     refuses = True
 
     def start(self):
         self.failing = self.rng.randrange(100, 2000)
         self.count = self.directory / "allocations"
         self.environment |= {"FAIL_ALLOCATION": str(self.failing), "FAIL_COUNT": str(self.count)}
-        self.server = Server(
-            *self._options(),
-            port=f"--port={self.port}",
-            wrapper=[*OTHER, str(ALLOC)],
-            env=self.environment,
-        )
+        super().start()
 
     def account_for_end(self):
         if int(self.count.read_text()) >= self.failing:
@@ -290,22 +259,12 @@ class WithOwnSockets(Changing):
 class WithPassedSockets(Changing):
     """The sockets stay, and so does everybody who waits there. There may be a new program."""
 
+    binary = SYSTEMD
+
     def __init__(self, *details):
         super().__init__(*details)
-        for kind, fd in zip((socket.SOCK_STREAM, socket.SOCK_DGRAM), PASSED):
-            sock = socket.socket(socket.AF_INET6, kind)
+        self.sockets = [new_socket("::", kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+        for sock in self.sockets:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.bind(("::", self.port))
-            if kind == socket.SOCK_STREAM:
-                sock.listen(4096)
-            os.dup2(sock.fileno(), fd)
-            sock.close()
-
-    def start(self):
-        self.server = Server(
-            *self._options(),
-            port=None,
-            wrapper=[*WITH_SOCKETS, str(SYSTEMD)],
-            pass_fds=PASSED,
-            env=self.environment,
-        )
+        self.sockets[0].listen(4096)

@@ -4,11 +4,12 @@ is `make soak`."""
 
 import subprocess
 import tempfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from harness.daemon import ROOT
+from harness.fixtures import need
+
 SOAKS = {
     "as it is": ["--seconds=20"],
     "lose": ["--seconds=6", f"--preload={ROOT}/build/impaired/lose.so"],
@@ -22,12 +23,8 @@ class Run:
 
     def __init__(self, options):
         self.output = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [ROOT / "tests/netns", ROOT / "tests/soak/soak", *options],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=subprocess.STDOUT,
-        )
+        self.process = subprocess.Popen([ROOT / "tests/netns", ROOT / "tests/soak/soak", *options],
+                                        stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
 
     def result(self):
         """The exit status and what was printed."""
@@ -44,9 +41,8 @@ class Run:
 
 @pytest.fixture(scope="session")
 def runs():
-    for name in ("epoll-echo", "build/systemd/epoll-echo", "build/alloc/epoll-echo", "build/soak/leak.so"):
-        if not (ROOT / name).exists():
-            pytest.exit(f"no {name}: run make soak-programs", returncode=2)
+    programs = ("epoll-echo", "build/systemd/epoll-echo", "build/alloc/epoll-echo", "build/soak/leak.so")
+    need("soak-programs", *(ROOT / name for name in programs))
     if subprocess.run([ROOT / "tests/netns", "true"], capture_output=True).returncode != 0:
         pytest.skip("needs a network namespace")
     runs = {name: Run(options) for name, options in SOAKS.items()}

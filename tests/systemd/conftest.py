@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The daemon's systemd build, a manager to listen to it, and a guest with its units installed."""
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from build import ROOT, SYSTEMD, make
-from guest import Guest, Impossible, own_network
-from process import Manager, Process
+from guest import Guest, Impossible
+from harness.daemon import Daemon
+from harness.fixtures import strace, token_file  # noqa: F401
+from harness.network import own_network
+from manager import Manager
 
 figures = pytest.StashKey()
 
@@ -31,7 +35,8 @@ def figure(request):
 @pytest.fixture(scope="session", autouse=True)
 def network():
     """Fixed ports and other people's traffic stay outside."""
-    own_network()
+    with contextlib.suppress(OSError):
+        own_network()
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +50,15 @@ def binary():
 
 @pytest.fixture
 def start(binary):
-    """start(*options, sockets=[…], **environment) runs the program, without systemd; WRAPPER is a
-    command in front of it."""
-    running = []
+    """start(*options, sockets=[…], **environment) runs the program, without systemd, and does not wait
+    until it listens."""
+    with contextlib.ExitStack() as stack:
 
-    def start(*options, wrapper=(), **details):
-        running.append(Process(*wrapper, binary, *options, **details))
-        return running[-1]
+        def start(*options, sockets=(), wrapper=(), **environment):
+            return stack.enter_context(Daemon(*options, binary=binary, listening=0, sockets=sockets,
+                                              wrapper=wrapper, environment=environment))
 
-    yield start
-    for process in running:
-        process.end()
+        yield start
 
 
 @pytest.fixture
@@ -77,12 +80,10 @@ def stage(binary, tmp_path_factory):
 @pytest.fixture(scope="session")
 def guest(stage):
     """A booted systemd in which `systemctl enable --now epoll-echo.socket` was all that was done."""
-    try:
-        guest = Guest(stage).__enter__()
-    except Impossible as reason:
-        pytest.skip(f"no systemd can be booted here: {reason}")
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            guest = stack.enter_context(Guest(stage))
+        except Impossible as reason:
+            pytest.skip(f"no systemd can be booted here: {reason}")
         guest.run("systemctl", "enable", "--now", "epoll-echo.socket")
         yield guest
-    finally:
-        guest.__exit__()

@@ -19,31 +19,17 @@ import tempfile
 import time
 from pathlib import Path
 
-PATIENCE = 30.0  # seconds until a wait is given up; never what a test asserts
-INIT = Path(__file__).resolve().parent / "guest-init.sh"
-CLONE_NEWNET = 0x40000000
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from harness.network import own_network  # noqa: E402
+from harness.wait import PATIENCE, wait_until  # noqa: E402
+
 PR_SET_PDEATHSIG = 1
 
 
 class Impossible(Exception):
     """This machine cannot boot a guest; the reason is the text."""
-
-
-def wait_until(condition, what):
-    """Polls for what sends no event; returns the first true value."""
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain: {what}"
-        time.sleep(0.02)
-    return value
-
-
-def own_network():
-    """Moves this thread, and those it starts, into a network of nothing but a loopback."""
-    if os.geteuid() != 0 or ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
-        return False
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    return True
 
 
 def _cgroup():
@@ -98,13 +84,9 @@ class Guest:
             (cgroup / "cgroup.procs").write_text(str(os.getpid()))
 
         outer = subprocess.Popen(
-            ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--uts", "--ipc", "--cgroup"]
-            + ["sh", INIT, room, self.stage, "@" + name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            preexec_fn=enter,
-        )
+            ["unshare", "--fork", "--kill-child", "--pid", "--mount", "--uts", "--ipc", "--cgroup",
+             "sh", HERE / "guest-init.sh", room, self.stage, "@" + name],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=enter)
         undo.callback(self._kill, outer)
         self._await_ready(ready, outer)
         children = f"/proc/{outer.pid}/task/{outer.pid}/children"
@@ -145,14 +127,8 @@ class Guest:
         return [*enter, "env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", *arguments]
 
     def run(self, *arguments, check=True):
-        done = subprocess.run(
-            self.command(*arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=4 * PATIENCE,
-        )
+        done = subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=4 * PATIENCE)
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}"
         return done
 
@@ -170,11 +146,11 @@ class Guest:
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit("usage: guest.py STAGE COMMAND [ARGUMENT...]")
-    own_network()
     try:
+        own_network()
         with Guest(sys.argv[1]) as guest:
             status = subprocess.run(guest.command(*sys.argv[2:])).returncode
-    except Impossible as reason:
+    except (Impossible, OSError) as reason:
         print(f"skipped: {reason}", file=sys.stderr)
         status = 77
     sys.exit(status)

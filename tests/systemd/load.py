@@ -2,10 +2,10 @@
 """Clients that come without pause, and what became of each of them."""
 import collections
 import itertools
-import socket
 import threading
 
-from guest import PATIENCE, wait_until
+from harness.clients import Client, Peer
+from harness.wait import PATIENCE, wait_until
 
 TCP_THREADS, UDP_THREADS = 3, 1
 
@@ -51,10 +51,7 @@ class Load:
     def await_more(self):
         """Waits until some more of either kind have been answered."""
         wanted = {kind: self.counts[kind] + 20 for kind in ("answered", "udp answered")}
-        wait_until(
-            lambda: self.over.is_set() or all(self.counts[k] >= n for k, n in wanted.items()),
-            "answers under load",
-        )
+        wait_until(lambda: self.over.is_set() or all(self.counts[k] >= n for k, n in wanted.items()), "answers")
 
     def _repeat(self, turn, number):
         # Every connection goes to another address of the loopback: each has all ports for itself.
@@ -69,18 +66,12 @@ class Load:
                 self.counts[outcome] += 1
 
     def _connect(self, address, line):
-        with socket.create_connection((address, self.port), PATIENCE) as s:
-            s.sendall(line)
-            answer = b""
-            while not answer.endswith(b"\n") and (chunk := s.recv(100)):
-                answer += chunk
+        with Client(address, self.port) as client:
+            answer = client.ask(line)
         if answer == line:
             return "answered"
         return "wrong" if answer else "ended"
 
     def _send(self, address, line):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(PATIENCE)
-            s.connect((address, self.port))
-            s.send(line)
-            return "udp answered" if s.recv(100) == line else "udp wrong"
+        with Peer(address, self.port) as peer:
+            return "udp answered" if peer.ask(line) == line else "udp wrong"

@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import process
 from build import MAKE, ROOT, SYSTEMD, make
+from harness.clients import serves
+from harness.daemon import Daemon
+from manager import listener, port_of, timer_armed
 
-UNITS = {
-    "epoll-echo.socket",
-    "epoll-echo.service",
-    "epoll-echo-standalone.service",
-    "epoll-echo@.socket",
-    "epoll-echo@.service",
-}
+UNITS = {f"epoll-echo{unit}" for unit in (".socket", ".service", "-standalone.service", "@.socket", "@.service")}
 STANDARD = [*MAKE, "B=build/standard"]
 
 
@@ -67,19 +63,14 @@ def test_standard_build_contains_nothing_of_it(standard, binary):
     assert b"systemd_" not in output("nm", standard)
 
 
-def test_standard_build_ignores_the_environment(standard, start, manager):
+def test_standard_build_ignores_the_environment(standard, manager):
     """It opens its own sockets, whatever is passed."""
-    s = process.listener()
-    server = process.Process(
-        standard, "--port=0", sockets=[s], NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000"
-    )
-    try:
-        tcp, _ = server.ports()
-        assert tcp != process.port_of(s) and process.serves(tcp=tcp)
-        assert not server.timer_armed() and server.stop() == 0
-        assert manager.rest() == []
-    finally:
-        server.kill()
+    s = listener()
+    environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "500000"}
+    with Daemon("--port=0", binary=standard, sockets=[s], environment=environment) as server:
+        assert server.tcp_port != port_of(s) and serves(server.tcp_port)
+        assert not timer_armed(server)
+    assert manager.rest() == []
 
 
 def needed(path):

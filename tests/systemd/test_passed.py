@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Sockets that are passed: sd_listen_fds(3), without systemd and by systemd-socket-activate."""
+import contextlib
 import itertools
 import os
 import shutil
@@ -9,8 +10,11 @@ import subprocess
 
 import pytest
 
-from guest import PATIENCE, wait_until
-from process import Client, bound, listener, port_of, serves
+from harness.clients import Client, Peer, new_socket, serves
+from harness.daemon import OWN_PID
+from harness.lines import TOO_LONG
+from harness.wait import PATIENCE, wait_until
+from manager import bound, inodes, listener, port_of
 
 KINDS = {
     "tcp6": lambda: listener("::1"),
@@ -26,18 +30,15 @@ def serves_socket(s):
     protocol = "tcp" if s.type == socket.SOCK_STREAM else "udp"
     address = s.getsockname()[0]
     for asked in ("::1", "127.0.0.1") if address == "::" else (address,):
-        serves(address=asked, **{protocol: port_of(s)})
+        serves(host=asked, **{protocol: port_of(s)})
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("dual", [True, False])
 def test_datagrams_that_came_before(start, address, dual):
     """They have waited since before the daemon asked the kernel where they were sent to."""
-    if dual:
-        s = bound("::", dual=True)
-    else:
-        s = bound("0.0.0.0" if "." in address else "::")
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
+    s = bound("::" if dual or ":" in address else "0.0.0.0", dual=dual)
+    with new_socket(address, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         client.bind((address, 0))
@@ -57,22 +58,21 @@ def test_any_number_in_any_order(start, blocking):
     for order in (sockets, sockets[::-1], sockets[1::2] + sockets[::2]):
         for s in order:
             s.setblocking(blocking)
-        process = start(sockets=order)
+        server = start(sockets=order)
         for s in order:
             serves_socket(s)
-        for s in order:
-            assert str(port_of(s)) in process.await_log(rf"msg=listening .*:{port_of(s)}\n")[0]
-        assert process.stop() == 0
-        assert process.log.count("msg=listening") == len(order)
+        server.stop()
+        ports = [int(addr.rpartition(":")[2]) for _, addr in server.listening()]
+        assert sorted(ports) == sorted(port_of(s) for s in order)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_alone(start, kind):
     s = KINDS[kind]()
-    process = start(sockets=[s])
+    server = start(sockets=[s])
     serves_socket(s)
-    assert process.stop() == 0
-    assert process.log.count("msg=listening") == 1  # and none of its own
+    server.stop()
+    assert len(server.listening()) == 1  # and none of its own
 
 
 @pytest.mark.parametrize("names", ["a:b", "", "only-one", "a:b:c:d", "tcp:tcp", "::"])
@@ -122,86 +122,76 @@ def test_unknown_is_refused_and_closed(start, kind):
         unknown = UNKNOWN[kind]()
     except PermissionError:
         pytest.skip("not allowed to make one")
-    process = start(sockets=[tcp, unknown, udp], LISTEN_FDNAMES="one:two:three")
-    refused = process.await_log(r"msg=\"passed socket refused\" .*\n")[0]
-    assert "fd=4" in refused and "name=two" in refused and "reason=" in refused
+    server = start(sockets=[tcp, unknown, udp], LISTEN_FDNAMES="one:two:three")
+    assert "reason" in server.await_record(msg="passed socket refused", fd="4", name="two")
     serves(tcp=port_of(tcp), udp=port_of(udp))
-    inodes = process.inodes()
-    assert os.fstat(unknown.fileno()).st_ino not in inodes
-    assert {os.fstat(s.fileno()).st_ino for s in (tcp, udp)} < inodes
+    assert os.fstat(unknown.fileno()).st_ino not in inodes(server)
+    assert {os.fstat(s.fileno()).st_ino for s in (tcp, udp)} < inodes(server)
     unknown.close()
 
 
 # Calls that the daemon makes for a passed socket alone, by what tells them from all others.
 @pytest.mark.parametrize("call", ["F_GETFL", "F_SETFL", "F_SETFD", "SO_DOMAIN"])
-def test_one_that_cannot_be_set_up_is_fatal(start, tmp_path, call):
+def test_one_that_cannot_be_set_up_is_fatal(start, strace, call):
     """Nobody would be served by it, and nobody would be told."""
-    tcp, trace = listener(), tmp_path / "trace"
+    tcp = listener()
     kind = "getsockopt" if call.startswith("SO_") else "fcntl"
-
-    def run(*fault):
-        return start(sockets=[tcp], wrapper=["strace", "-D", "-o", trace, "-e", f"trace={kind}", *fault])
-
-    run().await_log("msg=listening")
-    calls = [line for line in trace.read_text().splitlines() if line.startswith(f"{kind}(")]
+    start(sockets=[tcp], wrapper=strace(f"--trace={kind}")).await_record(msg="listening")
+    calls = [line for line in strace.trace() if line.startswith(f"{kind}(")]
     number = max(n for n, line in enumerate(calls, 1) if call in line)
-    process = run("-e", f"inject={kind}:error=ENOMEM:when={number}")
-    assert process.wait() == 1
-    assert 'error="Cannot allocate memory"' in process.log
-    assert "msg=listening" not in process.log
+    server = start(sockets=[tcp], wrapper=strace(f"--inject={kind}:error=ENOMEM:when={number}"))
+    assert server.wait() == 1
+    assert server.find(error="Cannot allocate memory") and not server.listening()
 
 
 @pytest.mark.parametrize("names", [{}, {"LISTEN_FDNAMES": "::"}, {"LISTEN_FDNAMES": "one"}])
 def test_unknown_without_a_name_is_refused_by_its_number(start, names):
-    process = start(sockets=[listener(), unix(socket.SOCK_STREAM)], **names)
-    refused = process.await_log(r"msg=\"passed socket refused\" .*\n")[0]
-    assert "fd=4" in refused and "name=" not in refused
+    server = start(sockets=[listener(), unix(socket.SOCK_STREAM)], **names)
+    assert "name" not in server.await_record(msg="passed socket refused", fd="4")
 
 
 def test_none_of_use(start):
-    process = start(sockets=[unix(socket.SOCK_STREAM)])
-    assert process.wait() == 1
-    assert "none of them is of use" in process.log
-    assert "msg=listening" not in process.log
+    server = start(sockets=[unix(socket.SOCK_STREAM)])
+    assert server.wait() == 1
+    assert "none of them is of use" in server.log_text() and not server.listening()
 
 
 @pytest.mark.parametrize(
-    "option", ["--port=0", "-p12345", "--tcp-port=1", "--udp-port=1", "--bind=::1", "--backlog=4096"]
-)
+    "option", ["--port=0", "-p12345", "--tcp-port=1", "--udp-port=1", "--bind=::1", "--backlog=4096"])
 def test_options_that_contradict(start, option):
     """Also where the value is the default."""
-    process = start(option, sockets=[listener()])
-    assert process.wait() == 1
-    assert "passed sockets" in process.log
-    assert "--port, --tcp-port, --udp-port, --bind, --listen and --backlog" in process.log
+    server = start(option, sockets=[listener()])
+    assert server.wait() == 1
+    assert "passed sockets" in server.log_text()
+    assert "--port, --tcp-port, --udp-port, --bind, --listen and --backlog" in server.log_text()
 
 
 def test_other_options_hold(start):
     tcp = listener()
     start("--max-line=4", sockets=[tcp])
-    with Client(port_of(tcp)) as client:
-        assert client.ask(b"12345") == b"ERR too-long-line"
+    with Client("127.0.0.1", port_of(tcp)) as client:
+        assert client.ask(b"12345\n") == TOO_LONG
 
 
 def test_meant_for_another_process(start):
     tcp = listener()
-    process = start("--port=0", sockets=[tcp], LISTEN_PID="1")
-    ports = process.ports()
-    assert port_of(tcp) not in ports
-    serves(*ports)
+    server = start("--port=0", sockets=[tcp], LISTEN_PID="1")
+    assert port_of(tcp) not in (server.tcp_port, server.udp_port)
+    serves(server.tcp_port, server.udp_port)
 
 
 @pytest.mark.parametrize("count", [{"LISTEN_FDS": "0"}, {}])
 def test_nothing_passed(start, count):
-    serves(*start("--port=0", LISTEN_PID="$$", **count).ports())
+    server = start(LISTEN_PID=OWN_PID, **count)
+    serves(server.tcp_port, server.udp_port)
 
 
 @pytest.mark.parametrize("count", ["3", "7", "-1", "", "two", "2 ", "2147483647", "9" * 40])
 def test_environment_that_cannot_be(start, count):
     """Nor is a descriptor taken for passed that the daemon has opened itself."""
-    process = start(sockets=[listener(), bound()], LISTEN_FDS=count)
-    assert process.wait() == 1
-    assert "LISTEN_FDS" in process.log
+    server = start(sockets=[listener(), bound()], LISTEN_FDS=count)
+    assert server.wait() == 1
+    assert "LISTEN_FDS" in server.log_text()
 
 
 def test_variables_are_unset(start, tmp_path):
@@ -215,101 +205,86 @@ def test_variables_are_unset(start, tmp_path):
     )
     compiler = os.environ.get("CC", "cc")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    for pid in ("$$", "1"):
-        process = start(
-            sockets=[listener()],
-            LISTEN_PID=pid,
-            LISTEN_FDNAMES="x",
-            LD_PRELOAD=str(library),
-            ASAN_OPTIONS="verify_asan_link_order=0",
-        )
-        process.await_log("msg=listening role=echo proto=tcp")
-        process.stop()
-        assert "\nspied .\n" in process.log
+    for pid in (OWN_PID, "1"):
+        server = start(sockets=[listener()], LISTEN_PID=pid, LISTEN_FDNAMES="x", LD_PRELOAD=str(library),
+                       ASAN_OPTIONS="verify_asan_link_order=0")
+        server.await_record(msg="listening", proto="tcp")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0 and server.malformed == [b"spied .\n"]
 
 
 def test_queue_is_left_to_the_next_process(start):
     """From SIGTERM on nobody is accepted, and nobody is reset; the connections end cleanly."""
     tcp, udp = listener(), bound()
     first = start(sockets=[tcp, udp])
-    with Client(port_of(tcp)) as established, Client(port_of(tcp)) as waiting:
-        assert established.ask(b"before") == b"before"
-        assert waiting.ask(b"both are accepted") == b"both are accepted"
+    with contextlib.ExitStack() as stack:
+        established, waiting = (stack.enter_context(Client("127.0.0.1", port_of(tcp))) for _ in range(2))
+        assert established.ask(b"before\n") == b"before\n"
+        assert waiting.ask(b"both are accepted\n") == b"both are accepted\n"
         first.signal(signal.SIGTERM)
         assert established.rest() == b""
         # `waiting` keeps the first process alive: it would accept if it still did.
-        with Client(port_of(tcp)) as late:
-            late.send(b"late\n")
-            sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            sender.settimeout(PATIENCE)
-            sender.sendto(b"late", udp.getsockname())
-            assert waiting.rest() == b""
-            waiting.socket.close()
-            established.socket.close()
-            assert first.wait() == 0
-            start(sockets=[udp, tcp])
-            assert late.line() == b"late\n"
-            assert sender.recv(100) == b"late"
-            sender.close()
+        late = stack.enter_context(Client("127.0.0.1", port_of(tcp)))
+        late.send(b"late\n")
+        sender = stack.enter_context(Peer("127.0.0.1", port_of(udp)))
+        sender.send(b"late")
+        assert waiting.rest() == b""
+        first.ended()
+        start(sockets=[udp, tcp])
+        assert late.line() == b"late\n"
+        assert sender.receive() == b"late"
 
 
 def test_restarts_share_the_sockets(start):
     tcp, udp = listener(), bound()
     for _ in range(5):
-        process = start(sockets=[tcp, udp])
+        server = start(sockets=[tcp, udp])
         serves(tcp=port_of(tcp), udp=port_of(udp))
-        assert process.stop() == 0
+        server.stop()
 
 
-activate = pytest.mark.skipif(
-    not shutil.which("systemd-socket-activate"), reason="there is no systemd-socket-activate"
-)
+def await_socket(port):
+    """It is seen in the network namespace once it is bound."""
+
+    def bound_ports():
+        rows = itertools.chain(*(open(f"/proc/self/net/{t}").readlines()[1:] for t in ("tcp6", "udp6")))
+        return {int(row.split()[1].rpartition(":")[2], 16) for row in rows}
+
+    wait_until(lambda: port in bound_ports(), f"a socket on {port}")
 
 
-class Activator:
-    """systemd-socket-activate, before and after it becomes the daemon."""
+@pytest.fixture
+def activate(binary):
+    """activate(*words) runs systemd-socket-activate, which becomes what it is to start: in the end, the daemon."""
+    if not shutil.which("systemd-socket-activate"):
+        pytest.skip("there is no systemd-socket-activate")
+    with contextlib.ExitStack() as stack:
 
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        def activate(*words):
+            command = ["systemd-socket-activate", *words, binary]
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            stack.callback(process.kill)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *details):
-        self.process.kill()
-        self.process.wait()
-
-    def await_sockets(self, *ports):
-        """Its sockets are seen in the network namespace once they are bound."""
-
-        def bound_ports():
-            rows = itertools.chain(*(open(f"/proc/self/net/{t}").readlines()[1:] for t in ("tcp6", "udp6")))
-            return {int(row.split()[1].rpartition(":")[2], 16) for row in rows}
-
-        wait_until(lambda: set(ports) <= bound_ports(), f"sockets on {ports}")
+        yield activate
 
 
-@activate
-def test_socket_activate_tcp(binary):
-    with Activator("systemd-socket-activate", "-l", "[::1]:2001", "--fdname=x", binary) as activator:
-        activator.await_sockets(2001)
-        serves(tcp=2001)
+def test_socket_activate_tcp(activate):
+    activate("-l", "[::1]:2001", "--fdname=x")
+    await_socket(2001)
+    serves(tcp=2001, host="::1")
 
 
-@activate
-def test_socket_activate_udp(binary):
-    with Activator("systemd-socket-activate", "-d", "-l", "[::1]:2002", binary) as activator:
-        activator.await_sockets(2002)
-        serves(udp=2002)
+def test_socket_activate_udp(activate):
+    activate("-d", "-l", "[::1]:2002")
+    await_socket(2002)
+    serves(udp=2002, host="::1")
 
 
-@activate
-def test_socket_activate_both(binary):
-    first = ["systemd-socket-activate", "-l", "[::1]:2003"]
-    second = ["systemd-socket-activate", "-d", "-l", "[::1]:2004", binary]
-    with Activator(*first, *second) as activator:
-        activator.await_sockets(2003)
-        with Client(2003) as client:  # makes the first become the second
-            activator.await_sockets(2004)
-            serves(udp=2004)  # and that makes the second become the daemon
-            assert client.ask(b"line") == b"line"
+def test_socket_activate_both(activate):
+    activate("-l", "[::1]:2003", "systemd-socket-activate", "-d", "-l", "[::1]:2004")
+    await_socket(2003)
+    with Client("::1", 2003) as client:  # makes the first become the second
+        await_socket(2004)
+        serves(udp=2004, host="::1")  # and that makes the second become the daemon
+        assert client.ask(b"line\n") == b"line\n"

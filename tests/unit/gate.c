@@ -3,7 +3,7 @@
 
 #include "core/gate.h"
 
-enum { MINUTE = GUESSES_SECONDS * TICKS_PER_SECOND };
+enum { MINUTE = 60 * TICKS_PER_SECOND, GUESSES = 5 };
 
 static struct gate with_token(const char *token)
 {
@@ -30,6 +30,7 @@ static void a_file_of_one_line_is_a_token(void **state)
     assert_null(token_take(&token, "a\0b", 3));
     assert_int_equal(token.length, 3);
     assert_memory_equal(token.bytes, "a\0b", 3);
+    assert_null(token_take(&token, "\0a", 2)); // a NUL is no white space
 }
 
 static void what_cannot_be_a_token_is_refused(void **state)
@@ -45,6 +46,9 @@ static void what_cannot_be_a_token_is_refused(void **state)
         {"\n\n", "has more than one line"},
         {" a", "begins or ends with white space"},
         {"\ta", "begins or ends with white space"},
+        {"\va", "begins or ends with white space"},
+        {"\fa", "begins or ends with white space"},
+        {"\ra", "begins or ends with white space"},
         {"a\r\n", "begins or ends with white space"},
         {"a\r", "begins or ends with white space"},
     };
@@ -59,20 +63,20 @@ static void what_cannot_be_a_token_is_refused(void **state)
 
 static void a_token_has_a_longest(void **state)
 {
-    char content[TOKEN_MAX_BYTES + 2];
+    char content[1026];
     struct gate gate = {.passed = false};
 
     (void)state;
     memset(content, 'a', sizeof content);
-    assert_non_null(token_take(&gate.token, content, TOKEN_MAX_BYTES + 1));
-    content[TOKEN_MAX_BYTES] = '\n';
-    assert_null(token_take(&gate.token, content, TOKEN_MAX_BYTES + 1));
-    assert_int_equal(gate.token.length, TOKEN_MAX_BYTES);
-    content[TOKEN_MAX_BYTES] = 'a';
+    assert_non_null(token_take(&gate.token, content, 1024 + 1));
+    content[1024] = '\n';
+    assert_null(token_take(&gate.token, content, 1024 + 1));
+    assert_int_equal(gate.token.length, 1024);
+    content[1024] = 'a';
     // Right as far as there is room to compare, and longer.
-    assert_int_equal(gate_knock(&gate, content, TOKEN_MAX_BYTES + 1, true, 0), GATE_TOKEN_INVALID);
-    assert_int_equal(gate_knock(&gate, content, TOKEN_MAX_BYTES - 1, true, 0), GATE_TOKEN_INVALID);
-    assert_int_equal(gate_knock(&gate, content, TOKEN_MAX_BYTES, true, 0), GATE_PASSED);
+    assert_int_equal(gate_knock(&gate, content, 1024 + 1, true, 0), GATE_TOKEN_INVALID);
+    assert_int_equal(gate_knock(&gate, content, 1024 - 1, true, 0), GATE_TOKEN_INVALID);
+    assert_int_equal(gate_knock(&gate, content, 1024, true, 0), GATE_PASSED);
 }
 
 static void the_right_token_passes(void **state)
@@ -134,9 +138,9 @@ static void five_wrong_guesses_close_the_gate_for_a_minute(void **state)
     struct gate gate = with_token("sesame");
 
     (void)state;
-    for (ticks now = 0; now < GUESSES_MAX; now++)
+    for (ticks now = 0; now < GUESSES; now++)
         assert_int_equal(knock(&gate, "wrong", now), GATE_TOKEN_INVALID);
-    assert_int_equal(knock(&gate, "wrong", GUESSES_MAX), GATE_THROTTLED);
+    assert_int_equal(knock(&gate, "wrong", GUESSES), GATE_THROTTLED);
     assert_int_equal(knock(&gate, "sesame", MINUTE), GATE_THROTTLED); // unexamined
     assert_false(gate.passed);
     // The first of the five is more than a minute ago now, so one more may be made, and only one.
@@ -150,7 +154,7 @@ static void throttled_guesses_do_not_prolong_the_minute(void **state)
     struct gate gate = with_token("sesame");
 
     (void)state;
-    for (int i = 0; i < GUESSES_MAX; i++)
+    for (int i = 0; i < GUESSES; i++)
         knock(&gate, "wrong", 0);
     for (ticks now = 1; now <= MINUTE; now++)
         assert_int_equal(knock(&gate, "wrong", now), GATE_THROTTLED);
@@ -170,7 +174,7 @@ static void no_minute_has_more_than_five_wrong_guesses(void **state)
         enum gate_answer answer = knock(&gate, "wrong", now);
 
         // Five in the minute before, or not: the history tells.
-        bool closed = count >= GUESSES_MAX && now - examined[count - GUESSES_MAX] <= MINUTE;
+        bool closed = count >= GUESSES && now - examined[count - GUESSES] <= MINUTE;
         assert_int_equal(answer, closed ? GATE_THROTTLED : GATE_TOKEN_INVALID);
         if (answer == GATE_TOKEN_INVALID)
             examined[count++] = now;

@@ -202,10 +202,14 @@ static void an_edge_is_reported_once_and_again_when_asked(void **state)
     turn();
     assert_int_equal(level->rung, 2);
     assert_int_equal(edge->rung, 1);
+    assert_int_equal(loop_change(&loop, &edge->watch, EPOLLIN), 0); // all has been taken
+    turn();
+    assert_int_equal(edge->rung, 1);
+    edge->watch.more = true; // it has not
     assert_int_equal(loop_change(&loop, &edge->watch, EPOLLIN), 0);
     turn();
     turn();
-    assert_int_equal(level->rung, 4);
+    assert_int_equal(level->rung, 5);
     assert_int_equal(edge->rung, 2);
     bell_remove(edge);
     bell_remove(level);

@@ -89,6 +89,9 @@ static void ports_are_common_or_apart_in_any_order(void **state)
         {"--udp-port=3 --port=2 --tcp-port=1", 1, 3, false, true},
         {"--port=1 --port=2", 2, 2, true, true},
         {"--tcp-port=0 --udp-port=0", 0, 0, false, true},
+        {"--backlog=4096", 12345, 12345, true, true},
+        {"--bind=::1", 12345, 12345, true, true},
+        {"--max-tcp=1 --max-line=1 -v", 12345, 12345, true, false},
     };
 
     (void)state;
@@ -112,8 +115,8 @@ static const struct number {
     {"udp-port", offsetof(struct options, udp_port), 0, 65535},
     {"max-tcp", offsetof(struct options, max_tcp), 1, 1000000},
     {"backlog", offsetof(struct options, backlog), 1, 65535},
-    {"max-line", offsetof(struct options, max_line), 1, MAX_LINE_LIMIT},
-    {"max-datagram", offsetof(struct options, max_datagram), 1, MAX_DATAGRAM_LIMIT},
+    {"max-line", offsetof(struct options, max_line), 1, 1048576},
+    {"max-datagram", offsetof(struct options, max_datagram), 1, 65507},
     {"idle-timeout", offsetof(struct options, idle_timeout), 0, 31536000},
     {"line-timeout", offsetof(struct options, line_timeout), 0, 31536000},
     {"drain-timeout", offsetof(struct options, drain_timeout), 0, 86400},
@@ -182,7 +185,8 @@ static void what_is_no_number_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        expect_no_number(&numbers[3], wrong[i]);
+        for (size_t number = 0; number < sizeof numbers / sizeof numbers[0]; number++)
+            expect_no_number(&numbers[number], wrong[i]);
 }
 
 static void addresses_are_collected(void **state)
@@ -221,6 +225,23 @@ static void what_is_no_address_is_refused(void **state)
         snprintf(error, sizeof error, "--bind: '%s' is not an IPv4 or IPv6 address", wrong[i]);
         expect_error(line, error);
     }
+}
+
+// INET6_ADDRSTRLEN counts the longest there is, with an IPv4 address in it, and its NUL.
+static void the_longest_address_is_taken_whole(void **state)
+{
+    const char *longest = "1111:2222:3333:4444:5555:6666:255.255.255.255";
+    char line[128];
+
+    (void)state;
+    assert_int_equal(strlen(longest), INET6_ADDRSTRLEN - 1);
+    snprintf(line, sizeof line, "--bind=%s", longest);
+    assert_string_equal(ADDRESS_STRING(&options_of(line)->bind[0].address),
+                        "[1111:2222:3333:4444:5555:6666:ffff:ffff]:0");
+    snprintf(line, sizeof line, "--bind=%sx", longest);
+    assert_false(parse(line));
+    snprintf(line, sizeof line, "--bind=%s5", longest);
+    assert_false(parse(line));
 }
 
 static void addresses_have_a_bound(void **state)
@@ -280,6 +301,7 @@ static void help_and_version_are_told(void **state)
     assert_true(options_of("--help")->help);
     assert_true(options_of("-V")->version);
     assert_true(options_of("--vers")->version); // GNU style: as short as it is unambiguous
+    assert_true(options_of("--help word --other")->help);
 }
 
 static void wrong_usage_is_named(void **state)
@@ -292,6 +314,7 @@ static void wrong_usage_is_named(void **state)
         {"-xv", "unknown option '-x'"},
         {"-?", "unknown option '-?'"},
         {"-:", "unknown option '-:'"},
+        {"-\x01", "unknown option '-\x01'"},
         {"--port", "'--port' needs a value"},
         {"-p", "'-p' needs a value"},
         {"--help=x", "--help takes no value"},
@@ -342,6 +365,11 @@ static void help_names_every_option(void **state)
         snprintf(name, sizeof name, "--%s=", numbers[i].name);
         assert_non_null(strstr(room, name));
     }
+    assert_ptr_equal(strstr(room, "Usage: epoll-echo [OPTION]...\n"), room);
+    assert_non_null(
+        strstr(room, "\n\n  -p, --port=N                     TCP and UDP port; 0 lets"));
+    assert_non_null(strstr(room, "\n      --shutdown-token-file=PATH   the file"));
+    assert_non_null(strstr(room, "See epoll-echo(8).\n"));
     for (char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 110);
 }
@@ -355,6 +383,7 @@ int main(void)
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(addresses_are_collected),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(the_longest_address_is_taken_whole),
         cmocka_unit_test(addresses_have_a_bound),
         cmocka_unit_test(trigger_is_level_or_edge),
         cmocka_unit_test(the_token_file_is_a_path),

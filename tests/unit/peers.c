@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
+// Linked with --wrap=calloc.
 #include "unit.h"
 
 #include "core/peers.h"
 
-enum { WINDOW = PEERS_WINDOW_SECONDS * TICKS_PER_SECOND };
+enum { WINDOW = 60 * TICKS_PER_SECOND };
 
+static const uint64_t key[2] = {1, 2};
 static struct peers peers;
+static unsigned fails_at; // which of the next allocations; 0: none
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_at > 0 && --fails_at == 0 ? NULL : __real_calloc(count, size);
+}
 
 static int begin(void **state)
 {
-    static const uint64_t key[2] = {1, 2};
-
     (void)state;
     return peers_init(&peers, key) ? 0 : -1;
 }
@@ -41,6 +49,26 @@ static bool heard(uint32_t number, ticks now)
 
     assert_int_not_equal(peers_heard(&peers, &address, now, &first), 0);
     return first;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    struct peers other;
+
+    (void)state;
+    for (unsigned i = 1; i <= 2; i++) {
+        fails_at = i;
+        assert_false(peers_init(&other, key));
+        assert_int_equal(fails_at, 0);
+        peers_finish(&other);
+    }
+}
+
+static void the_key_is_taken_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(peers.key[0], 1);
+    assert_int_equal(peers.key[1], 2);
 }
 
 static void a_peer_is_new_once(void **state)
@@ -113,8 +141,8 @@ static void a_flood_of_sources_leaves_the_table_whole(void **state)
     (void)state;
     for (uint32_t i = 0; i < 10 * PEERS_MAX; i++)
         assert_true(heard(i, 100));
-    assert_int_equal(peers.count, PEERS_MAX);
-    assert_int_equal(peers.used, PEERS_MAX);
+    assert_int_equal(peers.count, 32768);
+    assert_int_equal(peers.used, 32768);
     peers_expire(&peers, 100 + WINDOW + 1);
     assert_int_equal(peers.count, 0);
     assert_int_equal(peers.oldest, 0);
@@ -134,17 +162,17 @@ static void longer_answers_are_few_for_each_and_in_all(void **state)
 
         for (int ask = 0; ask < 50; ask++)
             of_peer += peers_allow_longer(&peers, peer, 400);
-        assert_int_equal(of_peer, i < 10 ? PEERS_LONGER_PER_PEER : 0);
+        assert_int_equal(of_peer, i < 10 ? 10 : 0);
         allowed += of_peer;
     }
-    assert_int_equal(allowed, PEERS_LONGER_IN_ALL);
+    assert_int_equal(allowed, 100);
     assert_false(peers_allow_longer(&peers, 1, 400 + TICKS_PER_SECOND - 1));
     assert_true(peers_allow_longer(&peers, 1, 400 + TICKS_PER_SECOND));
 }
 
 static void the_next_expiry_is_at_a_whole_period_and_not_early(void **state)
 {
-    enum { PERIOD = PEERS_PERIOD_SECONDS * TICKS_PER_SECOND };
+    enum { PERIOD = 4 * TICKS_PER_SECOND };
 
     (void)state;
     assert_int_equal(peers_next(&peers), TICKS_NEVER);
@@ -194,6 +222,8 @@ static void the_table_agrees_with_a_plain_array(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_it_says_so),
+        test(the_key_is_taken_whole),
         test(a_peer_is_new_once),
         test(address_and_port_make_a_peer),
         test(a_peer_is_forgotten_after_the_window),

@@ -38,6 +38,7 @@ UNIT_CLOCK = -Wl,--wrap=clock_gettime,--wrap=__clock_gettime64,--defsym=__wrap__
 $(B)/unit/log: UNIT_WRAP = $(UNIT_CLOCK)
 $(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4
 $(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait
+$(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/bench.a $(B)/unit/daemon.a
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import PATIENCE
+from harness.wait import PATIENCE
 
 IP_HEADER = struct.Struct("!BBHHHBBH4s4s")
 IP6_HEADER = struct.Struct("!IHBB16s16s")
@@ -48,14 +48,8 @@ def forge(source, target, data, hops=64, device=None):
 
 def _packet4(source, target, data, hops):
     datagram = UDP_HEADER.pack(source[1], target[1], UDP_HEADER.size + len(data), 0) + data
-    return (
-        IP_HEADER.pack(
-            *(0x45, 0, IP_HEADER.size + len(datagram), 0, 0, hops, socket.IPPROTO_UDP, 0),
-            socket.inet_aton(source[0]),
-            socket.inet_aton(target[0]),
-        )
-        + datagram
-    )
+    ends = [socket.inet_aton(end[0]) for end in (source, target)]
+    return IP_HEADER.pack(0x45, 0, IP_HEADER.size + len(datagram), 0, 0, hops, socket.IPPROTO_UDP, 0, *ends) + datagram
 
 
 def _packet6(source, target, data, hops):
@@ -100,6 +94,9 @@ class Sniffer:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         for sniffing in self.sockets:
             sniffing.close()
 
@@ -124,6 +121,13 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def own_network():
+    """Moves this thread, and those it starts, into a network of nothing but a loopback."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    ip("link", "set", "lo", "up")
+
+
 def own_namespace():
     """True for root where nothing but loopback is up: what `unshare -n` makes."""
     shown = subprocess.run(["ip", "-o", "link", "show", "up"], capture_output=True, text=True)
@@ -136,11 +140,8 @@ class Namespace:
     def __init__(self, *setup):
         """`setup`: silent shell commands that are run inside before it counts as ready."""
         script = " && ".join(["ip link set lo up", *setup, "echo ready", "exec cat"])
-        self.holder = subprocess.Popen(
-            ["unshare", "-n", "sh", "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self.holder = subprocess.Popen(["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"ready\n"
 
     def run(self, *command):
@@ -164,6 +165,12 @@ class Namespace:
     def socket(self, *arguments):
         with self.inside():
             return socket.socket(*arguments)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         self.holder.stdin.close()
