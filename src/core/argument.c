@@ -11,6 +11,12 @@ bool argument_number(const struct argument *argument, uint64_t *number)
     const char *at = argument->value;
     uint64_t result = 0;
 
+    /*@ loop invariant 0 <= at - argument->value <= length_of(argument->value);
+        loop invariant at == argument->value + (at - argument->value);
+        loop invariant result <= 10 * row->maximum + 9;
+        loop assigns at, result;
+        loop variant length_of(argument->value) - (at - argument->value);
+    */
     while (*at >= '0' && *at <= '9' && result <= row->maximum)
         result = result * 10 + (uint64_t)(*at++ - '0');
     if (at == argument->value || *at || result < row->minimum || result > row->maximum) {

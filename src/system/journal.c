@@ -39,6 +39,8 @@ static void put_field(struct text *entry, const char *prefix, const char *key, c
     text_bytes(entry, &length, sizeof length);
     text_string(entry, value);
     text_string(entry, "\n");
+    // uncovered: the room holds the longest of today's entries, one with the path of a token file.
+    // A longer one would lose the field that does not fit, and not its end.
     if (entry->cut)
         entry->length = before;
     entry->cut = false;
@@ -92,6 +94,8 @@ static bool journal_is_standard_error(void)
     struct text own = text_in(room, sizeof room);
     struct stat status;
 
+    // uncovered: standard error is open, main has seen to that, and fstat(2) has nothing else to
+    // fail for.
     if (!stream || fstat(STDERR_FILENO, &status) < 0)
         return false;
     text_format(&own, "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
@@ -100,6 +104,8 @@ static bool journal_is_standard_error(void)
 
 void journal_open(void)
 {
+    // uncovered: there is a journal already only where one process has two servers, as a test may
+    // have.
     if (journal >= 0 || !journal_is_standard_error() || access(journal_address.sun_path, W_OK) < 0)
         return;
     journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

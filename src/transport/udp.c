@@ -67,6 +67,8 @@ static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
 // Where the datagram was sent to, and with which hop limit: ip(7), ipv6(7).
 static void read_control(struct msghdr *message, struct datagram *datagram)
 {
+    // uncovered: the test is CMSG_FIRSTHDR's own, for messages without control data. Linux always
+    // gives what was asked for.
     for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = next_control(message, at)) {
         struct in_pktinfo v4;
         struct in6_pktinfo v6;
@@ -204,7 +206,9 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
         if (done > 0) {
             at += (size_t)done;
             sent += (size_t)done;
-        } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) {
+        } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) { // uncovered: never 0
+            // Linux answers 0 only where no message is to be sent. Without a case of its own,
+            // another 0 would be an endless loop.
             break;
         } else if (errno != EINTR) {
             at++;
@@ -249,6 +253,8 @@ void udp_ready(struct udp *udp, struct port *port)
 
 void udp_drain(struct udp *udp, struct port *port)
 {
+    // uncovered: so many datagrams do not fit into a socket's buffer, unless they come as fast as
+    // they are answered.
     for (int i = 0; i < DRAIN_TURNS_MAX && take_turn(udp, port) == UDP_BATCH_MAX; i++)
         continue;
 }

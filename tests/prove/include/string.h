@@ -10,8 +10,9 @@
     terminates \true;
     assigns \result \from s, s[0 .. n - 1], c, n;
     ensures \result == \null ==> \forall integer i; 0 <= i < n ==> s[i] != c;
-    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result ==
-   c; ensures \result != \null ==> \forall integer i; 0 <= i < \result - s ==> s[i] != c;
+    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) &&
+                                *\result == c;
+    ensures \result != \null ==> \forall integer i; 0 <= i < \result - s ==> s[i] != c;
 */
 char *memchr(const char *s, int c, size_t n);
 
@@ -19,8 +20,9 @@ char *memchr(const char *s, int c, size_t n);
     terminates \true;
     assigns \result \from s, s[0 .. n - 1], c, n;
     ensures \result == \null ==> \forall integer i; 0 <= i < n ==> s[i] != c;
-    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) && *\result ==
-   c; ensures \result != \null ==> \forall integer i; \result - s < i < n ==> s[i] != c;
+    ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) &&
+                                *\result == c;
+    ensures \result != \null ==> \forall integer i; \result - s < i < n ==> s[i] != c;
 */
 char *memrchr(const char *s, int c, size_t n);
 
@@ -42,7 +44,10 @@ char *memcpy(char *to, const char *from, size_t n);
 int memcmp(const char *a, const char *b, size_t n);
 
 /*@ axiomatic strings {
+      // Where the first zero is.
       logic integer length_of(char *s) reads s[0 ..];
+      axiom first_zero: \forall char *s, integer n; 0 <= n && s[n] == 0 ==>
+          (\forall integer i; 0 <= i < n ==> s[i] != 0) ==> length_of(s) == n;
       predicate is_string(char *s) = 0 <= length_of(s) <= 0x7fffffff &&
           \valid_read(s + (0 .. length_of(s))) && s[length_of(s)] == 0 &&
           \forall integer i; 0 <= i < length_of(s) ==> s[i] != 0;

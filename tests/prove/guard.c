@@ -1,6 +1,9 @@
-== prelude
+// SPDX-License-Identifier: MIT
 // What is proved of guard.c: it reads only the bytes that a datagram has, and it accepts what
 // guard.h says and nothing else.
+#include "prove.h"
+
+#include "core/guard.c"
 
 /*@ axiomatic hosts {
       logic boolean no_host(struct address address);
@@ -18,17 +21,21 @@
 */
 bool address_is_no_host(const struct address *address);
 
-== guard_accepts_addresses
-    requires \valid_read(datagram);
+/*@ requires \valid_read(datagram);
     terminates \true;
     assigns \nothing;
     ensures \result <==> datagram->peer.port >= 1024 && datagram->peer.port != own_port &&
                          no_host(datagram->peer) != \true && no_host(datagram->local) != \true &&
                          datagram->to_host;
+*/
+bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port);
+PROVED(guard_accepts_addresses);
 
-== guard_accepts_content
-    requires \valid_read(datagram);
+/*@ requires \valid_read(datagram);
     requires datagram->held == 0 || \valid_read(datagram->bytes + (0 .. datagram->held - 1));
     terminates \true;
     assigns \nothing;
     ensures \result <==> datagram->hop_limit > 1 && !error(datagram);
+*/
+bool guard_accepts_content(const struct datagram *datagram);
+PROVED(guard_accepts_content);
