@@ -7,19 +7,8 @@
 
 enum { WORDS_MAX = 100, BYTES_MAX = 4096 };
 
-static void check(const struct options *options)
+static void check_ports(const struct options *options)
 {
-    if (options->help || options->version)
-        return;
-    fuzz_must(options->tcp_port <= 65535 && options->udp_port <= 65535);
-    fuzz_must(options->max_tcp >= 1 && options->max_tcp <= 1000000);
-    fuzz_must(options->backlog >= 1 && options->backlog <= 65535);
-    fuzz_must(options->max_line >= 1 && options->max_line <= MAX_LINE_LIMIT);
-    fuzz_must(options->max_datagram >= 1 && options->max_datagram <= MAX_DATAGRAM_LIMIT);
-    fuzz_must(options->idle_timeout <= 86400 * 365 && options->line_timeout <= 86400 * 365);
-    fuzz_must(options->drain_timeout <= 86400 && options->socket_buffer <= 1 << 30);
-    fuzz_must(options->bind_count <= BINDS_MAX && options->log_level <= LOG_DEBUG);
-    fuzz_must(!options->token_file || *options->token_file);
     fuzz_must(options->endpoint_count >= 1 && options->endpoint_count <= ENDPOINTS_MAX);
     for (size_t i = 0; i < options->bind_count; i++) {
         const struct bind *bind = &options->bind[i];
@@ -35,6 +24,22 @@ static void check(const struct options *options)
         fuzz_must(endpoint->tcp_port <= 65535 && endpoint->udp_port <= 65535);
         fuzz_must(endpoint->tcp || endpoint->udp);
     }
+}
+
+static void check(const struct options *options)
+{
+    if (options->help || options->version)
+        return;
+    fuzz_must(options->tcp_port <= 65535 && options->udp_port <= 65535);
+    fuzz_must(options->max_tcp >= 1 && options->max_tcp <= 1000000);
+    fuzz_must(options->backlog >= 1 && options->backlog <= 65535);
+    fuzz_must(options->max_line >= 1 && options->max_line <= MAX_LINE_LIMIT);
+    fuzz_must(options->max_datagram >= 1 && options->max_datagram <= MAX_DATAGRAM_LIMIT);
+    fuzz_must(options->idle_timeout <= 86400 * 365 && options->line_timeout <= 86400 * 365);
+    fuzz_must(options->drain_timeout <= 86400 && options->socket_buffer <= 1 << 30);
+    fuzz_must(options->bind_count <= BINDS_MAX && options->log_level <= LOG_DEBUG);
+    fuzz_must(!options->token_file || *options->token_file);
+    check_ports(options);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
