@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import record
-from programs import DEADLINE, Server, fill, receive, receive_all
+from programs import BUILD, DEADLINE, Server, fill, receive, receive_all
 
 ECHOES = ["level", "edge", "halfclose", "oneshot", "timers-signals"]
 if "GUIDE_ECHO" in os.environ:  # somebody's own program, to be held against the common tests
@@ -51,6 +51,14 @@ def stop(server):
     until(lambda: state(server) == "S")
     server.process.send_signal(signal.SIGSTOP)
     until(lambda: state(server) == "T")
+
+
+@pytest.mark.parametrize("words", [["77881"], ["-1"], ["7x"], ["0", "x"]], ids=" ".join)
+def test_a_number_that_is_none_is_an_error(words):
+    done = subprocess.run([BUILD / "timers-signals", *words], capture_output=True, text=True, timeout=DEADLINE,
+                          check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not a number from 0 to" in done.stderr
 
 
 def ask(client, line):
