@@ -55,7 +55,7 @@ static void write_what(const struct settings *s, struct text *text)
                 s->connections == 1 ? "connection" : "connections");
     if (s->depth > 1)
         text_format(text, ", %u in flight on each", s->depth);
-    text_format(text, ", %zu bytes%s%s\n", s->size, s->churn ? ", a connection a message" : "",
+    text_format(text, ", %u bytes%s%s\n", s->size, s->churn ? ", a connection a message" : "",
                 s->verify ? ", every byte compared" : "");
     if (s->rate > 0)
         text_format(text,
@@ -151,7 +151,7 @@ static void json_what(const struct settings *s, struct text *text)
     json_string(s->server, text);
     text_format(text, ", \"protocol\": \"%s\", \"loop\": \"%s\", \"connections\": %u",
                 s->udp ? "udp" : "tcp", s->rate > 0 ? "open" : "closed", s->connections);
-    text_format(text, ", \"depth\": %u, \"size\": %zu, \"reply_size\": %zu, \"idle\": %u", s->depth,
+    text_format(text, ", \"depth\": %u, \"size\": %u, \"reply_size\": %u, \"idle\": %u", s->depth,
                 s->size, s->reply_size, s->idle);
     text_format(text, ", \"rate\": %u, \"churn\": %s, \"verify\": %s", s->rate,
                 s->churn ? "true" : "false", s->verify ? "true" : "false");
