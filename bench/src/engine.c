@@ -18,7 +18,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
 
     (void)events;
     if (read(watch->fd, &info, sizeof info) > 0)
-        container_of(watch, struct engine, signals)->interrupted = true;
+        container_of(watch, struct engine, signals)->interrupts++;
 }
 
 static void alarm_ready(struct watch *watch, uint32_t events)

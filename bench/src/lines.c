@@ -80,7 +80,7 @@ static void go(struct flow *flow, uint64_t now)
 {
     struct line *line = container_of(flow, struct line, flow);
 
-    if (flow->ended)
+    if (flow->watch.fd < 0)
         return;
     line_begin(line, now);
     lines_send(line);

@@ -37,6 +37,9 @@ void traffic_destroy(struct traffic *traffic); // may be NULL
 // Connects as many flows as the server takes: 0 if there is one at least, else -1 with errno.
 int traffic_open(struct traffic *traffic);
 
+// Lets every flow send what may be sent at NOW, those that were paused too.
+void traffic_go(struct traffic *traffic, uint64_t now);
+
 // Begins a phase: see pace_start.
 void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uint64_t messages);
 
