@@ -108,7 +108,7 @@ static int send_batch(struct flow *flow, unsigned count)
 {
     struct datagrams *datagrams = datagrams_of(flow);
 
-    if (traffic_stamped(&datagrams->traffic))
+    if (datagrams->traffic.stamped)
         for (unsigned i = 0; i < count; i++)
             payload_write(datagrams->out_bytes[i].iov_base, datagrams->out_room, flow->number,
                           plug_of(flow)->out + i);
@@ -150,7 +150,7 @@ static bool find_sequence(struct flow *flow, const char *bytes, size_t length, u
     const struct traffic *traffic = traffic_of(flow);
     uint32_t stream;
 
-    if (traffic_stamped(traffic) && traffic->settings->size > PAYLOAD_STAMP_BYTES)
+    if (traffic->stamped && traffic->settings->size > PAYLOAD_STAMP_BYTES)
         return payload_read(bytes, length, &stream, sequence) && stream == flow->number;
     *sequence = oldest(flow);
     return true;

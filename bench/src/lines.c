@@ -32,7 +32,7 @@ static size_t find_output(const struct line *line, uint64_t owed, const char **b
     size_t length = (size_t)size_min(owed, lines->output_length - within);
 
     *bytes = lines->output + within;
-    if (traffic_stamped(&lines->traffic))
+    if (lines->traffic.stamped)
         for (size_t at = 0; at < within + length; at += size)
             payload_write(lines->output + at, size, line->flow.number, (line->out + at) / size);
     return length;

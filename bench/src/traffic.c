@@ -13,6 +13,9 @@ struct traffic *traffic_create(const struct settings *settings, size_t bytes)
     if (!traffic)
         return NULL;
     traffic->settings = settings;
+    traffic->stamped =
+        !settings->has_request &&
+        (settings->verify || (settings->udp && settings->size > PAYLOAD_STAMP_BYTES));
     traffic->flows.depth = settings->depth;
     traffic->flows.timeout = settings->timeout;
     traffic->flows.pace.flows = settings->connections;
@@ -64,12 +67,4 @@ void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uin
     pace_start(&traffic->flows.pace, now, duration, messages);
     for (unsigned i = 0; i < traffic->opened; i++)
         traffic->all[i]->phase_begun = 0;
-}
-
-bool traffic_stamped(const struct traffic *traffic)
-{
-    const struct settings *settings = traffic->settings;
-
-    return !settings->has_request &&
-           (settings->verify || (settings->udp && settings->size > PAYLOAD_STAMP_BYTES));
 }
