@@ -58,14 +58,29 @@ void calls_stall_log(bool stalled)
 }
 
 // Time passes, and others act, between any two calls.
+// The process does not run, and others do: stopped, frozen, or on a laptop that sleeps. Now and
+// then for longer than any timeout.
+static void stall(void)
+{
+    uint64_t longest = chance_one_in(&world.chance, 3) ? 200 * SECOND : 2 * SECOND;
+    uint64_t until = world.now + chance_magnitude(&world.chance, longest);
+
+    for (; world_next() <= until && !world.hush; world_run())
+        if (world_next() > world.now)
+            world.now = world_next();
+    if (!world.hush)
+        world.now = until;
+}
+
 void enter(void)
 {
     if (++world.calls > CALLS_PER_TURN_MAX)
         fail("a turn does not end");
     world.now += chance_between(&world.chance, 200, 3000);
-    if (calls.stalls && chance_one_in(&world.chance, STALL_ONE_IN))
-        world.now += chance_magnitude(&world.chance, 2 * SECOND);
+    if (calls.stalls && !world.hush && chance_one_in(&world.chance, STALL_ONE_IN))
+        stall();
     world_run();
+    judge_phase();
 }
 
 // RESULT, or -errno, as a system call returns it.
@@ -374,12 +389,14 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     enter();
     files_get(fd, FILE_EPOLL);
-    if (timeout != -1)
-        fail("epoll_wait with a timeout");
+    if (timeout != -1 && !(timeout == 0 && world.draining))
+        fail("epoll_wait with a timeout of %d", timeout);
     judge_turn_over();
     fault_new_turn();
     int error = fault_error(CALL_EPOLL_WAIT, NULL);
-    int found = error ? -error : wait_for_events(events, max);
+    int found = error          ? -error
+                : timeout == 0 ? files_ready(events, max)
+                               : wait_for_events(events, max);
     if (!error) {
         found = add_spurious(events, found, max);
         if (world.seed % 2)

@@ -103,6 +103,22 @@ static void test_what_has_no_stamp(void **state)
     assert_false(payload_read("abcdefghi\n\n", 11, &stream, &sequence));
 }
 
+static void test_a_refusal_is_a_text_with_a_space(void **state)
+{
+    char message[100];
+
+    (void)state;
+    assert_int_equal(payload_refusal("Server Busy\nmore", 16), 11);
+    assert_int_equal(payload_refusal("ERR too-long-line\r\n", 19), 18);
+    assert_int_equal(payload_refusal("Server Busy\n", 11), 0); // there is more of it to come
+    assert_int_equal(payload_refusal("Sorry\n", 6), 0);
+    assert_int_equal(payload_refusal("", 0), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        payload_write(message, sizeof message, i, i * 77);
+        assert_int_equal(payload_refusal(message, sizeof message), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +128,7 @@ int main(void)
         cmocka_unit_test(test_other_messages_do_not_match),
         cmocka_unit_test(test_the_stamp_comes_back),
         cmocka_unit_test(test_what_has_no_stamp),
+        cmocka_unit_test(test_a_refusal_is_a_text_with_a_space),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

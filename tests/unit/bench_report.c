@@ -100,13 +100,56 @@ static void test_the_loop_is_told(void **state)
     contains(text_of(report_json), "\"loop\": \"open\"");
 }
 
+static void lacks(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("'%s' in:\n%s", part, text);
+}
+
+// Nothing that was measured is not 0.
 static void test_no_messages_at_all(void **state)
 {
+    static char room[HGRM_ROOM];
+    struct text text = text_in(room, sizeof room);
+
     (void)state;
+    results.server = (struct server_results){.cost = true, .cpu = 5};
     results_restart(&results);
-    contains(text_of(report_text), "messages    0 in");
-    contains(text_of(report_json), "\"messages\": 0,");
-    assert_null(strstr(text_of(report_json), "nan"));
+    results.ended = 2000000000;
+    assert_false(results_good(&results));
+    contains(text_of(report_text), "messages    0 in 2.000 s: - a second, - MB");
+    contains(text_of(report_text), "p50 -  p90 -  p99 -  p99.9 -  max -\n");
+    contains(text_of(report_text), "echo-bench  - us");
+    contains(text_of(report_text), "server      - us of CPU a message, - context");
+    contains(text_of(report_json), "\"messages\": 0, \"seconds\": 2.000000, "
+                                   "\"messages_per_second\": null");
+    contains(text_of(report_json), "\"latency_us\": {\"p50\": null, \"p90\": null, \"p99\": null, "
+                                   "\"p999\": null, \"max\": null, \"mean\": null}");
+    contains(text_of(report_json), "\"client\": {\"cpu_us_per_message\": null}");
+    contains(text_of(report_json), "\"pid\": 1, \"cpu_us_per_message\": null");
+    report_hgrm(&results, &text);
+    lacks(text_end(&text), "0.000");
+}
+
+static void test_no_time_at_all(void **state)
+{
+    (void)state;
+    results.ended = results.started;
+    contains(text_of(report_json), "\"seconds\": 0.000000, \"messages_per_second\": null");
+}
+
+static void test_what_makes_a_run_bad(void **state)
+{
+    (void)state;
+    assert_true(results_good(&results));
+    results.in_flight = 3;
+    assert_false(results_good(&results));
+    contains(text_of(report_text), "in flight   3 messages");
+    contains(text_of(report_json), "\"in_flight\": 3,");
+    results.in_flight = 0;
+    results_fault(&results, FAULT_REFUSED, 1, "no");
+    assert_false(results_good(&results));
+    contains(text_of(report_json), "\"refused\": 1");
 }
 
 // Columns as HdrHistogram prints them, the last line at 1.0, and comments after that.
@@ -165,6 +208,29 @@ static void test_sparkline(void **state)
     assert_string_equal(text_end(&text), " ▁▄█");
 }
 
+static size_t live_length(size_t columns)
+{
+    const struct live live = {.shown = true, .rate = {[0 ... LIVE_POINTS - 1] = 12345}};
+    char room[256];
+    struct text text = text_in(room, sizeof room);
+
+    live_write(&live, 0.25, &results.latency, columns, &text);
+    return text.length;
+}
+
+// The last column stays free: a terminal would go on to the next line.
+static void test_live_fits_its_terminal(void **state)
+{
+    size_t all = live_length(200);
+
+    (void)state;
+    assert_in_range(all, LIVE_POINTS + 20, 79);
+    assert_int_equal(live_length(all), all - 1);
+    assert_int_equal(live_length(all + 1), all);
+    for (size_t columns = 1; columns < all; columns++)
+        assert_int_equal(live_length(columns), columns - 1);
+}
+
 static void test_live_rate(void **state)
 {
     struct live live = {.shown = true};
@@ -174,12 +240,12 @@ static void test_live_rate(void **state)
     (void)state;
     live_note(&live, 0, 1000000000);
     live_note(&live, 500, 1500000000);
-    live_write(&live, 0.25, 42000, &text);
-    contains(text_end(&text), " 25 %       1000/s  p99 42.0 us");
+    live_write(&live, 0.25, &results.latency, 80, &text);
+    contains(text_end(&text), " 25 %       1000/s  p99 50.0 us");
     live_note(&live, 0, 1600000000); // a new phase begins
     live_note(&live, 10, 1700000000);
     text = text_in(room, sizeof room);
-    live_write(&live, 0.5, 42000, &text);
+    live_write(&live, 0.5, &results.latency, 80, &text);
     contains(text_end(&text), "        100/s");
 }
 
@@ -191,10 +257,13 @@ int main(void)
         cmocka_unit_test_setup(test_errors_are_named, prepare),
         cmocka_unit_test_setup(test_the_loop_is_told, prepare),
         cmocka_unit_test_setup(test_no_messages_at_all, prepare),
+        cmocka_unit_test_setup(test_no_time_at_all, prepare),
+        cmocka_unit_test_setup(test_what_makes_a_run_bad, prepare),
         cmocka_unit_test_setup(test_hgrm, prepare),
         cmocka_unit_test(test_times_have_units),
         cmocka_unit_test(test_sparkline),
-        cmocka_unit_test(test_live_rate),
+        cmocka_unit_test_setup(test_live_fits_its_terminal, prepare),
+        cmocka_unit_test_setup(test_live_rate, prepare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

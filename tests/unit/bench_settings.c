@@ -63,9 +63,15 @@ static void test_seconds(void **state)
         const char *line;
         uint64_t nanoseconds;
     } rows[] = {
-        {"-t 1 h:1", 1000000000},           {"-t 0.25 h:1", 250000000},
-        {"-t 1.000000001 h:1", 1000000001}, {"-t 86400 h:1", 86400000000000},
+        {"-t 1 h:1", 1000000000},
+        {"-t 0.25 h:1", 250000000},
+        {"-t 1.000000001 h:1", 1000000001},
+        {"-t 86400 h:1", 86400000000000},
         {"-t 2. h:1", 2000000000},
+        {"-t .2 h:1", 200000000},
+        {"-t 1e3 h:1", 1000000000000},
+        {"-t .5e+1 h:1", 5000000000},
+        {"-t 5.0000000000 h:1", 5000000000},
     };
 
     (void)state;
@@ -73,6 +79,40 @@ static void test_seconds(void **state)
         assert_true(parse(rows[i].line));
         assert_int_equal(settings.duration, rows[i].nanoseconds);
     }
+}
+
+static void test_counts(void **state)
+{
+    static const struct {
+        const char *line;
+        unsigned rate;
+    } rows[] = {{"-r 1 h:1", 1},
+                {"-r 1e6 h:1", 1000000},
+                {"-r 2.5e3 h:1", 2500},
+                {"-r .1E4 h:1", 1000},
+                {"-r 3.0 h:1", 3}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_true(parse(rows[i].line));
+        assert_int_equal(settings.rate, rows[i].rate);
+    }
+    assert_true(parse("-n 1e12 -c 1e2 -s 1e3 --idle=2e4 h:1"));
+    assert_int_equal(settings.messages, 1000000000000);
+    assert_int_equal(settings.connections, 100);
+    assert_int_equal(settings.size, 1000);
+    assert_int_equal(settings.idle, 20000);
+}
+
+// Each of both ends a run; without either it takes five seconds.
+static void test_messages_and_duration(void **state)
+{
+    (void)state;
+    assert_true(parse("-n 10 h:1"));
+    assert_int_equal(settings.duration, 0);
+    assert_true(parse("-n 10 -t 2 h:1"));
+    assert_int_equal(settings.duration, 2000000000);
+    assert_int_equal(settings.messages, 10);
 }
 
 static void test_addresses(void **state)
@@ -84,6 +124,8 @@ static void test_addresses(void **state)
     assert_true(parse("127.0.0.1:echo"));
     assert_string_equal(settings.host, "127.0.0.1");
     assert_string_equal(settings.port, "echo");
+    assert_true(parse("h:65535"));
+    assert_true(parse("h:3com-tsmux")); // a service's name has a letter, and may begin with a digit
 }
 
 static void test_request(void **state)
@@ -118,10 +160,30 @@ static const char *const wrong[] = {
     "-z h:1",
     "-t -1 h:1",
     "-t 1.0000000001 h:1",
-    "-t .5 h:1",
+    "-t . h:1",
+    "-t 1e h:1",
+    "-t 1e-3 h:1",
+    "-t 1e5 h:1",
+    "-t 1e99999999999999999999 h:1",
+    "-t 1.2.3 h:1",
+    "-r 0 h:1",
+    "-r .5 h:1",
+    "-r 1.5 h:1",
+    "-r 1e9 h:1",
+    "-c 1e h:1",
     "-t 86401 h:1",
     "-t 999999999999999999999999 h:1",
     "-t 0 h:1",
+    "-t 0 -n 5 h:1",
+    "--timeout=0 h:1",
+    "h:0",
+    "h:65536",
+    "h:77881",
+    "h:+7",
+    "h:-7",
+    "h:7.",
+    "h:4294967303",
+    "h:18446744073709551623",
     "--tcp --udp h:1",
     "--churn --udp h:1",
     "--churn --rate=5 h:1",
@@ -179,6 +241,8 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_no_warmup_where_messages_are_counted),
         cmocka_unit_test(test_seconds),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_messages_and_duration),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_wrong_usage),
