@@ -69,10 +69,8 @@ static void answer_shutdown(const struct question *question)
 static void answer_help(const struct question *question);
 
 static const struct command commands[] = {
-    {"/stats", NULL, true, answer_stats},
-    {"/time", NULL, true, answer_time},
-    {"/whoami", NULL, true, answer_whoami},
-    {"/help", NULL, true, answer_help},
+    {"/stats", NULL, true, answer_stats},           {"/time", NULL, true, answer_time},
+    {"/whoami", NULL, true, answer_whoami},         {"/help", NULL, true, answer_help},
     {"/shutdown", "TOKEN", false, answer_shutdown},
 };
 
@@ -100,8 +98,8 @@ static const struct command *find(const char *name, size_t length)
     return NULL;
 }
 
-// Making a text costs more than all else that is done for a message: for many that ask for the same,
-// it is made once.
+// Making a text costs more than all else that is done for a message: for many that ask for the
+// same, it is made once.
 static void answer(const struct command *command, const struct question *question,
                    struct reply *reply)
 {

@@ -37,8 +37,8 @@ struct reply {
     size_t length;
     char *buffer; // the caller's; as large as TURN_TEXTS_MAX says
     unsigned texts;
-    // Texts that are the same all through the turn, by number: where they stand in the buffer. None is
-    // empty but one that has not been told yet.
+    // Texts that are the same all through the turn, by number: where they stand in the buffer. None
+    // is empty but one that has not been told yet.
     struct {
         uint32_t at, length;
     } told[TURN_TOLD_MAX];

@@ -108,11 +108,13 @@ void loop_remove(struct loop *loop, struct watch *watch)
             loop->batch[i].data.ptr = NULL;
 }
 
-// Moves the events of later watches to the end of the batch, and begins with another of them in
-// each turn. Returns the number of the others.
+// Moves the events of later watches to the end of the batch, and begins with any of them: the
+// kernel's order changes with what is done here, and going round in it would leave some out for
+// long. Returns the number of the others.
 static int put_later_last(struct loop *loop)
 {
     struct epoll_event last[LOOP_BATCH_MAX];
+    unsigned first = (loop->turns * UINT32_C(2654435761)) >> 16; // Knuth's multiplicative hash
     int sooner = 0, later = 0;
 
     for (int i = 0; i < loop->ready; i++) {
@@ -124,7 +126,7 @@ static int put_later_last(struct loop *loop)
             loop->batch[sooner++] = loop->batch[i];
     }
     for (int i = 0; i < later; i++)
-        loop->batch[sooner + i] = last[(loop->turns + (unsigned)i) % (unsigned)later];
+        loop->batch[sooner + i] = last[(first + (unsigned)i) % (unsigned)later];
     return sooner;
 }
 

@@ -152,10 +152,11 @@ static void a_new_loop_is_at_rest(void **state)
     (void)state;
     assert_int_equal(loop.at, 0);
     assert_int_equal(loop.ready, 0);
-    assert_int_equal(loop.later, 0);
     assert_int_equal(loop.armed, TICKS_NEVER);
-    kernel.seconds = 5;
-    assert_int_equal(loop_now(&loop), 5 * 4 + 3); // before any turn, too
+    assert_int_equal(loop_now(&loop), 1); // before any turn, too
+    loop.now = 0;
+    kernel.seconds += 5;
+    assert_int_equal(loop_now(&loop), 5 * 4 + 1);
 }
 
 static void only_what_is_ready_is_called(void **state)
@@ -276,50 +277,122 @@ static void bell_counts(struct watch *watch, uint32_t events)
     container_of(watch, struct bell, watch)->rung = ++in_turn;
 }
 
-static void a_later_watch_comes_after_the_others(void **state)
+static void who_took_a_long_turn_comes_after_the_others(void **state)
 {
     enum { COUNT = 6 };
-    // Ready in this order; the order is kept among the later ones and among the others.
-    static const unsigned place[COUNT] = {4, 1, 5, 2, 3, 6};
+    static const bool longs[COUNT] = {true, false, true, false, false, true};
     struct bell *bell[COUNT];
 
     (void)state;
-    in_turn = 0;
     for (int i = 0; i < COUNT; i++) {
         bell[i] = bell_add(EPOLLIN, true);
         bell[i]->watch.ready = bell_counts;
-        loop_later(&loop, &bell[i]->watch, place[i] > 3);
+        loop_spent(&loop, &bell[i]->watch, longs[i] ? LOOP_LONG_BYTES : LOOP_LONG_BYTES - 1);
     }
-    turn();
-    for (int i = 0; i < COUNT; i++)
-        assert_int_equal(bell[i]->rung, place[i]);
-    assert_int_equal(loop.later, 3);
-    assert_int_equal(loop_change(&loop, &bell[0]->watch, EPOLLOUT), 0);
-    turn(); // and it is still later
-    assert_int_equal(bell[0]->rung, COUNT + 4);
-    loop_later(&loop, &bell[0]->watch, false);
-    assert_int_equal(bell[0]->watch.events, EPOLLOUT);
-    assert_int_equal(loop.later, 2);
+    for (int times = 0; times < 2; times++) {
+        in_turn = 0;
+        turn();
+        // The order is kept among the others.
+        assert_int_equal(bell[1]->rung, 1);
+        assert_int_equal(bell[3]->rung, 2);
+        assert_int_equal(bell[4]->rung, 3);
+        assert_int_equal(bell[0]->rung + bell[2]->rung + bell[5]->rung, 4 + 5 + 6);
+    }
     for (int i = 0; i < COUNT; i++)
         bell_remove(bell[i]);
-    assert_int_equal(loop.later, 0);
 }
 
-static void one_later_watch_is_enough(void **state)
+static void so_many_short_turns_in_a_row_end_it(void **state)
 {
-    struct bell *later = bell_add(EPOLLIN, true), *sooner = bell_add(EPOLLIN, true);
+    struct bell *bell = bell_add(EPOLLIN, false);
 
     (void)state;
-    in_turn = 0;
-    later->watch.ready = sooner->watch.ready = bell_counts;
-    loop_later(&loop, &later->watch, true);
-    loop_later(&loop, &later->watch, true);
-    assert_int_equal(loop.later, 1);
+    loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES);
+    for (int i = 1; i < LOOP_CALM_TURNS; i++)
+        loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES - 1);
+    assert_true(bell->watch.later);
+    loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES);
+    for (int i = 1; i < LOOP_CALM_TURNS; i++)
+        loop_spent(&loop, &bell->watch, 0);
+    assert_true(bell->watch.later);
+    loop_spent(&loop, &bell->watch, 0);
+    assert_false(bell->watch.later);
+    bell_remove(bell);
+}
+
+static void bell_spends(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    container_of(watch, struct bell, watch)->rung++;
+    watch->more = true; // there always is
+    loop_spent(&loop, watch, LOOP_TURN_BYTES / 4);
+    assert_int_equal(loop_change(&loop, watch, EPOLLIN), 0);
+}
+
+// What is left of those with long turns waits for another look at the others, and each has its
+// turn, edge-triggered or not.
+static void long_turns_are_so_many_a_turn(void **state)
+{
+    enum { COUNT = 12, TURNS = 300 };
+    struct bell *bell[COUNT], *other = bell_add(EPOLLIN, true);
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        bell[i] = bell_add(EPOLLIN | (i % 2 ? EPOLLET : 0), true);
+        bell[i]->watch.ready = bell_spends;
+        bell[i]->watch.later = true;
+    }
+    for (unsigned i = 1; i <= TURNS; i++) {
+        unsigned before = 0, after = 0;
+
+        for (int j = 0; j < COUNT; j++)
+            before += bell[j]->rung;
+        turn();
+        for (int j = 0; j < COUNT; j++)
+            after += bell[j]->rung;
+        assert_int_equal(other->rung, i);
+        assert_int_equal(after - before, 4);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        assert_in_range(bell[i]->rung, TURNS * 4 / COUNT / 2, TURNS * 4 / COUNT * 2);
+        bell_remove(bell[i]);
+    }
+    bell_remove(other);
+}
+
+static unsigned urgent_rung;
+
+static void urgent_ready(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events;
+    urgent_rung++;
+}
+
+static void a_full_batch_does_not_hide_what_is_urgent(void **state)
+{
+    struct watch urgent = {.ready = urgent_ready, .fd = -1};
+    struct bell *bell[LOOP_BATCH_MAX];
+
+    (void)state;
+    loop_urgent(&loop, &urgent);
+    for (int i = 0; i < LOOP_BATCH_MAX; i++) {
+        if (i > 0)
+            turn();
+        assert_int_equal(urgent_rung, 0);
+        bell[i] = bell_add(EPOLLIN, true);
+    }
+    assert_int_equal(loop_arm(&loop, 1), 0); // long ago
     turn();
-    assert_int_equal(sooner->rung, 1);
-    assert_int_equal(later->rung, 2);
-    bell_remove(later);
-    bell_remove(sooner);
+    assert_int_equal(urgent_rung, 1);
+    for (int i = 0; i < LOOP_BATCH_MAX; i++)
+        bell_remove(bell[i]);
+}
+
+static void a_turn_that_does_not_wait_finds_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_turn(&loop, false), 0);
+    assert_int_equal(loop.ready, 0);
 }
 
 static void the_end_of_a_pipe_is_reported_unasked(void **state)
@@ -428,11 +501,14 @@ static void a_deadline_that_has_come_expires_once(void **state)
 static void a_deadline_is_exact(void **state)
 {
     (void)state;
+    time_t begun = kernel.seconds;
+    uint64_t at = loop.start + UINT64_C(4000000003) * 250000000;
+
     assert_int_equal(loop_arm(&loop, 4000000003), 0);
-    assert_int_equal(kernel.armed.tv_sec, 1000000000);
-    assert_int_equal(kernel.armed.tv_nsec, 750000000);
-    kernel.seconds = 1000000000;
-    assert_int_equal(loop_now(&loop), 4000000003);
+    assert_int_equal(kernel.armed.tv_sec, at / 1000000000);
+    assert_int_equal(kernel.armed.tv_nsec, at % 1000000000);
+    kernel.seconds = begun + 1000000000;
+    assert_int_equal(loop_now(&loop), 4000000001); // the clock began at 1
 }
 
 static void a_deadline_that_cannot_be_set_is_told(void **state)
@@ -493,14 +569,15 @@ static void the_clock_is_read_once_a_turn_and_only_if_asked(void **state)
 
     (void)state;
     turn();
-    assert_int_equal(kernel.clock_reads, 0);
-    kernel.seconds = 100;
-    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3); // rounded down
-    kernel.seconds = 200;
-    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3);
-    assert_int_equal(kernel.clock_reads, 1);
+    assert_int_equal(kernel.clock_reads, 1); // by loop_init
+    kernel.seconds += 100;
+    ticks now = loop_now(&loop);
+    assert_int_equal(now, 100 * TICKS_PER_SECOND + 1); // rounded down
+    kernel.seconds += 100;
+    assert_int_equal(loop_now(&loop), now);
+    assert_int_equal(kernel.clock_reads, 2);
     turn();
-    assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 3);
+    assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 1);
     bell_remove(bell);
 }
 
@@ -516,8 +593,11 @@ int main(void)
         test(a_handler_may_free_its_own_watch),
         test(an_edge_is_reported_once_and_again_when_asked),
         test(more_than_a_batch_takes_turns),
-        test(a_later_watch_comes_after_the_others),
-        test(one_later_watch_is_enough),
+        test(who_took_a_long_turn_comes_after_the_others),
+        test(so_many_short_turns_in_a_row_end_it),
+        test(long_turns_are_so_many_a_turn),
+        test(a_full_batch_does_not_hide_what_is_urgent),
+        test(a_turn_that_does_not_wait_finds_nothing),
         test(the_end_of_a_pipe_is_reported_unasked),
         test(an_interrupted_wait_is_no_failure),
         test(what_epoll_refuses_is_told),

@@ -58,11 +58,11 @@ static inline void model_line(struct answers *answers, const char *line, size_t 
                               const struct terms *terms)
 {
     char room[TURN_TEXT_MAX_BYTES];
-    struct text text = text_in(room, sizeof room);
+    struct reply reply = {.buffer = room};
 
     if (line[0] == '/') {
-        command_answer(line, length, terms->facts, &text);
-        answers_add(answers, text.bytes, text.length);
+        command_answer(line, length, terms->facts, &reply);
+        answers_add(answers, reply.bytes, reply.length);
     } else {
         answers_add(answers, line, length);
     }
