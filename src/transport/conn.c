@@ -216,7 +216,9 @@ static void answer(struct conn *conn, size_t length, bool ended)
     log_turn(conn, &turn, (size_t)sent);
     turn.reply.bytes += sent;
     turn.reply.length -= (size_t)sent;
-    loop_spent(pool->loop, &conn->watch, length + (size_t)sent);
+    // A text costs as much as some hundred bytes, however short it is.
+    loop_spent(pool->loop, &conn->watch,
+               length + (size_t)sent + turn.reply.texts * TURN_TEXT_MAX_BYTES);
     size_t room = held_of(conn->held)->room;
     if (!held_keep(&conn->held, conn, &memory, &turn, outcome)) {
         conn_close(conn, "no memory");
