@@ -311,6 +311,7 @@ void judge_shutdown(struct flow *flow, long result)
     if (!flow->expect.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
+    flow->must_close = false; // a silent one may be told goodbye when the end has come meanwhile
     flow->shut_low = world.turn_start;
     flow->shut_high = world.now;
 }
