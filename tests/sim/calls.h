@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // calls: the daemon's system calls, which the linker brings here (-Wl,--wrap).
-#ifndef CALLS_H
-#define CALLS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@ void calls_token(enum token_file token);
 
 // Standard error's reader does not keep up, or does again.
 void calls_stall_log(bool stalled);
-
-#endif

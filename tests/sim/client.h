@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // client: TCP clients of every behaviour: they talk, flood, stall, half-close, reset, never read.
-#ifndef CLIENT_H
-#define CLIENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ void client_poke(struct client *client);
 
 // It has closed its socket, so that the next byte for it is answered with RST.
 bool client_is_closed(const struct client *client);
-
-#endif

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 // enter: what every call of the daemon begins and ends with.
-#ifndef ENTER_H
-#define ENTER_H
+#pragma once
 
 // Time passes, and others act.
 void enter(void);
 
 // RESULT, or -errno, as a system call returns it; FD is for the trace.
 long leave(const char *call, int fd, long result);
-
-#endif

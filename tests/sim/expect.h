@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // expect: what the contract says must come back for what was sent. Written from the contract and
 // not from the daemon: byte by byte, with no thought of speed.
-#ifndef EXPECT_H
-#define EXPECT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,5 +68,3 @@ void expect_line(const struct piece *piece, const char *line, size_t length, con
 void expect_connected(unsigned now);
 void expect_forget(void);
 size_t expect_counts(void);
-
-#endif

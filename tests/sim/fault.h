@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fault: which calls fail in this universe, how often, and with what.
-#ifndef FAULT_H
-#define FAULT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -67,5 +66,3 @@ bool fault_spurious(void);
 unsigned fault_in_turn(void);
 unsigned fault_count(void);
 void fault_new_turn(void);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // files: the daemon's descriptors, and epoll(7) over them.
-#ifndef FILES_H
-#define FILES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ uint64_t timer_at(void); // or NEVER
 bool timer_read(void);
 void signal_raise(int number);
 int signal_read(void); // 0: none
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // flow: a TCP connection as the kernel sees it, from the client's SYN to the end of the universe.
-#ifndef FLOW_H
-#define FLOW_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -100,5 +99,3 @@ void flow_press(struct flow *flow);
 size_t flow_unsent(const struct flow *flow);
 bool flow_writable(const struct flow *flow);
 uint32_t flow_poll(struct flow *flow);
-
-#endif

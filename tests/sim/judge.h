@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // judge: the oracles. Each is told what the daemon does, and fails the universe if the contract or
 // the design forbids it.
-#ifndef JUDGE_H
-#define JUDGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,5 +62,3 @@ uint64_t judge_maybe(void); // so many more UDP peers may have been counted
 void judge_guess_read(void);
 void judge_guess_told_wrong(uint64_t asked);
 bool judge_may_throttle(void);
-
-#endif

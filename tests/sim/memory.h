@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // memory: the daemon's allocations, counted, filled with rubbish, moved whenever they may be, and
 // refused when the universe's faults say so.
-#ifndef MEMORY_H
-#define MEMORY_H
+#pragma once
 
 #include <stddef.h>
 
@@ -12,5 +11,3 @@ size_t memory_bytes(void);
 
 // The simulation's own memory: resizes BLOCK (NULL: a new one) to SIZE bytes; 0 frees it.
 void *memory_own(void *block, size_t size);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // netsock: listening and datagram sockets as the kernel sees them.
-#ifndef NETSOCK_H
-#define NETSOCK_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -76,5 +75,3 @@ bool netsock_is_v4(const struct sockaddr_in6 *address);
 const char *netsock_text(const struct sockaddr_in6 *address, char text[80]);
 // TEXT an IPv4 or IPv6 address.
 struct sockaddr_in6 netsock_parse(const char *text, uint16_t port);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // questions: the oracle for UDP: which datagrams must be answered, may be, must not be, and how.
-#ifndef QUESTIONS_H
-#define QUESTIONS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +12,3 @@ uint64_t questions_read(void);
 uint64_t questions_answered(void);
 uint64_t questions_peers_sure(void);
 uint64_t questions_peers_maybe(void);
-
-#endif

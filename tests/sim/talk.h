@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // talk: what a client says: lines of every length, commands, floods, rubbish.
-#ifndef TALK_H
-#define TALK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,5 +33,3 @@ bool talk_over(const struct talk *talk);
 
 // A command, mostly a real one.
 const char *talk_command(void);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // universe: one run of the daemon, from its options to its end, all chosen by the seed.
-#ifndef UNIVERSE_H
-#define UNIVERSE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,5 +11,3 @@ struct sights {
 };
 
 void universe_run(uint64_t seed, bool tracing, struct sights *sights);
-
-#endif

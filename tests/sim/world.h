@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // world: one universe: its time, what is going to happen in it, and how it ends when an oracle
 // finds the daemon at fault. One seed gives one universe.
-#ifndef WORLD_H
-#define WORLD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ void world_run(void);
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-#endif

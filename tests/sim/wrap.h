@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // wrap: the names that the linker gives to the daemon's calls. Those of malloc(3) are in memory.c.
-#ifndef WRAP_H
-#define WRAP_H
+#pragma once
 
 #include <poll.h>
 #include <signal.h>
@@ -52,5 +51,3 @@ int __wrap_timerfd_create(int clock, int flags);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when,
                            struct itimerspec *before);
 ssize_t __wrap_write(int fd, const void *bytes, size_t length);
-
-#endif

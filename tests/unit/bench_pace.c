@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "pace.h"
 
@@ -13,25 +8,21 @@ enum { MS = 1000000 };
 static struct pace pace;
 
 // Three flows, a message every millisecond of all, from 1 s on.
-static int start_open(void **state)
+static void start_open(void)
 {
-    (void)state;
     pace = (struct pace){.flows = 3, .period = MS};
     pace_start(&pace, 1000 * MS, 500 * MS, 100);
-    return 0;
 }
 
-static int start_closed(void **state)
+static void start_closed(void)
 {
-    (void)state;
     pace = (struct pace){.flows = 3};
     pace_start(&pace, 1000 * MS, 0, 5);
-    return 0;
 }
 
-static void test_a_closed_loop_allows_what_is_left(void **state)
+TEST(a_closed_loop_allows_what_is_left)
 {
-    (void)state;
+    start_closed();
     assert_int_equal(pace.end, UINT64_MAX);
     assert_int_equal(pace_allowance(&pace, 2, 0, 1000 * MS), 5);
     pace_count(&pace, 4);
@@ -43,9 +34,9 @@ static void test_a_closed_loop_allows_what_is_left(void **state)
     assert_int_equal(pace_allowance(&pace, 0, 5, 1000 * MS), 0);
 }
 
-static void test_flows_take_turns(void **state)
+TEST(flows_take_turns)
 {
-    (void)state;
+    start_open();
     assert_int_equal(pace_allowance(&pace, 0, 0, 1000 * MS), 1);
     assert_int_equal(pace_allowance(&pace, 1, 0, 1000 * MS), 0);
     assert_int_equal(pace_allowance(&pace, 1, 0, 1001 * MS), 1);
@@ -54,9 +45,9 @@ static void test_flows_take_turns(void **state)
     assert_int_equal(pace_since(&pace, 1, 2, 1234 * MS), 1007 * MS);
 }
 
-static void test_what_was_held_up_is_due_at_once(void **state)
+TEST(what_was_held_up_is_due_at_once)
 {
-    (void)state;
+    start_open();
     assert_int_equal(pace_due(&pace, 1000 * MS), 1);
     assert_int_equal(pace_due(&pace, 1029 * MS), 30);
     assert_int_equal(pace_allowance(&pace, 2, 0, 1029 * MS), 10);
@@ -65,20 +56,19 @@ static void test_what_was_held_up_is_due_at_once(void **state)
     assert_int_equal(pace_allowance(&pace, 2, 7, 1029 * MS), 2);
 }
 
-static void test_the_alarm_for_the_next_one(void **state)
+TEST(the_alarm_for_the_next_one)
 {
-    (void)state;
+    start_open();
     assert_int_equal(pace_next(&pace, 30), 1030 * MS);
     assert_int_equal(pace_next(&pace, 500), 1500 * MS);
     assert_int_equal(pace_next(&pace, 501), 1500 * MS); // the end
 }
 
 // However a period of no whole nanoseconds is rounded, every message is due once and in order.
-static void test_rounding_loses_and_doubles_nothing(void **state)
+TEST(rounding_loses_and_doubles_nothing)
 {
     uint64_t begun = 0;
 
-    (void)state;
     pace = (struct pace){.flows = 1, .period = 1e9 / 3};
     pace_start(&pace, 77, 0, 1000);
     for (uint64_t at = 77; !pace.stopped; at += 1000000) {
@@ -91,17 +81,4 @@ static void test_rounding_loses_and_doubles_nothing(void **state)
         assert_true(at < UINT64_C(400000000000));
     }
     assert_int_equal(begun, 1000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_a_closed_loop_allows_what_is_left, start_closed),
-        cmocka_unit_test_setup(test_flows_take_turns, start_open),
-        cmocka_unit_test_setup(test_what_was_held_up_is_due_at_once, start_open),
-        cmocka_unit_test_setup(test_the_alarm_for_the_next_one, start_open),
-        cmocka_unit_test(test_rounding_loses_and_doubles_nothing),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

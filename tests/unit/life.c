@@ -3,7 +3,6 @@
 #include "unit.h"
 
 #include "core/life.h"
-#include "ground/util.h"
 
 enum { FLAGS = 16 };
 
@@ -85,9 +84,8 @@ static enum life by_the_table(enum life life, const struct balance *balance)
     return rule->next;
 }
 
-static void every_pair_is_as_the_table_has_it(void **state)
+TEST(every_pair_is_as_the_table_has_it)
 {
-    (void)state;
     for (enum life life = 0; life < LIVES; life++)
         for (unsigned flags = 0; flags < FLAGS; flags++)
             for (enum outcome outcome = 0; outcome <= TURN_CLOSE; outcome++) {
@@ -98,12 +96,11 @@ static void every_pair_is_as_the_table_has_it(void **state)
             }
 }
 
-static void the_document_shows_the_table(void **state)
+TEST(the_document_shows_the_table)
 {
     static char document[1 << 16];
     FILE *file = fopen("ARCHITECTURE.md", "r");
 
-    (void)state;
     assert_non_null(file); // unit tests run from the project's root
     document[fread(document, 1, sizeof document - 1, file)] = '\0';
     fclose(file);
@@ -122,14 +119,4 @@ static void the_document_shows_the_table(void **state)
         if (!strstr(document, line))
             fail_msg("ARCHITECTURE.md has no line %s", line);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_pair_is_as_the_table_has_it),
-        cmocka_unit_test(the_document_shows_the_table),
-    };
-
-    return cmocka_run_group_tests_name("life", tests, NULL, NULL);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // model: what should be answered to a stream, told slowly and plainly, and how a connection feeds
 // a stream to the module that answers it. For the unit test and the fuzz target of the role echo.
-#ifndef MODEL_H
-#define MODEL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -211,5 +210,3 @@ static inline bool feed_answers(const char *stream, size_t length, const struct 
     *answers = feed.answers;
     return !feed.wrong;
 }
-
-#endif

@@ -48,11 +48,10 @@ static void expect_error(const char *line, const char *error)
     assert_string_equal(parsed.error, error);
 }
 
-static void the_defaults_are_the_contracts(void **state)
+TEST(the_defaults_are_the_contracts)
 {
     const struct options *options = options_of("");
 
-    (void)state;
     assert_int_equal(options->tcp_port, 12345);
     assert_int_equal(options->udp_port, 12345);
     assert_int_equal(options->bind_count, 0);
@@ -70,7 +69,7 @@ static void the_defaults_are_the_contracts(void **state)
     assert_int_equal(options->log_level, LOG_INFO);
 }
 
-static void ports_are_common_or_apart_in_any_order(void **state)
+TEST(ports_are_common_or_apart_in_any_order)
 {
     static const struct {
         const char *line;
@@ -94,8 +93,7 @@ static void ports_are_common_or_apart_in_any_order(void **state)
         {"--max-tcp=1 --max-line=1 -v", 12345, 12345, true, false},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         const struct options *options = options_of(row[i].line);
 
         assert_int_equal(options->tcp_port, row[i].tcp);
@@ -143,12 +141,11 @@ static void expect_no_number(const struct number *number, const char *written)
     expect_error(line, error);
 }
 
-static void numbers_are_taken_within_their_bounds(void **state)
+TEST(numbers_are_taken_within_their_bounds)
 {
     char written[32];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
         const struct number *number = &numbers[i];
 
         snprintf(written, sizeof written, "%u", number->minimum);
@@ -164,7 +161,7 @@ static void numbers_are_taken_within_their_bounds(void **state)
     }
 }
 
-static void what_is_no_number_is_refused(void **state)
+TEST(what_is_no_number_is_refused)
 {
     static const char *const wrong[] = {
         "",
@@ -183,17 +180,15 @@ static void what_is_no_number_is_refused(void **state)
         "99999999999999999999999999999999",
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        for (size_t number = 0; number < sizeof numbers / sizeof numbers[0]; number++)
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        for (size_t number = 0; number < ARRAY_LENGTH(numbers); number++)
             expect_no_number(&numbers[number], wrong[i]);
 }
 
-static void addresses_are_collected(void **state)
+TEST(addresses_are_collected)
 {
     const struct options *options = options_of("--bind=127.0.0.1 --bind ::1 --bind=fe80::1%eth0");
 
-    (void)state;
     assert_int_equal(options->bind_count, 3);
     assert_true(options->sockets_given);
     assert_string_equal(ADDRESS_STRING(&options->bind[0].address), "127.0.0.1:0");
@@ -203,7 +198,7 @@ static void addresses_are_collected(void **state)
     assert_string_equal(options->bind[2].interface, "eth0");
 }
 
-static void what_is_no_address_is_refused(void **state)
+TEST(what_is_no_address_is_refused)
 {
     static const char *const wrong[] = {
         "",
@@ -219,8 +214,7 @@ static void what_is_no_address_is_refused(void **state)
     };
     char line[128], error[192];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         snprintf(line, sizeof line, "--bind=%s", wrong[i]);
         snprintf(error, sizeof error, "--bind: '%s' is not an IPv4 or IPv6 address", wrong[i]);
         expect_error(line, error);
@@ -228,12 +222,11 @@ static void what_is_no_address_is_refused(void **state)
 }
 
 // INET6_ADDRSTRLEN counts the longest there is, with an IPv4 address in it, and its NUL.
-static void the_longest_address_is_taken_whole(void **state)
+TEST(the_longest_address_is_taken_whole)
 {
     const char *longest = "1111:2222:3333:4444:5555:6666:255.255.255.255";
     char line[128];
 
-    (void)state;
     assert_int_equal(strlen(longest), INET6_ADDRSTRLEN - 1);
     snprintf(line, sizeof line, "--bind=%s", longest);
     assert_string_equal(ADDRESS_STRING(&options_of(line)->bind[0].address),
@@ -244,13 +237,12 @@ static void the_longest_address_is_taken_whole(void **state)
     assert_false(parse(line));
 }
 
-static void addresses_have_a_bound(void **state)
+TEST(addresses_have_a_bound)
 {
     struct text error = text_in(parsed.error, sizeof parsed.error);
     char name[] = "epoll-echo", word[] = "--bind=::1";
     char *argv[BINDS_MAX + 3] = {name};
 
-    (void)state;
     for (int i = 1; i <= BINDS_MAX; i++)
         argv[i] = word;
     assert_true(options_parse(&parsed.options, BINDS_MAX + 1, argv, &error));
@@ -260,7 +252,7 @@ static void addresses_have_a_bound(void **state)
     assert_string_equal(text_end(&error), "--bind: more than 64 addresses");
 }
 
-static void further_ports_are_collected(void **state)
+TEST(further_ports_are_collected)
 {
     static const struct {
         const char *value;
@@ -276,8 +268,7 @@ static void further_ports_are_collected(void **state)
     };
     char line[128];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         snprintf(line, sizeof line, "--bind=::2 --listen=%s --bind=::3", row[i].value);
         const struct options *options = options_of(line);
         const struct endpoint *endpoint = &options->endpoint[1];
@@ -301,7 +292,7 @@ static void further_ports_are_collected(void **state)
     assert_string_equal(options_of("--listen=echo:[fe80::1%eth0]:7")->bind[0].interface, "eth0");
 }
 
-static void a_further_port_that_is_none_is_named(void **state)
+TEST(a_further_port_that_is_none_is_named)
 {
 #define NO_ROLE "names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7"
 #define NO_PORT "has no port from 0 to 65535, as echo:7 has"
@@ -335,31 +326,28 @@ static void a_further_port_that_is_none_is_named(void **state)
     };
     char line[128], error[256];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         snprintf(line, sizeof line, "--listen=%s", row[i][0]);
         snprintf(error, sizeof error, "--listen: '%s' %s", row[i][0], row[i][1]);
         expect_error(line, error);
     }
 }
 
-static void trigger_is_level_or_edge(void **state)
+TEST(trigger_is_level_or_edge)
 {
-    (void)state;
     assert_true(options_of("--trigger=edge")->edge);
     assert_false(options_of("--trigger=edge --trigger=level")->edge);
     expect_error("--trigger=both", "--trigger: 'both' is neither level nor edge");
     expect_error("--trigger=", "--trigger: '' is neither level nor edge");
 }
 
-static void the_token_file_is_a_path(void **state)
+TEST(the_token_file_is_a_path)
 {
-    (void)state;
     assert_string_equal(options_of("--shutdown-token-file=/x/y")->token_file, "/x/y");
     expect_error("--shutdown-token-file=", "--shutdown-token-file: the path is empty");
 }
 
-static void the_log_level_goes_up_and_down_within_its_bounds(void **state)
+TEST(the_log_level_goes_up_and_down_within_its_bounds)
 {
     static const struct {
         const char *line;
@@ -372,14 +360,12 @@ static void the_log_level_goes_up_and_down_within_its_bounds(void **state)
         {"-qv", LOG_INFO},    {"--quiet --verbose", LOG_INFO},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
         assert_int_equal(options_of(row[i].line)->log_level, row[i].level);
 }
 
-static void help_and_version_are_told(void **state)
+TEST(help_and_version_are_told)
 {
-    (void)state;
     assert_true(options_of("-h")->help);
     assert_true(options_of("--help")->help);
     assert_true(options_of("-V")->version);
@@ -387,7 +373,7 @@ static void help_and_version_are_told(void **state)
     assert_true(options_of("--help word --other")->help);
 }
 
-static void wrong_usage_is_named(void **state)
+TEST(wrong_usage_is_named)
 {
     static const char *const row[][2] = {
         {"--other", "unknown or ambiguous option '--other'"},
@@ -408,18 +394,16 @@ static void wrong_usage_is_named(void **state)
         {"-", "'-' is not an option"},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
         expect_error(row[i][0], row[i][1]);
 }
 
-static void what_the_error_quotes_is_bounded(void **state)
+TEST(what_the_error_quotes_is_bounded)
 {
     static const char *const begin[] = {"--", "--port=", "--bind=", "--trigger=", ""};
     char line[400];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof begin / sizeof begin[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(begin); i++) {
         snprintf(line, sizeof line, "%s%0380d", begin[i], 1);
         if (i == 1)
             line[strlen(line) - 1] = 'x'; // leading zeros alone are a number
@@ -428,7 +412,7 @@ static void what_the_error_quotes_is_bounded(void **state)
     }
 }
 
-static void help_names_every_option(void **state)
+TEST(help_names_every_option)
 {
     static const char *const option[] = {
         "--bind=ADDR",   "--trigger=level|edge", "--shutdown-token-file=PATH",
@@ -438,13 +422,12 @@ static void help_names_every_option(void **state)
     char room[4096], name[64];
     struct text help = text_in(room, sizeof room);
 
-    (void)state;
     options_help(&help);
     text_end(&help);
     assert_false(help.cut);
-    for (size_t i = 0; i < sizeof option / sizeof option[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(option); i++)
         assert_non_null(strstr(room, option[i]));
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
         snprintf(name, sizeof name, "--%s=", numbers[i].name);
         assert_non_null(strstr(room, name));
     }
@@ -455,29 +438,4 @@ static void help_names_every_option(void **state)
     assert_non_null(strstr(room, "See epoll-echo(8).\n"));
     for (char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 110);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_defaults_are_the_contracts),
-        cmocka_unit_test(ports_are_common_or_apart_in_any_order),
-        cmocka_unit_test(numbers_are_taken_within_their_bounds),
-        cmocka_unit_test(what_is_no_number_is_refused),
-        cmocka_unit_test(addresses_are_collected),
-        cmocka_unit_test(what_is_no_address_is_refused),
-        cmocka_unit_test(the_longest_address_is_taken_whole),
-        cmocka_unit_test(addresses_have_a_bound),
-        cmocka_unit_test(further_ports_are_collected),
-        cmocka_unit_test(a_further_port_that_is_none_is_named),
-        cmocka_unit_test(trigger_is_level_or_edge),
-        cmocka_unit_test(the_token_file_is_a_path),
-        cmocka_unit_test(the_log_level_goes_up_and_down_within_its_bounds),
-        cmocka_unit_test(help_and_version_are_told),
-        cmocka_unit_test(wrong_usage_is_named),
-        cmocka_unit_test(what_the_error_quotes_is_bounded),
-        cmocka_unit_test(help_names_every_option),
-    };
-
-    return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
