@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A stream, whole and cut, against the model: the answers are the same.
+#include "feed.h"
 #include "fuzz.h"
 #include "ground/util.h"
-#include "model.h"
 
 // The sizes of reads come from the input, too: the bytes in front of the stream, again and again.
 struct cuts_by_bytes {

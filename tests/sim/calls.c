@@ -44,7 +44,7 @@ void calls_begin(enum token_file token)
 {
     calls.token = token;
     calls.log_stalled = false;
-    calls.stalls = chance_one_in(&world.chance, 3);
+    calls.stalls = one_in(3);
 }
 
 void calls_token(enum token_file token)
@@ -62,9 +62,9 @@ void enter(void)
 {
     if (++world.calls > CALLS_PER_TURN_MAX)
         fail("a turn does not end");
-    world.now += chance_between(&world.chance, 200, 3000);
-    if (calls.stalls && chance_one_in(&world.chance, STALL_ONE_IN))
-        world.now += chance_magnitude(&world.chance, 2 * SECOND);
+    world.now += between(200, 3000);
+    if (calls.stalls && one_in(STALL_ONE_IN))
+        world.now += magnitude(2 * SECOND);
     world_run();
 }
 
@@ -83,7 +83,7 @@ static struct flow *flow_of(int fd)
 {
     struct flow *flow = files_get(fd, FILE_FLOW)->object;
 
-    fault_busy_with(flow);
+    faults.busy_with = flow;
     return flow;
 }
 
@@ -290,7 +290,7 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     enter();
     if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC) || name || length)
         fail("accept4 with other arguments");
-    fault_busy_with(NULL);
+    faults.busy_with = NULL;
     long result = accept_flow(socket, fault_error(CALL_ACCEPT4, NULL));
     if (result >= 0)
         judge_accepted(socket, flow_of((int)result));
@@ -362,7 +362,7 @@ static int add_spurious(struct epoll_event *events, int found, int max)
 static void shuffle(struct epoll_event *events, int count)
 {
     for (int i = count - 1; i > 0; i--) {
-        int j = (int)chance_between(&world.chance, 0, (uint64_t)i);
+        int j = (int)between(0, (uint64_t)i);
         struct epoll_event event = events[i];
 
         events[i] = events[j];
@@ -377,7 +377,8 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
     if (timeout != -1)
         fail("epoll_wait with a timeout");
     judge_turn_over();
-    fault_new_turn();
+    faults.in_turn = 0;
+    faults.busy_with = NULL;
     int error = fault_error(CALL_EPOLL_WAIT, NULL);
     int found = error ? -error : wait_for_events(events, max);
     if (!error) {
@@ -407,7 +408,7 @@ static ssize_t peek(struct flow *flow)
     if (error && error != EINTR)
         flow_reset(flow, error);
     long result = error == EINTR ? -EINTR : flow_peek(flow);
-    if (!world.draining && !flow->fin_read && !flow->expect.closing)
+    if (!world.draining && !flow->fin_read && !flow->expect.lines.closing)
         fail("recv with MSG_PEEK");
     judge_peeked(flow, result);
     return leave("recv MSG_PEEK", flow->fd, result);

@@ -38,13 +38,13 @@ static void put_control(const struct netsock *socket, const struct question *que
                         struct msghdr *message)
 {
     struct in_pktinfo info = {.ipi_ifindex = 1};
-    struct in6_pktinfo info6 = {.ipi6_addr = question->local.sin6_addr, .ipi6_ifindex = 1};
-    bool v4 = netsock_is_v4(&question->local);
+    struct in6_pktinfo info6 = {.ipi6_addr = question->local.ip, .ipi6_ifindex = 1};
+    bool v4 = address_is_v4(&question->local);
     char *start = message->msg_control;
     struct cmsghdr *at = (struct cmsghdr *)start;
 
     memset(start, 0, message->msg_controllen);
-    memcpy(&info.ipi_addr, question->local.sin6_addr.s6_addr + 12, 4);
+    memcpy(&info.ipi_addr, question->local.ip.s6_addr + 12, 4);
     info.ipi_spec_dst.s_addr = question->to_host ? info.ipi_addr.s_addr : htonl(INADDR_LOOPBACK);
     if (v4 && socket->pktinfo)
         at = put(message, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
@@ -125,7 +125,7 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     if (error)
         return (int)leave("sendmmsg", fd, -error);
     if (count > 1 && fault_short())
-        count = (unsigned)chance_between(&world.chance, 1, count - 1);
+        count = (unsigned)between(1, count - 1);
     for (unsigned i = 0; i < count; i++) {
         messages[i].msg_len = (unsigned)messages[i].msg_hdr.msg_iov->iov_len;
         judge_answer(socket, &messages[i].msg_hdr, true);

@@ -20,7 +20,7 @@ enum ending { ENDS_WITH_FIN, ENDS_WITH_CLOSE, ENDS_WITH_RESET, ENDS_NEVER };
 enum { CLIENTS_MAX = 1024, TRIES_MAX = 20 };
 
 struct client {
-    struct sockaddr_in6 address;
+    struct address address;
     struct flow *flow;
     uint64_t due;  // of the next act, or NEVER
     uint64_t pace; // between two acts, at most
@@ -41,11 +41,6 @@ static struct {
     unsigned count;
     uint16_t port;
 } clients;
-
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
 
 void client_begin(void)
 {
@@ -85,8 +80,8 @@ void client_poke(struct client *client)
 
 static void connect_flow(struct client *client)
 {
-    client->flow = flow_open(client, &client->address, 16 + chance_magnitude(&world.chance, 200000),
-                             16 + chance_magnitude(&world.chance, 200000));
+    client->flow =
+        flow_open(client, &client->address, 16 + magnitude(200000), 16 + magnitude(200000));
     if (client->flow)
         trace("flow %u: client connects", client->flow->number);
     else if (++client->tries == TRIES_MAX || world.ending)
@@ -116,12 +111,11 @@ static void write_some(struct client *client)
         return;
     if (client->out.length == 0)
         talk_next(&client->talk, &client->out);
-    size_t chunk = client->talk.kind == TALK_TRICKLE
-                       ? between(1, 3)
-                       : 1 + chance_magnitude(&world.chance, client->out.length);
+    size_t chunk =
+        client->talk.kind == TALK_TRICKLE ? between(1, 3) : 1 + magnitude(client->out.length);
     if (chunk > client->out.length)
         chunk = client->out.length;
-    if (client->urges && chance_one_in(&world.chance, 5))
+    if (client->urges && one_in(5))
         flow_client_urge(flow);
     fifo_take(&client->out, NULL, flow_client_send(flow, fifo_first(&client->out), chunk));
 }
@@ -205,13 +199,13 @@ static void act(void *subject)
         act_at(client, client->ends_at);
 }
 
-static struct sockaddr_in6 choose_address(void)
+static struct address choose_address(void)
 {
     static const char *const text[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
                                        "198.51.100.9", "203.0.113.250",  "::1",
                                        "2001:db8::7",  "2001:db8:1::99", "fd00::1:2"};
 
-    return netsock_parse(text[between(0, sizeof text / sizeof text[0] - 1)], clients.port++);
+    return netsock_parse(text[between(0, ARRAY_LENGTH(text) - 1)], clients.port++);
 }
 
 static uint64_t choose_pace(void)
@@ -219,7 +213,7 @@ static uint64_t choose_pace(void)
     static const uint64_t pace[] = {
         100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND, 300 * MILLISECOND, 5 * SECOND};
 
-    return pace[between(0, sizeof pace / sizeof pace[0] - 1)];
+    return pace[between(0, ARRAY_LENGTH(pace) - 1)];
 }
 
 static struct client *create(uint64_t start)
@@ -231,15 +225,15 @@ static struct client *create(uint64_t start)
     client->reading = (enum reading)between(0, 8);
     if (client->reading > READS_NEVER)
         client->reading = READS_ALL;
-    client->reads_from = start + chance_magnitude(&world.chance, 20 * SECOND);
+    client->reads_from = start + magnitude(20 * SECOND);
     client->ending = (enum ending)between(0, 5);
     if (client->ending > ENDS_NEVER)
         client->ending = ENDS_WITH_FIN;
     client->ends_at = NEVER;
-    if (chance_one_in(&world.chance, 4))
-        client->ends_at = start + chance_magnitude(&world.chance, 20 * SECOND);
-    client->urges = chance_one_in(&world.chance, 10);
-    client->polite = !chance_one_in(&world.chance, 4);
+    if (one_in(4))
+        client->ends_at = start + magnitude(20 * SECOND);
+    client->urges = one_in(10);
+    client->polite = !one_in(4);
     act_at(client, start);
     return client;
 }

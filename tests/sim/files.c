@@ -210,7 +210,7 @@ int files_ready(struct epoll_event *events, int max)
 
 bool files_spurious(struct epoll_event *event)
 {
-    int fd = (int)chance_between(&world.chance, 0, (uint64_t)files.end - 1);
+    int fd = (int)between(0, (uint64_t)files.end - 1);
     const struct file *file = &files.file[fd];
     uint32_t events = file->events & (EPOLLIN | EPOLLOUT);
 

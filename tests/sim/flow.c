@@ -20,10 +20,10 @@ static struct {
     unsigned held_count;
 } flows;
 
-struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
+struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room)
 {
-    struct netsock *socket = netsock_find(SOCK_STREAM, netsock_is_v4(peer));
+    struct netsock *socket = netsock_find(SOCK_STREAM, address_is_v4(peer));
 
     if (!socket || socket->waiting > socket->backlog || flows.count == FLOWS_MAX)
         return NULL;
@@ -40,11 +40,11 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
                           .client = client,
                           .rx_room = rx_room,
                           .tx_room = tx_room,
-                          .window = 1 + chance_magnitude(&world.chance, 2 * tx_room)};
-    if (IN6_IS_ADDR_UNSPECIFIED(&flow->local.sin6_addr) ||
-        memcmp(flow->local.sin6_addr.s6_addr + 12, "\0\0\0\0", 4) == 0)
-        flow->local = netsock_parse(netsock_is_v4(peer) ? "192.0.2.1" : "2001:db8::1",
-                                    ntohs(socket->bound.sin6_port));
+                          .window = 1 + magnitude(2 * tx_room)};
+    if (IN6_IS_ADDR_UNSPECIFIED(&flow->local.ip) ||
+        memcmp(flow->local.ip.s6_addr + 12, "\0\0\0\0", 4) == 0)
+        flow->local =
+            netsock_parse(address_is_v4(peer) ? "192.0.2.1" : "2001:db8::1", socket->bound.port);
     flows.flow[flows.count++] = flow;
     netsock_enqueue(socket, flow);
     return flow;
@@ -227,7 +227,7 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
     if (length > flow->urgent)
         length = flow->urgent;
     if (cut_short && length > 1)
-        length = chance_between(&world.chance, 1, length - 1);
+        length = between(1, length - 1);
     else
         cut_short = false;
     fifo_take(&flow->rx, bytes, length);
@@ -247,7 +247,7 @@ static void pressure_over(void *subject)
 
 void flow_press(struct flow *flow)
 {
-    flow->pressure = world.now + chance_between(&world.chance, 1000, 100 * MILLISECOND);
+    flow->pressure = world.now + between(1000, 100 * MILLISECOND);
     flow->no_space = true;
     world_at(flow->pressure, pressure_over, flow);
 }
@@ -274,15 +274,14 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
     }
     size_t went = length < room ? length : room;
     if (cut_short && went > 1) {
-        went = chance_between(&world.chance, 1, went - 1);
+        went = between(1, went - 1);
         flow_press(flow);
     }
     flow->no_space |= went < length;
     fifo_put(&flow->tx, bytes, went);
     acknowledge(flow, went - (flow_unsent(flow) - before));
     if (client_is_closed(flow->client))
-        world_at(world.now + chance_between(&world.chance, 1000, MILLISECOND), client_is_gone,
-                 flow);
+        world_at(world.now + between(1000, MILLISECOND), client_is_gone, flow);
     client_poke(flow->client);
     return (long)went;
 }

@@ -2,11 +2,11 @@
 // flow: a TCP connection as the kernel sees it, from the client's SYN to the end of the universe.
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/address.h"
 #include "expect.h"
 #include "fifo.h"
 
@@ -20,7 +20,7 @@ struct flow {
     unsigned index; // of flow_held
     int fd;         // the daemon's; -1 before accept4 and after close
     int family;     // of the socket
-    struct sockaddr_in6 peer, local;
+    struct address peer, local;
     struct client *client;
 
     // The kernel's part.
@@ -68,7 +68,7 @@ enum { FLOWS_MAX = 1024 };
 
 // A client's connection, which waits to be accepted; NULL if nobody listens. WRITABLE sizes of the
 // kernel's buffers.
-struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
+struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room);
 void flow_finish_all(void);
 struct flow *flow_at(unsigned number); // NULL after the last

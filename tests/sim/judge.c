@@ -11,7 +11,6 @@
 #include "flow.h"
 #include "memory.h"
 #include "netsock.h"
-#include "questions.h"
 #include "server.h"
 #include "world.h"
 
@@ -29,7 +28,6 @@ enum {
 };
 
 static struct {
-    bool token, token_uncertain;
     unsigned admitted, busy;        // open now
     uint64_t tcp_total, busy_total; // since the start
     uint64_t failed_high;           // when accepting last failed, or 0
@@ -44,6 +42,8 @@ static struct {
     uint64_t guesses_read[GUESSES_MAX_PER_MINUTE + 1], guesses_told[GUESSES_MAX_PER_MINUTE + 1];
 } judge;
 
+struct judge_token judge_token;
+
 static const struct options *options(void)
 {
     return &world.server->options;
@@ -52,45 +52,19 @@ static const struct options *options(void)
 void judge_begin(void)
 {
     memset(&judge, 0, sizeof judge);
+    judge_token = (struct judge_token){.there = false};
     questions_begin();
-}
-
-void judge_token(bool token, bool uncertain)
-{
-    judge.token = token;
-    judge.token_uncertain |= uncertain;
-}
-
-bool judge_has_token(void)
-{
-    return judge.token;
-}
-
-bool judge_token_uncertain(void)
-{
-    return judge.token_uncertain;
 }
 
 void judge_totals(uint64_t *total, uint64_t *busy)
 {
-    *total = judge.tcp_total + questions_peers_sure();
+    *total = judge.tcp_total + udp.peers;
     *busy = judge.busy_total;
-}
-
-uint64_t judge_maybe(void)
-{
-    return questions_peers_maybe();
-}
-
-static void remember(uint64_t guesses[], uint64_t at)
-{
-    memmove(&guesses[1], &guesses[0], GUESSES_MAX_PER_MINUTE * sizeof guesses[0]);
-    guesses[0] = at;
 }
 
 void judge_guess_read(void)
 {
-    remember(judge.guesses_read, world.now);
+    world_remember(judge.guesses_read, GUESSES_MAX_PER_MINUTE + 1, world.now);
 }
 
 // A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
@@ -100,7 +74,7 @@ void judge_guess_told_wrong(uint64_t asked)
 
     if (sixth != 0 && asked - sixth < 55 * SECOND)
         fail("a sixth wrong token within a minute is looked at");
-    remember(judge.guesses_told, asked);
+    world_remember(judge.guesses_told, GUESSES_MAX_PER_MINUTE + 1, asked);
 }
 
 bool judge_may_throttle(void)
@@ -123,6 +97,12 @@ void judge_started(void)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
 }
 
+// Nobody can be taken in, not even to be told "Server Busy".
+static bool full(void)
+{
+    return judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
+}
+
 // TCP: what the daemon does.
 
 // While clients come and go, the server is not at rest, whoever else is.
@@ -143,7 +123,7 @@ void judge_accepted(struct netsock *socket, struct flow *flow)
     socket->turn = world.turn;
     if (++socket->accepts > ACCEPTS_MAX && !world.stops && !world.may_stop)
         fail("more than %d clients are accepted in a turn", ACCEPTS_MAX);
-    if (judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy)
+    if (full())
         fail("flow %u is accepted while nobody can be told", flow->number);
 }
 
@@ -154,27 +134,20 @@ void judge_accept_failed(struct netsock *socket)
     judge.freed = false;
 }
 
-static bool from_loopback(const struct flow *flow)
-{
-    return netsock_is_v4(&flow->peer) ? flow->peer.sin6_addr.s6_addr[12] == 127
-                                      : IN6_IS_ADDR_LOOPBACK(&flow->peer.sin6_addr);
-}
-
 void judge_registered(struct flow *flow)
 {
     flow->registered = true;
     flow->busy = judge.admitted >= options()->max_tcp;
     flow->byte_low = world.turn_start;
     flow->byte_high = flow->owed_until = world.now;
-    flow->expect.line_max = options()->max_line;
-    flow->expect.loopback = from_loopback(flow);
+    expect_begin(flow);
     if (flow->busy) {
         judge.busy++;
         judge.busy_total++;
         flow->shut_low = world.turn_start;
         flow->shut_high = world.now;
         expect_text(flow, "Server Busy\n");
-        flow->expect.closing = true;
+        flow->expect.lines.closing = true;
         return;
     }
     judge.tcp_total++;
@@ -292,7 +265,7 @@ static void judge_goodbye_of_drain(const struct flow *flow)
         fail("flow %u: goodbye without a reason", flow->number);
     if (flow->left_behind > 0 || (flow->read_at < world.drain_low && flow->rx.length > 0))
         fail("flow %u: goodbye before its input is read", flow->number);
-    if (flow->fin_behind && flow->expect.line.length > 0)
+    if (flow->fin_behind && flow->expect.lines.begun > 0)
         fail("flow %u: goodbye before its last, unterminated line is answered", flow->number);
 }
 
@@ -307,7 +280,7 @@ void judge_shutdown(struct flow *flow, long result)
         fail("flow %u: FIN before all answers", flow->number);
     if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
         fail("flow %u: goodbye before the kernel has sent everything", flow->number);
-    if (!flow->expect.closing)
+    if (!flow->expect.lines.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
     flow->shut_low = world.turn_start;
@@ -372,10 +345,7 @@ void judge_closed(struct flow *flow)
 // The clients in its queue have been told by their systems that they are connected.
 static void judge_queue(const struct netsock *socket)
 {
-    bool full =
-        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
-
-    if (!socket->first || full || fault_in_turn() > 0 || files_exhausted() ||
+    if (!socket->first || full() || faults.in_turn > 0 || files_exhausted() ||
         judge.failed_high >= world.turn_start)
         return;
     // One that came in the very turn may have come after the last look.
@@ -421,7 +391,7 @@ void judge_signal(int number)
 static bool leaving(const struct flow *flow)
 {
     return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
-           (flow->fin_read || flow->expect.closing || world.draining);
+           (flow->fin_read || flow->expect.lines.closing || world.draining);
 }
 
 static void judge_deadlines(const struct flow *flow)
@@ -469,7 +439,7 @@ static void judge_flow(const struct flow *flow)
     if (!owes && !leaving(flow) && flow_writable(flow) &&
         (flow->rx.length > 0 || flow->fin_in || flow->dead))
         fail("flow %u: input is not read", flow->number);
-    if (!owes && !leaving(flow) && !flow->shut && (expect->closing || world.draining))
+    if (!owes && !leaving(flow) && !flow->shut && (expect->lines.closing || world.draining))
         fail("flow %u: no goodbye although nothing is owed", flow->number);
     judge_deadlines(flow);
 }
@@ -479,7 +449,7 @@ static bool may_be_idle(const struct flow *flow)
     const struct expect *expect = &flow->expect;
 
     return !expect_owes(expect) && !leaving(flow) && !expect_line_begun(expect) &&
-           expect->overlong == 0 && !flow->shut && !flow->busy;
+           expect->lines.overlong == 0 && !flow->shut && !flow->busy;
 }
 
 static void judge_memory(size_t allowed)
@@ -505,13 +475,11 @@ static void judge_flows(void)
 
 static void judge_listener(const struct netsock *socket)
 {
-    bool full =
-        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
     bool failed = judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
 
     if (world.stops > 0 || world.draining)
         fail("a listener is open although the server is to end");
-    if (socket->waiting > 0 && !full && !failed)
+    if (socket->waiting > 0 && !full() && !failed)
         fail("a client waits although it could be taken in");
 }
 
@@ -528,20 +496,20 @@ static void judge_sockets(void)
 static void judge_counters(void)
 {
     const struct counters *counters = &world.server->service.counters;
-    uint64_t low = judge.tcp_total + questions_peers_sure();
+    uint64_t low = judge.tcp_total + udp.peers;
 
     if (counters->connected_tcp != judge.admitted || counters->busy_tcp != judge.busy_total)
         fail("connected_tcp=%u busy_tcp=%llu, in truth %u and %llu", counters->connected_tcp,
              (unsigned long long)counters->busy_tcp, judge.admitted,
              (unsigned long long)judge.busy_total);
-    if (counters->total_clients < low || counters->total_clients > low + questions_peers_maybe())
+    if (counters->total_clients < low || counters->total_clients > low + udp.peers_maybe)
         fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
              (unsigned long long)low);
-    if (counters->udp_answered != questions_answered() ||
-        counters->udp_answered + counters->udp_dropped != questions_read())
+    if (counters->udp_answered != udp.answered ||
+        counters->udp_answered + counters->udp_dropped != udp.read)
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
              (unsigned long long)counters->udp_answered, (unsigned long long)counters->udp_dropped,
-             (unsigned long long)questions_answered(), (unsigned long long)questions_read());
+             (unsigned long long)udp.answered, (unsigned long long)udp.read);
 }
 
 void judge_sleep(void)
@@ -557,7 +525,7 @@ void judge_sleep(void)
 
 void judge_turn_over(void)
 {
-    world.futile = world.progress || fault_in_turn() > 0 ? 0 : world.futile + 1;
+    world.futile = world.progress || faults.in_turn > 0 ? 0 : world.futile + 1;
     if (world.futile > FUTILE_MAX)
         fail("%u turns in a row do nothing", world.futile);
     world.progress = false;

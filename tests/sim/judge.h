@@ -13,11 +13,18 @@ struct flow;
 struct netsock;
 struct question;
 
-// TOKEN: the server has one. UNCERTAIN: it may have lost or regained it.
+// What the server has; UNCERTAIN: it may have lost or regained it.
+extern struct judge_token {
+    bool there, uncertain;
+} judge_token;
+
+// Since the start: datagrams read and answered; peers that were certainly new, and may have been.
+extern struct udp_counts {
+    uint64_t read, answered, peers, peers_maybe;
+} udp;
+
 void judge_begin(void);
-void judge_token(bool token, bool uncertain);
-bool judge_has_token(void);
-bool judge_token_uncertain(void);
+void questions_begin(void);
 
 // server_init is over, and server_finish.
 void judge_started(void);
@@ -58,7 +65,6 @@ void judge_log(const char *line, size_t length);
 
 // What /stats may tell.
 void judge_totals(uint64_t *total, uint64_t *busy);
-uint64_t judge_maybe(void); // so many more UDP peers may have been counted
 void judge_guess_read(void);
 void judge_guess_told_wrong(uint64_t asked);
 bool judge_may_throttle(void);

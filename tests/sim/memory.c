@@ -53,6 +53,14 @@ void *memory_own(void *block, size_t size)
     return moved;
 }
 
+void *memory_room(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    *room = *room ? 2 * *room : 64;
+    return memory_own(array, *room * size);
+}
+
 static void *handed_out(struct header *header, size_t size)
 {
     *header = (struct header){.size = size, .magic = MAGIC};
@@ -64,7 +72,7 @@ static void *handed_out(struct header *header, size_t size)
 
 static bool refused(void)
 {
-    if (!fault_memory())
+    if (!fault_error(CALL_MEMORY, faults.busy_with))
         return false;
     errno = ENOMEM;
     return true;

@@ -11,3 +11,6 @@ size_t memory_bytes(void);
 
 // The simulation's own memory: resizes BLOCK (NULL: a new one) to SIZE bytes; 0 frees it.
 void *memory_own(void *block, size_t size);
+
+// Likewise ARRAY, which has room for *ROOM elements of SIZE bytes, for one more than COUNT.
+void *memory_room(void *array, size_t count, size_t *room, size_t size);

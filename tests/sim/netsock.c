@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "netsock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -44,24 +42,23 @@ int netsock_open(int family, int type, struct netsock **opened)
 }
 
 // Two sockets of one protocol on one port, where their addresses overlap.
-static bool taken(const struct netsock *socket, const struct sockaddr_in6 *address)
+static bool taken(const struct netsock *socket, const struct address *address)
 {
     for (const struct netsock *other = net.first; other; other = other->next)
         if (other != socket && other->type == socket->type && other->bound_to_port &&
-            other->bound.sin6_port == address->sin6_port &&
             (other->family == socket->family || (other->family == AF_INET6 && !other->v6only) ||
              (socket->family == AF_INET6 && !socket->v6only)) &&
-            memcmp(&other->bound.sin6_addr, &address->sin6_addr, sizeof address->sin6_addr) == 0)
+            netsock_same(&other->bound, address))
             return true;
     return false;
 }
 
 int netsock_bind(struct netsock *socket, const struct sockaddr *address)
 {
-    struct sockaddr_in6 wanted = netsock_address(address);
+    struct address wanted = address_of((const void *)address);
 
-    if (wanted.sin6_port == 0)
-        wanted.sin6_port = htons(net.next_port++);
+    if (wanted.port == 0)
+        wanted.port = net.next_port++;
     if (taken(socket, &wanted))
         return EADDRINUSE;
     socket->bound = wanted;
@@ -129,7 +126,7 @@ struct netsock *netsock_find(int type, bool v4)
         if (socket->type == type && socket->bound_to_port &&
             (socket->listening || type == SOCK_DGRAM) &&
             (v4 ? socket->family == AF_INET ||
-                      (!socket->v6only && IN6_IS_ADDR_UNSPECIFIED(&socket->bound.sin6_addr))
+                      (!socket->v6only && IN6_IS_ADDR_UNSPECIFIED(&socket->bound.ip))
                 : socket->family == AF_INET6))
             return socket;
     return NULL;
@@ -181,60 +178,27 @@ uint32_t netsock_poll(const struct netsock *socket)
     return EPOLLOUT | (socket->oldest ? EPOLLIN : 0);
 }
 
-bool netsock_is_v4(const struct sockaddr_in6 *address)
-{
-    return IN6_IS_ADDR_V4MAPPED(&address->sin6_addr);
-}
-
-socklen_t netsock_name(const struct sockaddr_in6 *address, int family, struct sockaddr *name,
+socklen_t netsock_name(const struct address *address, int family, struct sockaddr *name,
                        socklen_t room)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = address->sin6_port};
-    socklen_t length = family == AF_INET ? sizeof v4 : sizeof *address;
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(address, family, &storage);
 
-    memcpy(&v4.sin_addr, address->sin6_addr.s6_addr + 12, sizeof v4.sin_addr);
-    memcpy(name, family == AF_INET ? (const void *)&v4 : address, length < room ? length : room);
+    memcpy(name, &storage, length < room ? length : room);
     return length;
 }
 
-struct sockaddr_in6 netsock_address(const struct sockaddr *name)
+bool netsock_same(const struct address *a, const struct address *b)
 {
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
-    struct sockaddr_in v4;
-
-    if (name->sa_family == AF_INET6) {
-        memcpy(&address, name, sizeof address);
-        return address;
-    }
-    memcpy(&v4, name, sizeof v4);
-    address.sin6_port = v4.sin_port;
-    address.sin6_addr.s6_addr[10] = address.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(address.sin6_addr.s6_addr + 12, &v4.sin_addr, sizeof v4.sin_addr);
-    return address;
+    return a->port == b->port && memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
 }
 
-const char *netsock_text(const struct sockaddr_in6 *address, char text[80])
+struct address netsock_parse(const char *text, uint16_t port)
 {
-    char ip[INET6_ADDRSTRLEN], scope[16] = "";
+    struct address address;
 
-    if (netsock_is_v4(address)) {
-        inet_ntop(AF_INET, address->sin6_addr.s6_addr + 12, ip, sizeof ip);
-        snprintf(text, 80, "%s:%u", ip, ntohs(address->sin6_port));
-        return text;
-    }
-    inet_ntop(AF_INET6, &address->sin6_addr, ip, sizeof ip);
-    if (address->sin6_scope_id != 0)
-        snprintf(scope, sizeof scope, "%%%u", address->sin6_scope_id);
-    snprintf(text, 80, "[%s%s]:%u", ip, scope, ntohs(address->sin6_port));
-    return text;
-}
-
-struct sockaddr_in6 netsock_parse(const char *text, uint16_t port)
-{
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    char mapped[INET6_ADDRSTRLEN];
-
-    snprintf(mapped, sizeof mapped, strchr(text, ':') ? "%s" : "::ffff:%s", text);
-    inet_pton(AF_INET6, mapped, &address.sin6_addr);
+    if (!address_parse(text, &address))
+        fail("the simulation itself has no address '%s'", text);
+    address.port = port;
     return address;
 }

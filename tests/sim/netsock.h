@@ -2,26 +2,26 @@
 // netsock: listening and datagram sockets as the kernel sees them.
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#include "core/address.h"
+#include "expect.h"
 
 struct flow;
 
 // A datagram, from its sender to its answer.
 struct question {
     struct question *next;
-    struct sockaddr_in6 peer, local;
+    struct address peer, local;
     bool to_host; // `local` is an own address, not a broadcast one
     int hop_limit;
     char *bytes;
     size_t length;
     bool truncated; // for the daemon
-    uint64_t asked; // when the turn began in which it was read
-    uint64_t total, busy;
-    size_t counts_before;
+    struct moment asked;
 };
 
 struct netsock {
@@ -29,7 +29,7 @@ struct netsock {
     int fd, family, type;
     bool v6only, listening;
     bool pktinfo, hops; // for its family's control messages
-    struct sockaddr_in6 bound;
+    struct address bound;
     bool bound_to_port;
     unsigned backlog, waiting;
     struct flow *first, *last;        // the accept queue
@@ -67,11 +67,8 @@ void question_free(struct question *question);
 uint32_t netsock_poll(const struct netsock *socket);
 
 // ADDRESS as a socket of FAMILY shows it; returns its length.
-socklen_t netsock_name(const struct sockaddr_in6 *address, int family, struct sockaddr *name,
+socklen_t netsock_name(const struct address *address, int family, struct sockaddr *name,
                        socklen_t room);
-struct sockaddr_in6 netsock_address(const struct sockaddr *name);
-bool netsock_is_v4(const struct sockaddr_in6 *address);
-// ADDRESS:PORT or [ADDRESS]:PORT.
-const char *netsock_text(const struct sockaddr_in6 *address, char text[80]);
+bool netsock_same(const struct address *a, const struct address *b);
 // TEXT an IPv4 or IPv6 address.
-struct sockaddr_in6 netsock_parse(const char *text, uint16_t port);
+struct address netsock_parse(const char *text, uint16_t port);

@@ -17,7 +17,6 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
-#include "questions.h"
 #include "sender.h"
 #include "server.h"
 #include "world.h"
@@ -37,16 +36,6 @@ struct plan {
 
 static struct plan plan;
 static struct server server;
-
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
-
-static bool one_in(uint64_t n)
-{
-    return chance_one_in(&world.chance, n);
-}
 
 static __attribute__((format(printf, 1, 2))) void argue(const char *format, ...)
 {
@@ -120,7 +109,7 @@ static void choose_token(void)
         plan.token = TOKEN_NONE;
     plan.may_not_start |= plan.token == TOKEN_EMPTY || (plan.token == TOKEN_ABSENT && !directory) ||
                           (plan.token == TOKEN_READABLE && !directory);
-    judge_token(plan.token == TOKEN_GOOD || (plan.token == TOKEN_READABLE && directory), false);
+    judge_token.there = plan.token == TOKEN_GOOD || (plan.token == TOKEN_READABLE && directory);
 }
 
 static void choose_log(void)
@@ -149,7 +138,7 @@ static void reload(void *subject)
     (void)subject;
     if (plan.token_wanted && one_in(2)) {
         calls_token((enum token_file)between(TOKEN_GOOD, TOKEN_READABLE));
-        judge_token(false, true);
+        judge_token = (struct judge_token){.uncertain = true};
     }
     signal_raise(SIGHUP);
 }
@@ -160,8 +149,7 @@ static void toggle_exhaustion(void *subject)
     trace("descriptors are %s", plan.exhausted ? "exhausted" : "there again");
     files_exhaust(plan.exhausted);
     if (plan.exhausted)
-        world_at(world.now + chance_magnitude(&world.chance, 3 * SECOND), toggle_exhaustion,
-                 subject);
+        world_at(world.now + magnitude(3 * SECOND), toggle_exhaustion, subject);
 }
 
 static void toggle_log(void *subject)
@@ -169,7 +157,7 @@ static void toggle_log(void *subject)
     plan.log_stalled = !plan.log_stalled && !world.hush;
     calls_stall_log(plan.log_stalled);
     if (plan.log_stalled)
-        world_at(world.now + chance_magnitude(&world.chance, 5 * SECOND), toggle_log, subject);
+        world_at(world.now + magnitude(5 * SECOND), toggle_log, subject);
 }
 
 static void set_clock(void *subject)
@@ -206,34 +194,34 @@ static void plan_end(uint64_t end)
     }
     world_at(end, stop, NULL);
     if (one_in(4))
-        world_at(end + chance_magnitude(&world.chance, 4 * SECOND), stop, NULL);
+        world_at(end + magnitude(4 * SECOND), stop, NULL);
 }
 
 static void plan_events(uint64_t end)
 {
     static void (*const happening[])(void *) = {reload, toggle_exhaustion, toggle_log, set_clock};
 
-    for (size_t i = 0; i < sizeof happening / sizeof happening[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(happening); i++)
         for (uint64_t left = one_in(3) ? between(1, 4) : 0; left > 0; left--)
             world_at(world.now + between(0, end - world.now), happening[i], NULL);
 }
 
 static void plan_clients(uint64_t end)
 {
-    uint64_t count = 1 + chance_magnitude(&world.chance, 12);
+    uint64_t count = 1 + magnitude(12);
 
     if (one_in(30))
         count = between(13, 60);
     if (one_in(400))
         count = between(280, 600);
     while (count-- > 0)
-        client_create(world.now + chance_magnitude(&world.chance, end - world.now));
+        client_create(world.now + magnitude(end - world.now));
     sender_begin();
 }
 
 static void plan_life(void)
 {
-    uint64_t end = world.now + 1000 + chance_magnitude(&world.chance, 40 * SECOND);
+    uint64_t end = world.now + 1000 + magnitude(40 * SECOND);
 
     plan.rests = one_in(8);
     plan_clients(end);
@@ -304,9 +292,9 @@ static void count(struct sights *sights)
         flows++;
     sights->universes++;
     sights->turns += world.turn;
-    sights->faults += fault_count();
+    sights->faults += faults.count;
     sights->connections += flows;
-    sights->datagrams += questions_read();
+    sights->datagrams += udp.read;
     sights->seconds += (world.now - world.epoch) / SECOND;
 }
 
@@ -319,13 +307,13 @@ void universe_run(uint64_t seed, bool tracing, struct sights *sights)
     parse(&options);
     if (server_init(&server, &options) == 0)
         live();
-    else if (!plan.may_not_start && fault_count() == 0)
+    else if (!plan.may_not_start && faults.count == 0)
         fail("the server does not start");
     judge_ended();
     count(sights);
     client_finish_all();
     flow_finish_all();
-    questions_finish();
+    questions_begin();
     expect_forget();
     world_end();
 }

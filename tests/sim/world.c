@@ -38,7 +38,7 @@ void world_begin(uint64_t seed, bool tracing)
         .drain_high = NEVER,
     };
     world.epoch = world.now;
-    world.now += chance_between(&world.chance, 0, SECOND);
+    world.now += between(0, SECOND);
     world.wall = (int64_t)(1700000000 * SECOND);
     heap.count = 0;
 }
@@ -65,10 +65,7 @@ static void swap(size_t i, size_t j)
 
 void world_at(uint64_t at, void (*act)(void *subject), void *subject)
 {
-    if (heap.count == heap.room) {
-        heap.room = heap.room ? 2 * heap.room : 64;
-        heap.event = memory_own(heap.event, heap.room * sizeof *heap.event);
-    }
+    heap.event = memory_room(heap.event, heap.count, &heap.room, sizeof *heap.event);
     heap.event[heap.count] = (struct event){at, heap.number++, act, subject};
     for (size_t i = heap.count++; i > 0 && sooner(&heap.event[i], &heap.event[(i - 1) / 2]);
          i = (i - 1) / 2)
@@ -103,6 +100,12 @@ void world_run(void)
 
         event.act(event.subject);
     }
+}
+
+void world_remember(uint64_t *times, size_t count, uint64_t time)
+{
+    memmove(times + 1, times, (count - 1) * sizeof *times);
+    times[0] = time;
 }
 
 void fail(const char *format, ...)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "chance.h"
+#include "ground/util.h"
+#include "server.h"
 
 #define SECOND ((uint64_t)1000000000)
 #define MILLISECOND ((uint64_t)1000000)
@@ -49,6 +51,22 @@ struct world {
 
 extern struct world world;
 
+// This universe's chance.
+static inline uint64_t between(uint64_t low, uint64_t high)
+{
+    return chance_between(&world.chance, low, high);
+}
+
+static inline bool one_in(uint64_t n)
+{
+    return chance_one_in(&world.chance, n);
+}
+
+static inline uint64_t magnitude(uint64_t high)
+{
+    return chance_magnitude(&world.chance, high);
+}
+
 void world_begin(uint64_t seed, bool tracing);
 void world_end(void);
 
@@ -60,6 +78,9 @@ uint64_t world_next(void);
 
 // Calls all that are due.
 void world_run(void);
+
+// Puts TIME in front of COUNT others, the last of which is forgotten.
+void world_remember(uint64_t *times, size_t count, uint64_t time);
 
 // The daemon is at fault: says so, with the seed, and ends the process.
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

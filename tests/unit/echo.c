@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "model.h"
+#include "feed.h"
 #include "roles/role.h"
 
 static struct facts facts;
@@ -35,8 +35,8 @@ static void expect(const char *stream, size_t max_line, const char *expected, bo
     free(answers.bytes);
 }
 
-#define LONG MODEL_TOO_LONG
-#define UNKNOWN "ERR unknown-command\n"
+#define LONG LINES_TOO_LONG
+#define UNKNOWN LINES_UNKNOWN
 
 TEST(lines_come_back_as_they_are)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// model: what should be answered to a stream, told slowly and plainly, and how a connection feeds
-// a stream to the module that answers it. For the unit test and the fuzz target of the role echo.
+// feed: what is answered to a whole stream by the model of lines, and by the role echo when a
+// connection feeds it the stream in pieces. For the unit test and the fuzz target of the role.
 #pragma once
 
 #include <stdbool.h>
@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "core/command.h"
+#include "lines.h"
 #include "roles/role.h"
-
-#define MODEL_TOO_LONG "ERR too-long-line\n"
 
 // All that was answered to a stream.
 struct answers {
@@ -19,7 +18,7 @@ struct answers {
     bool closed; // ended by a second overlong line
 };
 
-static inline void *model_alloc(size_t size)
+static inline void *feed_alloc(size_t size)
 {
     void *block = malloc(size > 0 ? size : 1);
 
@@ -53,45 +52,44 @@ struct terms {
     const struct facts *facts;
 };
 
-static inline void model_line(struct answers *answers, const char *line, size_t length,
-                              const struct terms *terms)
+static inline void answers_take(struct answers *answers, const struct lines *lines,
+                                enum asked asked, const struct terms *terms)
 {
     char room[TURN_TEXT_MAX_BYTES];
     struct text text = text_in(room, sizeof room);
 
-    if (line[0] == '/') {
-        command_answer(line, length, terms->facts, &text);
+    switch (asked) {
+    case ASKED_NOTHING:
+        return;
+    case ASKED_ECHO:
+        answers_add(answers, lines->line, lines->length);
+        return;
+    case ASKED_TOO_LONG:
+        answers_add(answers, LINES_TOO_LONG, strlen(LINES_TOO_LONG));
+        return;
+    case ASKED_COMMAND:
+        // The module has tests of its own; which names there are is known to the model too.
+        command_answer(lines->line, lines->length, terms->facts, &text);
+        if ((lines_command(lines->line, lines->length).name == COMMAND_UNKNOWN) !=
+            (text.length == strlen(LINES_UNKNOWN) &&
+             memcmp(text.bytes, LINES_UNKNOWN, text.length) == 0))
+            abort();
         answers_add(answers, text.bytes, text.length);
-    } else {
-        answers_add(answers, line, length);
     }
 }
 
-// The whole STREAM, byte by byte, as the contract has it.
+// What is to be answered to the whole STREAM.
 static inline struct answers model_answers(const char *stream, size_t length,
                                            const struct terms *terms)
 {
     struct answers answers = {.bytes = NULL};
-    size_t begun = 0; // where the line begins
-    bool overlong = false, before = false;
+    struct lines lines = {.max_line = terms->max_line, .line = feed_alloc(terms->max_line + 1)};
 
-    for (size_t at = 0; at < length; at++) {
-        if (stream[at] == '\n') {
-            if (!overlong)
-                model_line(&answers, stream + begun, at + 1 - begun, terms);
-            before = overlong;
-            overlong = false;
-            begun = at + 1;
-        } else if (!overlong && at - begun == terms->max_line) {
-            answers_add(&answers, MODEL_TOO_LONG, strlen(MODEL_TOO_LONG));
-            answers.closed = before;
-            if (answers.closed)
-                return answers;
-            overlong = true;
-        }
-    }
-    if (begun < length && !overlong)
-        model_line(&answers, stream + begun, length - begun, terms);
+    for (size_t at = 0; at < length; at++)
+        answers_take(&answers, &lines, lines_read(&lines, stream[at]), terms);
+    answers_take(&answers, &lines, lines_end(&lines), terms);
+    answers.closed = lines.closing;
+    free(lines.line);
     return answers;
 }
 
@@ -125,14 +123,14 @@ static inline bool turn_sound(const struct turn *turn)
 }
 
 // SIZE bytes at the end of a block that is used again and again: a byte too far is out of it.
-static inline char *model_buffer(size_t size)
+static inline char *feed_buffer(size_t size)
 {
     static char *block;
     static size_t room;
 
     if (room < size) {
         free(block);
-        block = model_alloc(size);
+        block = feed_alloc(size);
         room = size;
     }
     return block + (room - size);
@@ -147,7 +145,7 @@ static inline enum outcome feed_turn(struct feed *feed, char **bytes, size_t *le
                         .length = *length,
                         .ended = ended,
                         .max_line = feed->terms->max_line,
-                        .reply.buffer = model_buffer(room)};
+                        .reply.buffer = feed_buffer(room)};
     enum outcome outcome;
 
     while ((outcome = role_echo.stream(&feed->memory, &turn)) == TURN_FACTS) {
@@ -161,7 +159,7 @@ static inline enum outcome feed_turn(struct feed *feed, char **bytes, size_t *le
         feed->wrong |=
             (turn.begun != NOTHING_BEGUN) != (turn.done < turn.length || feed->memory.discarding);
     *length -= turn.done;
-    char *rest = model_alloc(*length);
+    char *rest = feed_alloc(*length);
     memcpy(rest, *bytes + turn.done, *length);
     free(*bytes);
     *bytes = rest;
@@ -173,7 +171,7 @@ static inline void feed_read(struct feed *feed, const char *fresh, size_t got)
 {
     enum outcome outcome = TURN_AGAIN;
     size_t length = feed->held_length + got;
-    char *bytes = model_alloc(length);
+    char *bytes = feed_alloc(length);
 
     if (feed->held_length > 0)
         memcpy(bytes, feed->held, feed->held_length);
