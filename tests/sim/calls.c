@@ -19,14 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "enter.h"
 #include "fault.h"
 #include "files.h"
 #include "flow.h"
 #include "judge.h"
 #include "netsock.h"
 #include "world.h"
-#include "wrap.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+int __real_open(const char *path, int flags, ...);
 
 // A turn of the daemon makes far fewer; one that does not end makes more.
 #define JUDGE_EVERY (10 * MILLISECOND)
@@ -57,7 +59,6 @@ void calls_stall_log(bool stalled)
     calls.log_stalled = stalled;
 }
 
-// Time passes, and others act, between any two calls.
 void enter(void)
 {
     if (++world.calls > CALLS_PER_TURN_MAX)
@@ -68,7 +69,6 @@ void enter(void)
     world_run();
 }
 
-// RESULT, or -errno, as a system call returns it.
 long leave(const char *call, int fd, long result)
 {
     trace("%s(%d) = %ld %s", call, fd, result < 0 ? -1 : result,
@@ -87,7 +87,7 @@ static struct flow *flow_of(int fd)
     return flow;
 }
 
-static struct netsock *socket_of(int fd)
+struct netsock *socket_of(int fd)
 {
     return files_get(fd, FILE_SOCKET)->object;
 }
@@ -674,7 +674,7 @@ int __wrap_sigprocmask(int how, const sigset_t *set, sigset_t *before)
     return 0;
 }
 
-wrap_handler *__wrap_signal(int number, wrap_handler *handler)
+sighandler_t __wrap_signal(int number, sighandler_t handler)
 {
     (void)number;
     return handler;

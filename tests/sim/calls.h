@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// calls: the daemon's system calls, which the linker brings here (-Wl,--wrap).
+// calls: the daemon's system calls, which the linker brings here (-Wl,--wrap). Those of malloc(3)
+// are in memory.c.
 #pragma once
 
 #include <stdbool.h>
@@ -13,3 +14,12 @@ void calls_token(enum token_file token);
 
 // Standard error's reader does not keep up, or does again.
 void calls_stall_log(bool stalled);
+
+// What every call begins with: time passes, and others act.
+void enter(void);
+
+// RESULT, or -errno, as a system call returns it; FD is for the trace.
+long leave(const char *call, int fd, long result);
+
+// Of the socket that the daemon calls FD.
+struct netsock *socket_of(int fd);

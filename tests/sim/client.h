@@ -8,6 +8,8 @@
 struct client;
 
 void client_begin(void);
+// Senders of datagrams: whether there are any in this universe, and how many, is chosen.
+void sender_begin(void);
 void client_finish_all(void);
 
 // A client that comes at a time; one that asks the server to end.

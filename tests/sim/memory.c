@@ -10,6 +10,8 @@
 #include "fault.h"
 #include "world.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
 enum { MAGIC = 0x5eed, RUBBISH_NEW = 0xa5, RUBBISH_OLD = 0xdb, RUBBISH_MAX = 1 << 18 };
 
 // In front of each of the daemon's blocks.
@@ -26,10 +28,6 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 void __real_free(void *block);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void __wrap_free(void *block);
 
 size_t memory_blocks(void)
 {

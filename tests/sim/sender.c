@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "sender.h"
+// Where datagrams come from: honest clients, forged addresses, broadcasts, other servers.
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client.h"
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"

@@ -17,7 +17,6 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
-#include "sender.h"
 #include "server.h"
 #include "world.h"
 
