@@ -36,27 +36,14 @@ int __real_open(const char *path, int flags, ...);
 enum { CALLS_PER_TURN_MAX = 200000, STALL_ONE_IN = 5000 };
 
 static struct {
-    enum token_file token;
     size_t token_read; // bytes
-    bool log_stalled, log_polled;
+    bool log_polled;
     bool stalls; // the process does not run for a while, now and then
 } calls;
 
-void calls_begin(enum token_file token)
+void calls_begin(void)
 {
-    calls.token = token;
-    calls.log_stalled = false;
     calls.stalls = one_in(3);
-}
-
-void calls_token(enum token_file token)
-{
-    calls.token = token;
-}
-
-void calls_stall_log(bool stalled)
-{
-    calls.log_stalled = stalled;
 }
 
 void enter(void)
@@ -67,6 +54,13 @@ void enter(void)
     if (calls.stalls && one_in(STALL_ONE_IN))
         world.now += magnitude(2 * SECOND);
     world_run();
+}
+
+// And it fails, or not: fault_error.
+static int begin(enum call call, struct flow *flow)
+{
+    enter();
+    return fault_error(call, flow);
 }
 
 long leave(const char *call, int fd, long result)
@@ -94,8 +88,7 @@ struct netsock *socket_of(int fd)
 
 static int open_file(const char *call, enum call fault, enum file_kind kind)
 {
-    enter();
-    int error = fault_error(fault, NULL);
+    int error = begin(fault, NULL);
     int fd = error ? -error : files_open(kind, NULL);
 
     return (int)leave(call, fd, fd == -1 ? -EMFILE : fd);
@@ -128,10 +121,9 @@ int __wrap_socket(int family, int type, int protocol)
     struct netsock *opened = NULL;
 
     (void)protocol;
-    enter();
     if ((type & (SOCK_NONBLOCK | SOCK_CLOEXEC)) != (SOCK_NONBLOCK | SOCK_CLOEXEC))
         fail("a socket that blocks, or is inherited");
-    int error = fault_error(CALL_SOCKET, NULL);
+    int error = begin(CALL_SOCKET, NULL);
     if (!error)
         error = netsock_open(family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), &opened);
     return (int)leave("socket", -1, error ? -error : opened->fd);
@@ -141,12 +133,11 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     int number;
 
-    enter();
     if (length != sizeof number)
         fail("setsockopt with a length of %u", length);
     memcpy(&number, value, sizeof number);
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
-    int error = fault_error(CALL_SETSOCKOPT, flow);
+    int error = begin(CALL_SETSOCKOPT, flow);
     if (flow && (level != IPPROTO_TCP || name != TCP_NOTSENT_LOWAT || number != 1))
         fail("setsockopt of a connection");
     if (flow)
@@ -160,10 +151,9 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 {
     struct flow *flow = flow_of(fd);
 
-    enter();
     if (request != SIOCOUTQNSD)
         fail("ioctl %#lx", request);
-    int error = fault_error(CALL_IOCTL, NULL);
+    int error = begin(CALL_IOCTL, NULL);
     flow->unsent_unknown |= error != 0;
     if (!error)
         *value = (int)flow_unsent(flow);
@@ -172,9 +162,8 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    enter();
     (void)length;
-    int error = fault_error(CALL_BIND, NULL);
+    int error = begin(CALL_BIND, NULL);
     if (!error)
         error = netsock_bind(socket_of(fd), address);
     return (int)leave("bind", fd, -error);
@@ -182,8 +171,7 @@ int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 int __wrap_listen(int fd, int backlog)
 {
-    enter();
-    int error = fault_error(CALL_LISTEN, NULL);
+    int error = begin(CALL_LISTEN, NULL);
     struct netsock *socket = socket_of(fd);
 
     if (!error) {
@@ -195,13 +183,10 @@ int __wrap_listen(int fd, int backlog)
 
 int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
-    enter();
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
-    bool excused = flow && flow->excused;
-    int error = fault_error(CALL_GETSOCKNAME, flow);
+    int error = begin(CALL_GETSOCKNAME, NULL); // which costs only the name
 
     if (flow) {
-        flow->excused = excused; // it costs only the name
         flow->names_failed |= error != 0;
         if (!error)
             *length = netsock_name(&flow->local, flow->family, name, *length);
@@ -213,9 +198,8 @@ int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 
 int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 {
-    enter();
     struct flow *flow = flow_of(fd);
-    int error = fault_error(CALL_GETPEERNAME, NULL);
+    int error = begin(CALL_GETPEERNAME, NULL);
 
     if (flow->dead)
         error = ENOTCONN;
@@ -232,12 +216,11 @@ static uint32_t milliseconds_since(uint64_t time)
 
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-    enter();
     struct flow *flow = flow_of(fd);
+    int error = begin(CALL_GETSOCKOPT, flow);
     struct tcp_info info = {.tcpi_last_data_sent = milliseconds_since(flow->taken),
                             .tcpi_last_ack_recv = milliseconds_since(flow->taken),
                             .tcpi_last_data_recv = milliseconds_since(flow->arrived)};
-    int error = fault_error(CALL_GETSOCKOPT, flow);
 
     if (level != IPPROTO_TCP || name != TCP_INFO)
         fail("getsockopt of something else than TCP_INFO");
@@ -295,7 +278,7 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     if (result >= 0)
         judge_accepted(socket, flow_of((int)result));
     else if (result != -EAGAIN && result != -EINTR && !costs_client((int)-result))
-        judge_accept_failed(socket);
+        judge_accept_failed();
     return (int)leave("accept4", fd, result);
 }
 
@@ -311,7 +294,7 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
     if (error && flow)
         flow->must_close = true;
     if (error && !flow && world.started && files_kind(fd) == FILE_SOCKET)
-        judge_accept_failed(socket_of(fd));
+        judge_accept_failed();
     if (!error)
         error = files_control(operation, fd, event);
     if (!error && flow && operation == EPOLL_CTL_ADD)
@@ -331,7 +314,7 @@ static int wait_for_events(struct epoll_event *events, int max)
     int found;
 
     while ((found = files_ready(events, max)) == 0) {
-        uint64_t next = world_next() < timer_at() ? world_next() : timer_at();
+        uint64_t next = world_next() < kernel.timer ? world_next() : kernel.timer;
 
         // Not each time that a client of many does something.
         if (world.now >= judged + JUDGE_EVERY)
@@ -452,10 +435,9 @@ int __wrap_shutdown(int fd, int how)
 {
     struct flow *flow = flow_of(fd);
 
-    enter();
     if (how != SHUT_WR)
         fail("shutdown of more than the own side");
-    int error = fault_error(CALL_SHUTDOWN, flow);
+    int error = begin(CALL_SHUTDOWN, flow);
     long result = error ? -error : flow_shutdown(flow);
     judge_shutdown(flow, result);
     return (int)leave("shutdown", fd, result);
@@ -483,7 +465,7 @@ int __wrap_close(int fd)
         netsock_close(socket_of(fd));
     }
     files_close(fd);
-    judge_progress();
+    world.progress = true;
     return 0;
 }
 
@@ -519,7 +501,7 @@ static long read_timer(void *buffer)
 static long read_token(char *buffer, size_t length)
 {
     static const char content[] = JUDGE_TOKEN "\n";
-    size_t whole = calls.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
+    size_t whole = kernel.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
     size_t left =
         whole > calls.token_read ? whole - calls.token_read : 0; // it may be cut meanwhile
     int error = fault_error(CALL_READ_FILE, NULL);
@@ -557,7 +539,7 @@ int __wrap_open(const char *path, int flags, ...)
     if (strcmp(path, CALLS_TOKEN_PATH) != 0 || !(flags & O_CLOEXEC) || !(flags & O_NONBLOCK))
         fail("open of '%s' with flags %#x", path, (unsigned)flags);
     int error = fault_error(CALL_OPEN, NULL);
-    if (!error && calls.token == TOKEN_ABSENT)
+    if (!error && kernel.token == TOKEN_ABSENT)
         error = ENOENT;
     int fd = error ? -1 : files_open(FILE_TOKEN, NULL);
     if (!error && fd < 0)
@@ -568,27 +550,26 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __wrap_fstat(int fd, struct stat *status)
 {
-    enter();
     files_get(fd, FILE_TOKEN);
-    int error = fault_error(CALL_FSTAT, NULL);
+    int error = begin(CALL_FSTAT, NULL);
     if (!error)
-        *status = (struct stat){.st_mode = calls.token == TOKEN_READABLE ? 0100644 : 0100600};
+        *status = (struct stat){.st_mode = kernel.token == TOKEN_READABLE ? 0100644 : 0100600};
     return (int)leave("fstat", fd, -error);
 }
 
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when,
                            struct itimerspec *before)
 {
-    enter();
     files_get(fd, FILE_TIMER);
     if (flags != TFD_TIMER_ABSTIME || before || when->it_interval.tv_sec ||
         when->it_interval.tv_nsec || (when->it_value.tv_sec == 0 && when->it_value.tv_nsec == 0))
         fail("timerfd_settime with other arguments");
-    int error = fault_error(CALL_TIMERFD_SETTIME, NULL);
+    int error = begin(CALL_TIMERFD_SETTIME, NULL);
     if (error)
         world.fatal = true;
     else
-        timer_set((uint64_t)when->it_value.tv_sec * SECOND + (uint64_t)when->it_value.tv_nsec);
+        kernel.timer =
+            ((uint64_t)when->it_value.tv_sec * SECOND + (uint64_t)when->it_value.tv_nsec);
     return (int)leave("timerfd_settime", fd, -error);
 }
 
@@ -604,32 +585,28 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 
 int __wrap_getrlimit(int resource, struct rlimit *limit)
 {
-    uint64_t soft, hard;
-
-    enter();
     (void)resource;
-    int error = fault_error(CALL_GETRLIMIT, NULL);
-    files_limit(&soft, &hard);
+    int error = begin(CALL_GETRLIMIT, NULL);
     if (!error)
-        *limit = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+        *limit = (struct rlimit){.rlim_cur = kernel.soft, .rlim_max = kernel.hard};
     return (int)leave("getrlimit", -1, -error);
 }
 
 int __wrap_setrlimit(int resource, const struct rlimit *limit)
 {
-    enter();
     (void)resource;
-    int error = fault_error(CALL_SETRLIMIT, NULL);
-    if (!error && !files_set_limit(limit->rlim_cur))
+    int error = begin(CALL_SETRLIMIT, NULL);
+    if (!error && limit->rlim_cur > kernel.hard)
         error = EPERM;
+    if (!error)
+        kernel.soft = limit->rlim_cur;
     return (int)leave("setrlimit", -1, -error);
 }
 
 ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 {
-    enter();
     (void)flags;
-    int error = fault_error(CALL_GETRANDOM, NULL);
+    int error = begin(CALL_GETRANDOM, NULL);
     for (size_t i = 0; !error && i < length; i++)
         ((char *)buffer)[i] = (char)chance_next(&world.chance);
     return leave("getrandom", -1, error ? -error : (long)length);
@@ -637,24 +614,22 @@ ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 
 int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
-    enter();
     if (count != 1 || polled->fd != 2 || timeout != 0)
         fail("poll of something else than standard error");
-    int error = fault_error(CALL_POLL, NULL);
-    polled->revents = calls.log_stalled ? 0 : POLLOUT;
-    calls.log_polled = !error && !calls.log_stalled;
-    return (int)leave("poll", 2, error ? -error : !calls.log_stalled);
+    int error = begin(CALL_POLL, NULL);
+    polled->revents = kernel.log_stalled ? 0 : POLLOUT;
+    calls.log_polled = !error && !kernel.log_stalled;
+    return (int)leave("poll", 2, error ? -error : !kernel.log_stalled);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 {
-    enter();
     if (fd != 2)
         fail("write to descriptor %d", fd);
     if (!calls.log_polled)
         fail("the log waits for its reader");
     calls.log_polled = false;
-    int error = fault_error(CALL_WRITE, NULL);
+    int error = begin(CALL_WRITE, NULL);
     judge_log(bytes, length);
     return leave("write", fd, error ? -error : (long)length);
 }

@@ -5,15 +5,9 @@
 
 #include <stdbool.h>
 
-enum token_file { TOKEN_NONE, TOKEN_GOOD, TOKEN_ABSENT, TOKEN_EMPTY, TOKEN_READABLE };
-
 #define CALLS_TOKEN_PATH "/simulated/shutdown-token"
 
-void calls_begin(enum token_file token);
-void calls_token(enum token_file token);
-
-// Standard error's reader does not keep up, or does again.
-void calls_stall_log(bool stalled);
+void calls_begin(void);
 
 // What every call begins with: time passes, and others act.
 void enter(void);

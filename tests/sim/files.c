@@ -13,21 +13,18 @@ enum { FILES_MAX = 4096, SIGNALS_MAX = 65 };
 static struct {
     struct file file[FILES_MAX];
     int end; // numbers in use are below
-    uint64_t soft, hard;
-    bool exhausted;
     // The ready list: descriptors in order, each at most once; a stale entry is not `queued`.
     int ready[FILES_MAX];
     int first, count;
-    uint64_t timer;
     bool pending[SIGNALS_MAX];
 } files;
+
+struct kernel kernel;
 
 void files_begin(uint64_t soft, uint64_t hard)
 {
     memset(&files, 0, sizeof files);
-    files.soft = soft;
-    files.hard = hard;
-    files.timer = NEVER;
+    kernel = (struct kernel){.soft = soft, .hard = hard, .timer = NEVER};
     for (int fd = 0; fd < 3; fd++)
         files_open(FILE_STANDARD, NULL);
 }
@@ -38,7 +35,7 @@ int files_open(enum file_kind kind, void *object)
 
     while (fd < files.end && files.file[fd].kind != FILE_NONE)
         fd++;
-    if (files.exhausted || (uint64_t)fd >= files.soft || fd == FILES_MAX)
+    if (kernel.exhausted || (uint64_t)fd >= kernel.soft || fd == FILES_MAX)
         return -1;
     files.file[fd] = (struct file){.kind = kind, .object = object};
     if (fd == files.end)
@@ -90,36 +87,12 @@ unsigned files_count(void)
     return count;
 }
 
-void files_limit(uint64_t *soft, uint64_t *hard)
-{
-    *soft = files.soft;
-    *hard = files.hard;
-}
-
-bool files_set_limit(uint64_t soft)
-{
-    if (soft > files.hard)
-        return false;
-    files.soft = soft;
-    return true;
-}
-
-void files_exhaust(bool exhausted)
-{
-    files.exhausted = exhausted;
-}
-
-bool files_exhausted(void)
-{
-    return files.exhausted;
-}
-
 // What poll(2) would say.
 static uint32_t poll_file(const struct file *file)
 {
     switch (file->kind) {
     case FILE_TIMER:
-        return files.timer <= world.now ? EPOLLIN : 0;
+        return kernel.timer <= world.now ? EPOLLIN : 0;
     case FILE_SIGNALS:
         return memchr(files.pending, true, sizeof files.pending) ? EPOLLIN : 0;
     case FILE_SOCKET:
@@ -184,7 +157,7 @@ int files_ready(struct epoll_event *events, int max)
 {
     int found = 0;
 
-    if (files.timer <= world.now)
+    if (kernel.timer <= world.now)
         for (int fd = 0; fd < files.end; fd++)
             if (files.file[fd].kind == FILE_TIMER)
                 files_wake(fd, EPOLLIN);
@@ -223,21 +196,11 @@ bool files_spurious(struct epoll_event *event)
     return true;
 }
 
-void timer_set(uint64_t at)
-{
-    files.timer = at;
-}
-
-uint64_t timer_at(void)
-{
-    return files.timer;
-}
-
 bool timer_read(void)
 {
-    if (files.timer > world.now)
+    if (kernel.timer > world.now)
         return false;
-    files.timer = NEVER;
+    kernel.timer = NEVER;
     return true;
 }
 

@@ -13,12 +13,7 @@
 #include "netsock.h"
 #include "world.h"
 
-static struct {
-    struct flow *flow[FLOWS_MAX];
-    unsigned count;
-    struct flow *held[FLOWS_MAX];
-    unsigned held_count;
-} flows;
+struct flows flows;
 
 struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room)
@@ -48,16 +43,6 @@ struct flow *flow_open(struct client *client, const struct address *peer, size_t
     flows.flow[flows.count++] = flow;
     netsock_enqueue(socket, flow);
     return flow;
-}
-
-struct flow *flow_at(unsigned number)
-{
-    return number < flows.count ? flows.flow[number] : NULL;
-}
-
-struct flow *flow_held(unsigned index)
-{
-    return index < flows.held_count ? flows.held[index] : NULL;
 }
 
 void flow_finish_all(void)
@@ -176,7 +161,7 @@ void flow_client_urge(struct flow *flow)
     flow->urgent = flow->rx.length;
     trace("flow %u: client urges", flow->number);
     files_wake(flow->fd, EPOLLIN | EPOLLPRI);
-    judge_progress(); // the client's, not the daemon's: it costs a turn
+    world.progress = true; // the client's, not the daemon's: it costs a turn
 }
 
 void flow_client_fin(struct flow *flow)

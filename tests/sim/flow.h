@@ -17,7 +17,7 @@ struct flow {
     unsigned number;
     struct flow *next; // in the listener's queue
     uint64_t opened;
-    unsigned index; // of flow_held
+    unsigned index; // in flows.held
     int fd;         // the daemon's; -1 before accept4 and after close
     int family;     // of the socket
     struct address peer, local;
@@ -64,6 +64,13 @@ struct flow {
 
 enum { FLOWS_MAX = 1024 };
 
+extern struct flows {
+    struct flow *flow[FLOWS_MAX];
+    unsigned count;
+    struct flow *held[FLOWS_MAX]; // by the daemon, in no order
+    unsigned held_count;
+} flows;
+
 #define NO_URGENT SIZE_MAX
 
 // A client's connection, which waits to be accepted; NULL if nobody listens. WRITABLE sizes of the
@@ -71,9 +78,6 @@ enum { FLOWS_MAX = 1024 };
 struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room);
 void flow_finish_all(void);
-struct flow *flow_at(unsigned number); // NULL after the last
-// Those that the daemon holds, in no order; NULL after the last.
-struct flow *flow_held(unsigned index);
 
 // The client's calls. The number of bytes that went.
 size_t flow_client_send(struct flow *flow, const char *bytes, size_t length);

@@ -84,15 +84,10 @@ bool judge_may_throttle(void)
     return fifth != 0 && world.now - fifth < 65 * SECOND;
 }
 
-void judge_progress(void)
-{
-    world.progress = true;
-}
-
 void judge_started(void)
 {
     world.started = true;
-    judge.memory = memory_bytes();
+    judge.memory = allocated.bytes;
     if (world.server->ports.pool.max_busy > GOODBYES_MAX)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
 }
@@ -116,7 +111,7 @@ static void no_rest(void)
 
 void judge_accepted(struct netsock *socket, struct flow *flow)
 {
-    judge_progress();
+    world.progress = true;
     no_rest();
     if (socket->turn != world.turn)
         socket->accepts = 0;
@@ -127,9 +122,8 @@ void judge_accepted(struct netsock *socket, struct flow *flow)
         fail("flow %u is accepted while nobody can be told", flow->number);
 }
 
-void judge_accept_failed(struct netsock *socket)
+void judge_accept_failed(void)
 {
-    (void)socket;
     judge.failed_high = world.now;
     judge.freed = false;
 }
@@ -185,12 +179,12 @@ static void told(struct flow *flow, long result)
     if (result == -EAGAIN || result == -EINTR)
         return;
     flow->error_told = flow->must_close = true;
-    judge_progress();
+    world.progress = true;
 }
 
 static void moved(struct flow *flow)
 {
-    judge_progress();
+    world.progress = true;
     if (flow->shut)
         return;
     flow->byte_low = world.turn_start;
@@ -209,7 +203,7 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
     }
     if (result > TURN_BYTES_MAX)
         fail("flow %u: %ld bytes are read in a turn", flow->number, result);
-    judge_progress();
+    world.progress = true;
     if (result > 0)
         moved(flow);
     if (!flow->shut && result > 0)
@@ -275,7 +269,7 @@ void judge_shutdown(struct flow *flow, long result)
         told(flow, result);
         return;
     }
-    judge_progress();
+    world.progress = true;
     if (expect_owes(&flow->expect))
         fail("flow %u: FIN before all answers", flow->number);
     if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
@@ -345,7 +339,7 @@ void judge_closed(struct flow *flow)
 // The clients in its queue have been told by their systems that they are connected.
 static void judge_queue(const struct netsock *socket)
 {
-    if (!socket->first || full() || faults.in_turn > 0 || files_exhausted() ||
+    if (!socket->first || full() || faults.in_turn > 0 || kernel.exhausted ||
         judge.failed_high >= world.turn_start)
         return;
     // One that came in the very turn may have come after the last look.
@@ -372,13 +366,13 @@ void judge_listener_closed(const struct netsock *socket)
 void judge_timer(void)
 {
     if (world.now >= judge.timer_read + TICK / 2)
-        judge_progress();
+        world.progress = true;
     judge.timer_read = world.now;
 }
 
 void judge_signal(int number)
 {
-    judge_progress();
+    world.progress = true;
     if (number == SIGHUP)
         return;
     world.stops++;
@@ -454,20 +448,19 @@ static bool may_be_idle(const struct flow *flow)
 
 static void judge_memory(size_t allowed)
 {
-    if (memory_bytes() > judge.memory + allowed)
-        fail("%zu bytes are held for connections that may need %zu", memory_bytes() - judge.memory,
+    if (allocated.bytes > judge.memory + allowed)
+        fail("%zu bytes are held for connections that may need %zu", allocated.bytes - judge.memory,
              allowed);
 }
 
 static void judge_flows(void)
 {
     size_t memory = 0;
-    struct flow *flow;
 
-    for (unsigned i = 0; (flow = flow_held(i)); i++) {
-        judge_flow(flow);
+    for (unsigned i = 0; i < flows.held_count; i++) {
+        judge_flow(flows.held[i]);
         memory += CONN_BYTES;
-        if (!may_be_idle(flow))
+        if (!may_be_idle(flows.held[i]))
             memory += CONN_BYTES_MAX + 2 * options()->max_line;
     }
     judge_memory(memory);
@@ -485,7 +478,7 @@ static void judge_listener(const struct netsock *socket)
 
 static void judge_sockets(void)
 {
-    for (const struct netsock *socket = netsock_first(); socket; socket = socket->next) {
+    for (const struct netsock *socket = netsocks; socket; socket = socket->next) {
         if (socket->type == SOCK_STREAM)
             judge_listener(socket);
         else if (socket->oldest)
@@ -529,7 +522,7 @@ void judge_turn_over(void)
     if (world.futile > FUTILE_MAX)
         fail("%u turns in a row do nothing", world.futile);
     world.progress = false;
-    for (struct netsock *socket = netsock_first(); socket; socket = socket->next)
+    for (struct netsock *socket = netsocks; socket; socket = socket->next)
         judge_batch_over(socket, false);
 }
 
@@ -565,22 +558,20 @@ void judge_log(const char *line, size_t length)
 
 void judge_run_over(int result)
 {
-    struct flow *flow;
-
     if ((result == 0) == world.fatal)
         fail("server_run returns %d", result);
     if (result == 0 && !world.draining)
         fail("the server ends by itself");
-    if (!over_allowed() && (flow = flow_held(0)))
-        fail("flow %u is open at the graceful end", flow->number);
+    if (!over_allowed() && flows.held_count > 0)
+        fail("flow %u is open at the graceful end", flows.held[0]->number);
     if (result == 0 && !over_allowed())
         judge_counters();
 }
 
 void judge_ended(void)
 {
-    if (memory_blocks() != 0)
-        fail("%zu blocks of memory are left, %zu bytes", memory_blocks(), memory_bytes());
+    if (allocated.blocks != 0)
+        fail("%zu blocks of memory are left, %zu bytes", allocated.blocks, allocated.bytes);
     if (files_count() != 3)
         fail("%u descriptors are left", files_count() - 3);
 }

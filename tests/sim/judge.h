@@ -33,7 +33,7 @@ void judge_ended(void);
 
 // TCP.
 void judge_accepted(struct netsock *socket, struct flow *flow);
-void judge_accept_failed(struct netsock *socket);
+void judge_accept_failed(void);
 void judge_registered(struct flow *flow);
 void judge_recv(struct flow *flow); // is about to
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);
@@ -57,7 +57,6 @@ void judge_signal(int number);
 void judge_turn_over(void); // epoll_wait is called
 void judge_turn(void);      // and returns
 void judge_sleep(void);     // nothing is ready: time is about to pass
-void judge_progress(void);
 void judge_timer(void);
 
 // The log.

@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 // What the daemon holds.
-size_t memory_blocks(void);
-size_t memory_bytes(void);
+extern struct allocated {
+    size_t blocks, bytes;
+} allocated;
 
 // The simulation's own memory: resizes BLOCK (NULL: a new one) to SIZE bytes; 0 frees it.
 void *memory_own(void *block, size_t size);

@@ -13,14 +13,15 @@
 enum { DATAGRAMS_MAX = 400 };
 
 static struct {
-    struct netsock *first;
     enum ipv6 ipv6;
     uint16_t next_port;
 } net;
 
+struct netsock *netsocks;
+
 void netsock_begin(enum ipv6 ipv6)
 {
-    net.first = NULL;
+    netsocks = NULL;
     net.ipv6 = ipv6;
     net.next_port = 40000;
 }
@@ -36,15 +37,15 @@ int netsock_open(int family, int type, struct netsock **opened)
         memory_own(socket, 0);
         return EMFILE;
     }
-    socket->next = net.first;
-    net.first = *opened = socket;
+    socket->next = netsocks;
+    netsocks = *opened = socket;
     return 0;
 }
 
 // Two sockets of one protocol on one port, where their addresses overlap.
 static bool taken(const struct netsock *socket, const struct address *address)
 {
-    for (const struct netsock *other = net.first; other; other = other->next)
+    for (const struct netsock *other = netsocks; other; other = other->next)
         if (other != socket && other->type == socket->type && other->bound_to_port &&
             (other->family == socket->family || (other->family == AF_INET6 && !other->v6only) ||
              (socket->family == AF_INET6 && !socket->v6only)) &&
@@ -102,7 +103,7 @@ static void free_questions(struct question *question)
 
 void netsock_close(struct netsock *socket)
 {
-    struct netsock **link = &net.first;
+    struct netsock **link = &netsocks;
     struct flow *flow;
 
     while ((flow = netsock_dequeue(socket)))
@@ -115,14 +116,9 @@ void netsock_close(struct netsock *socket)
     memory_own(socket, 0);
 }
 
-struct netsock *netsock_first(void)
-{
-    return net.first;
-}
-
 struct netsock *netsock_find(int type, bool v4)
 {
-    for (struct netsock *socket = net.first; socket; socket = socket->next)
+    for (struct netsock *socket = netsocks; socket; socket = socket->next)
         if (socket->type == type && socket->bound_to_port &&
             (socket->listening || type == SOCK_DGRAM) &&
             (v4 ? socket->family == AF_INET ||

@@ -52,7 +52,7 @@ int netsock_bind(struct netsock *socket, const struct sockaddr *address);
 int netsock_set(struct netsock *socket, int level, int name, int value);
 void netsock_close(struct netsock *socket);
 
-struct netsock *netsock_first(void);
+extern struct netsock *netsocks; // the first
 
 // The one that a client of that family and type reaches, or NULL.
 struct netsock *netsock_find(int type, bool v4);

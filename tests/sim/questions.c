@@ -93,7 +93,7 @@ void judge_question(struct netsock *socket, struct question *question)
 {
     struct question **link = &socket->batch;
 
-    judge_progress();
+    world.progress = true;
     udp.read++;
     question->asked = expect_moment();
     if (accepted(socket, question))

@@ -26,11 +26,9 @@ struct plan {
     char text[ARGUMENTS_MAX][ARGUMENT_ROOM];
     char *argument[ARGUMENTS_MAX + 1];
     int arguments;
-    enum token_file token;
     bool token_wanted;
     bool may_not_start;
     bool rests; // long after the last traffic
-    bool log_stalled, exhausted;
 };
 
 static struct plan plan;
@@ -100,15 +98,16 @@ static void choose_token(void)
     unsetenv("CREDENTIALS_DIRECTORY");
     if (directory)
         setenv("CREDENTIALS_DIRECTORY", "/simulated", 1);
-    plan.token = one_in(6) ? (enum token_file)between(TOKEN_ABSENT, TOKEN_READABLE) : TOKEN_GOOD;
+    kernel.token = one_in(6) ? (enum token_file)between(TOKEN_ABSENT, TOKEN_READABLE) : TOKEN_GOOD;
     plan.token_wanted = directory || one_in(2);
     if (plan.token_wanted && !directory)
         argue("--shutdown-token-file=%s", CALLS_TOKEN_PATH);
     if (!plan.token_wanted)
-        plan.token = TOKEN_NONE;
-    plan.may_not_start |= plan.token == TOKEN_EMPTY || (plan.token == TOKEN_ABSENT && !directory) ||
-                          (plan.token == TOKEN_READABLE && !directory);
-    judge_token.there = plan.token == TOKEN_GOOD || (plan.token == TOKEN_READABLE && directory);
+        kernel.token = TOKEN_NONE;
+    plan.may_not_start |= kernel.token == TOKEN_EMPTY ||
+                          (kernel.token == TOKEN_ABSENT && !directory) ||
+                          (kernel.token == TOKEN_READABLE && !directory);
+    judge_token.there = kernel.token == TOKEN_GOOD || (kernel.token == TOKEN_READABLE && directory);
 }
 
 static void choose_log(void)
@@ -136,7 +135,7 @@ static void reload(void *subject)
 {
     (void)subject;
     if (plan.token_wanted && one_in(2)) {
-        calls_token((enum token_file)between(TOKEN_GOOD, TOKEN_READABLE));
+        kernel.token = (enum token_file)between(TOKEN_GOOD, TOKEN_READABLE);
         judge_token = (struct judge_token){.uncertain = true};
     }
     signal_raise(SIGHUP);
@@ -144,18 +143,16 @@ static void reload(void *subject)
 
 static void toggle_exhaustion(void *subject)
 {
-    plan.exhausted = !plan.exhausted && !world.hush;
-    trace("descriptors are %s", plan.exhausted ? "exhausted" : "there again");
-    files_exhaust(plan.exhausted);
-    if (plan.exhausted)
+    kernel.exhausted = !kernel.exhausted && !world.hush;
+    trace("descriptors are %s", kernel.exhausted ? "exhausted" : "there again");
+    if (kernel.exhausted)
         world_at(world.now + magnitude(3 * SECOND), toggle_exhaustion, subject);
 }
 
 static void toggle_log(void *subject)
 {
-    plan.log_stalled = !plan.log_stalled && !world.hush;
-    calls_stall_log(plan.log_stalled);
-    if (plan.log_stalled)
+    kernel.log_stalled = !kernel.log_stalled && !world.hush;
+    if (kernel.log_stalled)
         world_at(world.now + magnitude(5 * SECOND), toggle_log, subject);
 }
 
@@ -271,7 +268,7 @@ static void begin(uint64_t seed, bool tracing)
     choose_log();
     if (one_in(2))
         argue("--trigger=edge");
-    calls_begin(plan.token);
+    calls_begin();
     reset_log();
 }
 
@@ -285,14 +282,10 @@ static void live(void)
 
 static void count(struct sights *sights)
 {
-    unsigned flows = 0;
-
-    while (flow_at(flows))
-        flows++;
     sights->universes++;
     sights->turns += world.turn;
     sights->faults += faults.count;
-    sights->connections += flows;
+    sights->connections += flows.count;
     sights->datagrams += udp.read;
     sights->seconds += (world.now - world.epoch) / SECOND;
 }
