@@ -280,17 +280,17 @@ static void live(void)
     server_finish(&server);
 }
 
-static void count(struct sights *sights)
+static void count(uint64_t sights[SIGHTS])
 {
-    sights->universes++;
-    sights->turns += world.turn;
-    sights->faults += faults.count;
-    sights->connections += flows.count;
-    sights->datagrams += udp.read;
-    sights->seconds += (world.now - world.epoch) / SECOND;
+    sights[SIGHT_UNIVERSES]++;
+    sights[SIGHT_TURNS] += world.turn;
+    sights[SIGHT_FAULTS] += faults.count;
+    sights[SIGHT_CONNECTIONS] += flows.count;
+    sights[SIGHT_DATAGRAMS] += udp.read;
+    sights[SIGHT_SECONDS] += (world.now - world.epoch) / SECOND;
 }
 
-void universe_run(uint64_t seed, bool tracing, struct sights *sights)
+void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
 {
     struct options options;
 

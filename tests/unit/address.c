@@ -79,74 +79,69 @@ TEST(ipv4_is_kept_mapped)
 
 TEST(what_a_socket_was_given_comes_back)
 {
-    struct address address = parsed("192.0.2.1");
-    struct sockaddr_storage storage;
+    static const struct {
+        const char *string;
+        uint32_t scope;
+        int family;
+        socklen_t length;
+        const char *back;
+    } row[] = {
+        {"192.0.2.1", 0, AF_INET, sizeof(struct sockaddr_in), "192.0.2.1:4660"},
+        {"192.0.2.1", 0, AF_INET6, sizeof(struct sockaddr_in6), "192.0.2.1:4660"},
+        {"fe80::1", 7, AF_INET6, sizeof(struct sockaddr_in6), "[fe80::1%7]:4660"},
+    };
 
-    address.port = 12345;
-    assert_int_equal(address_store(&address, AF_INET, &storage), sizeof(struct sockaddr_in));
-    assert_int_equal(storage.ss_family, AF_INET);
-    struct address back = address_of(&storage);
-    assert_memory_equal(&back.ip, &address.ip, sizeof back.ip);
-    assert_int_equal(back.port, 12345);
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct address address = parsed(row[i].string);
+        struct sockaddr_storage storage;
+        struct sockaddr_in v4; // whose port stands where an IPv6 one does
 
-    assert_int_equal(address_store(&address, AF_INET6, &storage), sizeof(struct sockaddr_in6));
-    assert_int_equal(storage.ss_family, AF_INET6);
-    back = address_of(&storage);
-    assert_string_equal(ADDRESS_STRING(&back), "192.0.2.1:12345");
-
-    address = parsed("fe80::1");
-    address.port = 1;
-    address.scope = 7;
-    address_store(&address, AF_INET6, &storage);
-    back = address_of(&storage);
-    assert_string_equal(ADDRESS_STRING(&back), "[fe80::1%7]:1");
-}
-
-TEST(ports_are_in_network_order_outside)
-{
-    struct address address = parsed("::1");
-    struct sockaddr_storage storage;
-    struct sockaddr_in6 v6;
-
-    address.port = 0x1234;
-    address_store(&address, AF_INET6, &storage);
-    memcpy(&v6, &storage, sizeof v6);
-    assert_int_equal(v6.sin6_port, htons(0x1234));
-}
-
-TEST(loopback_is_told_in_both_families)
-{
-    static const char *const loopback[] = {"127.0.0.1", "127.255.255.255", "::1",
-                                           "::ffff:127.0.0.1"};
-    static const char *const other[] = {
-        "128.0.0.1", "126.255.255.255", "0.0.0.0", "::",
-        "::2",       "::127.0.0.1",     "fe80::1", "::ffff:8.8.8.8"};
-
-    for (size_t i = 0; i < ARRAY_LENGTH(loopback); i++) {
-        struct address address = parsed(loopback[i]);
-        assert_true(address_is_loopback(&address));
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(other); i++) {
-        struct address address = parsed(other[i]);
-        assert_false(address_is_loopback(&address));
+        address.port = 0x1234;
+        address.scope = row[i].scope;
+        assert_int_equal(address_store(&address, row[i].family, &storage), row[i].length);
+        assert_int_equal(storage.ss_family, row[i].family);
+        memcpy(&v4, &storage, sizeof v4);
+        assert_int_equal(v4.sin_port, htons(0x1234));
+        struct address back = address_of(&storage);
+        assert_string_equal(ADDRESS_STRING(&back), row[i].back);
     }
 }
 
-TEST(what_is_no_single_host_is_told)
+TEST(loopback_and_what_is_no_single_host_are_told_in_both_families)
 {
-    static const char *const none[] = {
-        "0.0.0.0", "255.255.255.255", "224.0.0.1",       "239.255.255.255",
-        "::",      "ff02::1",         "::ffff:224.0.0.1"};
-    static const char *const host[] = {"0.0.0.1", "223.255.255.255", "240.0.0.1", "::1",
-                                       "fe80::1", "::224.0.0.1",     "127.0.0.1"};
+    enum { HOST, LOOPBACK, NO_HOST };
+    static const struct {
+        const char *string;
+        int kind;
+    } row[] = {
+        {"127.0.0.1", LOOPBACK},
+        {"127.255.255.255", LOOPBACK},
+        {"::1", LOOPBACK},
+        {"::ffff:127.0.0.1", LOOPBACK},
+        {"128.0.0.1", HOST},
+        {"126.255.255.255", HOST},
+        {"::2", HOST},
+        {"::127.0.0.1", HOST},
+        {"fe80::1", HOST},
+        {"::ffff:8.8.8.8", HOST},
+        {"0.0.0.1", HOST},
+        {"223.255.255.255", HOST},
+        {"240.0.0.1", HOST},
+        {"::224.0.0.1", HOST},
+        {"0.0.0.0", NO_HOST},
+        {"::", NO_HOST},
+        {"255.255.255.255", NO_HOST},
+        {"224.0.0.1", NO_HOST},
+        {"239.255.255.255", NO_HOST},
+        {"ff02::1", NO_HOST},
+        {"::ffff:224.0.0.1", NO_HOST},
+    };
 
-    for (size_t i = 0; i < ARRAY_LENGTH(none); i++) {
-        struct address address = parsed(none[i]);
-        assert_true(address_is_no_host(&address));
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(host); i++) {
-        struct address address = parsed(host[i]);
-        assert_false(address_is_no_host(&address));
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct address address = parsed(row[i].string);
+
+        assert_int_equal(address_is_loopback(&address), row[i].kind == LOOPBACK);
+        assert_int_equal(address_is_no_host(&address), row[i].kind == NO_HOST);
     }
 }
 

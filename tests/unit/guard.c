@@ -57,14 +57,9 @@ TEST(both_ends_are_one_host_each)
         assert_true(address_parse(none[i], &to.local));
         assert_false(guard_accepts_addresses(&to, OWN_PORT));
     }
-}
-
-TEST(a_broadcast_address_of_the_network_is_no_host)
-{
-    struct datagram datagram = good();
-
-    datagram.to_host = false;
-    assert_false(guard_accepts_addresses(&datagram, OWN_PORT));
+    struct datagram to_network = good(); // its broadcast address, which only the kernel knows
+    to_network.to_host = false;
+    assert_false(guard_accepts_addresses(&to_network, OWN_PORT));
 }
 
 TEST(an_answer_needs_a_hop_left)
@@ -94,30 +89,18 @@ TEST(errors_are_not_answered)
         {" ERR ", true},
     };
 
-    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(row); i++) {
         struct datagram datagram = good();
-        size_t length = strlen(row[i].bytes);
+        size_t length = strlen(row[i / 2].bytes);
         char *exact = malloc(length + 1); // a byte too far is seen by AddressSanitizer
 
         assert_non_null(exact);
-        memcpy(exact + 1, row[i].bytes, length);
+        memcpy(exact + 1, row[i / 2].bytes, length);
         datagram.bytes = exact + 1;
-        datagram.held = datagram.length = length;
-        assert_int_equal(guard_accepts_content(&datagram), row[i].accepted);
+        datagram.held = length;
+        datagram.truncated = i % 2; // then it is told by what is held
+        datagram.length = i % 2 ? 2000 : length;
+        assert_int_equal(guard_accepts_content(&datagram), row[i / 2].accepted);
         free(exact);
     }
-}
-
-TEST(a_truncated_error_is_told_by_what_is_held)
-{
-    struct datagram datagram = good();
-
-    datagram.truncated = true;
-    datagram.length = 2000;
-    datagram.bytes = "ERR";
-    datagram.held = 3;
-    assert_true(guard_accepts_content(&datagram)); // and no byte beyond is looked at
-    datagram.bytes = "ERR x";
-    datagram.held = 5;
-    assert_false(guard_accepts_content(&datagram));
 }

@@ -3,13 +3,17 @@
 
 #include "core/timeouts.h"
 
+static struct timeouts timeouts;
+static struct timeout timeout;
+
+BEFORE_EACH
+{
+    timeout_init(&timeout);
+}
+
 TEST(nothing_started_is_never_due)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
     timeouts_init(&timeouts, 30);
-    timeout_init(&timeout);
     assert_false(timeout_running(&timeout));
     assert_int_equal(timeout.due, TICKS_NEVER);
     assert_null(timeouts_due(&timeouts, TICKS_NEVER - 1));
@@ -18,11 +22,7 @@ TEST(nothing_started_is_never_due)
 
 TEST(a_timeout_never_falls_due_early)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
     timeouts_init(&timeouts, 2);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 100);
     assert_true(timeout_running(&timeout));
     // Two seconds after the end of tick 100.
@@ -33,11 +33,7 @@ TEST(a_timeout_never_falls_due_early)
 
 TEST(what_is_due_stays_until_it_is_stopped)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
     timeouts_init(&timeouts, 1);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 0);
     assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
     assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
@@ -49,30 +45,25 @@ TEST(what_is_due_stays_until_it_is_stopped)
 
 TEST(they_fall_due_in_order_of_starting)
 {
-    struct timeouts timeouts;
-    struct timeout timeout[3];
+    struct timeout three[3];
 
     timeouts_init(&timeouts, 1);
     for (int i = 0; i < 3; i++) {
-        timeout_init(&timeout[i]);
-        timeouts_start(&timeouts, &timeout[i], (ticks)i);
+        timeout_init(&three[i]);
+        timeouts_start(&timeouts, &three[i], (ticks)i);
     }
-    timeouts_start(&timeouts, &timeout[0], 3); // anew: the last now
+    timeouts_start(&timeouts, &three[0], 3); // anew: the last now
     for (int i = 1; i <= 3; i++) {
         struct timeout *due = timeouts_due(&timeouts, 1000);
 
-        assert_ptr_equal(due, &timeout[i % 3]);
+        assert_ptr_equal(due, &three[i % 3]);
         timeout_stop(due);
     }
 }
 
 TEST(no_seconds_is_never)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
     timeouts_init(&timeouts, 0);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 100);
     assert_true(timeout_running(&timeout)); // it stands in the list all the same
     assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
