@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/command.h"
+#include "ground/util.h"
 #include "lines.h"
 #include "roles/role.h"
 
@@ -93,9 +94,10 @@ static inline struct answers model_answers(const char *stream, size_t length,
     return answers;
 }
 
-// How a stream is cut: the size of the next read, from 1 to LEFT.
+// How a stream is cut: the sizes of reads, again and again.
 struct cuts {
-    size_t (*next)(struct cuts *cuts, size_t left);
+    const size_t *sizes;
+    size_t count;
 };
 
 // A connection, as conn.c is one: what it holds between turns.
@@ -191,12 +193,13 @@ static inline void feed_read(struct feed *feed, const char *fresh, size_t got)
 
 // The STREAM in reads as CUTS has them. Returns false if a bound was broken on the way.
 static inline bool feed_answers(const char *stream, size_t length, const struct terms *terms,
-                                struct cuts *cuts, struct answers *answers)
+                                const struct cuts *cuts, struct answers *answers)
 {
     struct feed feed = {.terms = terms};
+    size_t reads = 0;
 
     while (length > 0 && !feed.answers.closed) {
-        size_t got = cuts->next(cuts, length);
+        size_t got = size_min(length, cuts->sizes[reads++ % cuts->count]);
 
         feed_read(&feed, stream, got);
         stream += got;

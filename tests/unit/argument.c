@@ -75,7 +75,27 @@ TEST(the_last_option_ends_the_reading)
 
 TEST(no_value_is_no_number)
 {
-    static const char *const wrong[] = {"", "x", "100", "990", "1000", "99x", " 1", "/", ":"};
+    static const char *const wrong[] = {"",
+                                        "x",
+                                        "100",
+                                        "990",
+                                        "1000",
+                                        "99x",
+                                        " 1",
+                                        "\t1",
+                                        "/",
+                                        ":",
+                                        "-1",
+                                        "+1",
+                                        "x1",
+                                        "0x10",
+                                        "1.0",
+                                        "1e3",
+                                        "4294967296",
+                                        "4294967297",
+                                        "18446744073709551616",
+                                        "18446744073709551617",
+                                        "99999999999999999999999999999999"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         char error[128];
@@ -85,7 +105,7 @@ TEST(no_value_is_no_number)
         assert_string_equal(parsed.error, error);
         assert_int_equal(parsed.values.number, 7); // as it was
     }
-    assert_int_equal(READ("-n", "0099"), 3);
+    assert_int_equal(READ("-n", "00000000000000000000099"), 3);
     assert_int_equal(parsed.values.number, 99);
     assert_int_equal(READ("-n", "0"), 3);
     assert_int_equal(parsed.values.number, 0);
@@ -101,6 +121,8 @@ TEST(what_is_wrong_is_named)
         {"--x", "unknown or ambiguous option '--x'"},
         {"-p", "'-p' needs a value"},
         {"--path=", "--path: the path is empty"},
+        {"-?", "unknown option '-?'"},
+        {"-:", "unknown option '-:'"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {

@@ -15,67 +15,54 @@ BEFORE_EACH
     assert_null(token_take(&gate.token, "sesame", 6));
 }
 
-static size_t cut_nowhere(struct cuts *cuts, size_t left)
-{
-    (void)cuts;
-    return left;
-}
-
-static struct cuts whole = {cut_nowhere};
-
-// All of STREAM in one read, then the end: what comes back.
-static void expect(const char *stream, size_t max_line, const char *expected, bool closed)
-{
-    struct terms terms = {max_line, &facts};
-    struct answers answers;
-
-    assert_true(feed_answers(stream, strlen(stream), &terms, &whole, &answers));
-    assert_bytes(answers.bytes, answers.length, expected);
-    assert_int_equal(answers.closed, closed);
-    free(answers.bytes);
-}
+static const struct cuts whole = {&(size_t){SIZE_MAX}, 1};
 
 #define LONG LINES_TOO_LONG
 #define UNKNOWN LINES_UNKNOWN
 
-TEST(lines_come_back_as_they_are)
+TEST(streams_are_answered_line_by_line)
 {
-    expect("a\r\nb\n", 4096, "a\r\nb\n", false);
-    expect("\n\n\n", 4096, "\n\n\n", false);
-    expect("a/b\n /c\n", 4096, "a/b\n /c\n", false);
-}
+    static const struct {
+        size_t max_line;
+        const char *stream, *answers;
+        bool closed;
+    } row[] = {
+        // Lines come back as they are.
+        {4096, "a\r\nb\n", "a\r\nb\n", false},
+        {4096, "\n\n\n", "\n\n\n", false},
+        {4096, "a/b\n /c\n", "a/b\n /c\n", false},
+        // An unterminated last one is answered at the end.
+        {4096, "a\nb", "a\nb", false},
+        {4096, "a\n/x", "a\n" UNKNOWN, false},
+        {1, "/", UNKNOWN, false},
+        {4096, "", "", false},
+        // Commands stand in line.
+        {4096, "a\n/x\nb\n/y\n/z\nc", "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false},
+        // One byte too long is an error.
+        {4, "abcd\n", "abcd\n", false},
+        {4, "abcde\n", LONG, false},
+        {4, "/bcd\n", UNKNOWN, false},
+        {4, "/bcde\n", LONG, false},
+        {4, "abcde\nok\nx", LONG "ok\nx", false},
+        {4, "abcdeabcde\n/x\nx", LONG UNKNOWN "x", false},
+        {4, "abcde", LONG, false},
+        {4, "abcdeabcdeabcdeabcde\n", LONG, false}, // however long
+        // The second in a row is the last.
+        {4, "abcde\nabcde\nok\n", LONG LONG, true},
+        {4, "abcde\nok\nabcde\nok\n", LONG "ok\n" LONG "ok\n", false},
+        {4, "abcde\n\nabcde\n", LONG "\n" LONG, false},
+        {4, "abcde\n/x\nabcde\n", LONG UNKNOWN LONG, false},
+    };
 
-TEST(an_unterminated_last_line_is_answered_at_the_end)
-{
-    expect("a\nb", 4096, "a\nb", false);
-    expect("a\n/x", 4096, "a\n" UNKNOWN, false);
-    expect("/", 1, UNKNOWN, false);
-    expect("", 4096, "", false);
-}
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct terms terms = {row[i].max_line, &facts};
+        struct answers answers;
 
-TEST(commands_stand_in_line)
-{
-    expect("a\n/x\nb\n/y\n/z\nc", 4096, "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false);
-}
-
-TEST(a_line_one_byte_too_long_is_an_error)
-{
-    expect("abcd\n", 4, "abcd\n", false);
-    expect("abcde\n", 4, LONG, false);
-    expect("/bcd\n", 4, UNKNOWN, false);
-    expect("/bcde\n", 4, LONG, false);
-    expect("abcde\nok\nx", 4, LONG "ok\nx", false);
-    expect("abcdeabcde\n/x\nx", 4, LONG UNKNOWN "x", false);
-    expect("abcde", 4, LONG, false);
-}
-
-TEST(the_second_overlong_line_in_a_row_is_the_last)
-{
-    expect("abcde\nabcde\nok\n", 4, LONG LONG, true);
-    expect("abcde\nok\nabcde\nok\n", 4, LONG "ok\n" LONG "ok\n", false);
-    expect("abcde\n\nabcde\n", 4, LONG "\n" LONG, false);
-    expect("abcde\n/x\nabcde\n", 4, LONG UNKNOWN LONG, false);
-    expect("abcdeabcdeabcdeabcde\n", 4, LONG, false); // one line, however long
+        assert_true(feed_answers(row[i].stream, strlen(row[i].stream), &terms, &whole, &answers));
+        assert_bytes(answers.bytes, answers.length, row[i].answers);
+        assert_int_equal(answers.closed, row[i].closed);
+        free(answers.bytes);
+    }
 }
 
 static char buffer[65536 + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES];
@@ -234,7 +221,7 @@ TEST(a_role_is_found_by_its_whole_name)
 
 // The two properties: any cuts give what the model says.
 
-static void check(const char *stream, size_t length, size_t max_line, struct cuts *cuts)
+static void check(const char *stream, size_t length, size_t max_line, const struct cuts *cuts)
 {
     struct gate of_model = gate, of_feed = gate;
     struct facts for_model = facts, for_feed = facts;
@@ -253,30 +240,20 @@ static void check(const char *stream, size_t length, size_t max_line, struct cut
 }
 
 // A bit for each place between two bytes.
-struct cuts_by_bits {
-    struct cuts cuts;
-    unsigned bits;
-};
-
-static size_t cut_by_bits(struct cuts *cuts, size_t left)
-{
-    struct cuts_by_bits *of = container_of(cuts, struct cuts_by_bits, cuts);
-    size_t got = 1;
-
-    for (; got < left && !(of->bits & 1); got++)
-        of->bits >>= 1;
-    of->bits >>= 1;
-    return got;
-}
-
 static void check_every_cut(const char *stream, unsigned length, size_t max_line)
 {
     unsigned places = length > 0 ? length - 1 : 0;
 
     for (unsigned bits = 0; bits >> places == 0; bits++) {
-        struct cuts_by_bits cuts = {{cut_by_bits}, bits};
+        size_t sizes[8] = {1};
+        struct cuts cuts = {sizes, 1};
 
-        check(stream, length, max_line, &cuts.cuts);
+        for (unsigned place = 0; place < places; place++)
+            if (bits >> place & 1)
+                sizes[cuts.count++] = 1;
+            else
+                sizes[cuts.count - 1]++;
+        check(stream, length, max_line, &cuts);
     }
 }
 
@@ -295,19 +272,6 @@ TEST(every_short_stream_in_every_cut_is_answered_as_the_model_says)
                 check_every_cut(stream, length, max_line);
         }
     }
-}
-
-struct cuts_by_chance {
-    struct cuts cuts;
-    struct chance *chance;
-    size_t most;
-};
-
-static size_t cut_by_chance(struct cuts *cuts, size_t left)
-{
-    struct cuts_by_chance *of = container_of(cuts, struct cuts_by_chance, cuts);
-
-    return 1 + chance_below(of->chance, size_min(left, of->most));
 }
 
 static struct text *add_some(struct text *stream, struct chance *chance, const char *letters,
@@ -373,14 +337,16 @@ TEST(random_streams_in_random_cuts_are_answered_as_the_model_says)
 
     for (int i = 0; i < 2500; i++) {
         size_t max_line = limits[chance_below(&chance, ARRAY_LENGTH(limits))];
-        struct cuts_by_chance cuts = {
-            {cut_by_chance}, &chance, most[chance_below(&chance, ARRAY_LENGTH(most))]};
+        size_t sizes[100], longest = most[chance_below(&chance, ARRAY_LENGTH(most))];
+        struct cuts cuts = {sizes, ARRAY_LENGTH(sizes)};
         struct text stream = text_in(room, chance_below(&chance, 8) ? 2000 : sizeof room);
         size_t pieces = chance_below(&chance, chance_below(&chance, 50) ? 20 : 1500);
 
+        for (size_t at = 0; at < ARRAY_LENGTH(sizes); at++)
+            sizes[at] = 1 + chance_below(&chance, longest);
         for (; pieces > 0; pieces--)
             add_piece(&stream, &chance, max_line);
-        check(stream.bytes, stream.length, max_line, &cuts.cuts);
+        check(stream.bytes, stream.length, max_line, &cuts);
         check(stream.bytes, stream.length, max_line, &whole);
     }
 }

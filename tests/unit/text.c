@@ -34,23 +34,17 @@ TEST(what_does_not_fit_is_cut_off_and_remembered)
 TEST(what_just_fits_is_not_cut)
 {
     char room[4];
-    struct text text = text_in(room, sizeof room);
+    struct text text = text_in(room, sizeof room), none = text_in(NULL, 0);
 
     text_string(&text, "abcd");
     text_bytes(&text, "", 0);
     assert_bytes(text.bytes, text.length, "abcd");
     assert_false(text.cut);
-}
-
-TEST(no_room_is_room_for_nothing)
-{
-    struct text text = text_in(NULL, 0);
-
-    text_bytes(&text, NULL, 0);
-    assert_false(text.cut);
-    text_string(&text, "a");
-    assert_true(text.cut);
-    assert_int_equal(text.length, 0);
+    text_bytes(&none, NULL, 0);
+    assert_false(none.cut);
+    text_string(&none, "a");
+    assert_true(none.cut);
+    assert_int_equal(none.length, 0);
 }
 
 TEST(a_piece_longer_than_any_is_left_out_whole)
@@ -77,6 +71,8 @@ TEST(times_are_rfc_3339_with_as_many_decimals_as_asked)
         {{1795226463, 123456789}, 3, "2026-11-21T02:01:03.123Z"},
         {{0, 999999999}, 1, "1970-01-01T00:00:00.9Z"},
         {{951782399, 1}, 9, "2000-02-28T23:59:59.000000001Z"},
+        {{951782400, 10}, 9, "2000-02-29T00:00:00.000000010Z"},
+        {{4102444800, 0}, 9, "2100-01-01T00:00:00.000000000Z"},
         {{INT64_MAX, 0}, 9, ""}, // there is no such year
     };
     char room[64];
