@@ -96,23 +96,20 @@ static int open_file(const char *call, enum call fault, enum file_kind kind)
 
 int __wrap_epoll_create1(int flags)
 {
-    if (flags != EPOLL_CLOEXEC)
-        fail("epoll_create1 without EPOLL_CLOEXEC");
+    must(flags == EPOLL_CLOEXEC);
     return open_file("epoll_create1", CALL_EPOLL_CREATE1, FILE_EPOLL);
 }
 
 int __wrap_timerfd_create(int clock, int flags)
 {
-    if (clock != CLOCK_MONOTONIC || flags != (TFD_NONBLOCK | TFD_CLOEXEC))
-        fail("timerfd_create with other flags");
+    must(clock == CLOCK_MONOTONIC && flags == (TFD_NONBLOCK | TFD_CLOEXEC));
     return open_file("timerfd_create", CALL_TIMERFD_CREATE, FILE_TIMER);
 }
 
 int __wrap_signalfd(int fd, const sigset_t *set, int flags)
 {
-    if (fd != -1 || flags != (SFD_NONBLOCK | SFD_CLOEXEC) || !sigismember(set, SIGTERM) ||
-        !sigismember(set, SIGINT))
-        fail("signalfd with other arguments");
+    must(fd == -1 && flags == (SFD_NONBLOCK | SFD_CLOEXEC));
+    must(sigismember(set, SIGTERM) && sigismember(set, SIGINT));
     return open_file("signalfd", CALL_SIGNALFD, FILE_SIGNALS);
 }
 
@@ -121,8 +118,7 @@ int __wrap_socket(int family, int type, int protocol)
     struct netsock *opened = NULL;
 
     (void)protocol;
-    if ((type & (SOCK_NONBLOCK | SOCK_CLOEXEC)) != (SOCK_NONBLOCK | SOCK_CLOEXEC))
-        fail("a socket that blocks, or is inherited");
+    must((type & SOCK_NONBLOCK) && (type & SOCK_CLOEXEC));
     int error = begin(CALL_SOCKET, NULL);
     if (!error)
         error = netsock_open(family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), &opened);
@@ -133,13 +129,11 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     int number;
 
-    if (length != sizeof number)
-        fail("setsockopt with a length of %u", length);
+    must(length == sizeof number);
     memcpy(&number, value, sizeof number);
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
     int error = begin(CALL_SETSOCKOPT, flow);
-    if (flow && (level != IPPROTO_TCP || name != TCP_NOTSENT_LOWAT || number != 1))
-        fail("setsockopt of a connection");
+    must(!flow || (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT && number == 1));
     if (flow)
         flow->lowat |= !error;
     else if (!error)
@@ -151,8 +145,7 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 {
     struct flow *flow = flow_of(fd);
 
-    if (request != SIOCOUTQNSD)
-        fail("ioctl %#lx", request);
+    must(request == SIOCOUTQNSD);
     int error = begin(CALL_IOCTL, NULL);
     flow->unsent_unknown |= error != 0;
     if (!error)
@@ -222,8 +215,7 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
                             .tcpi_last_ack_recv = milliseconds_since(flow->taken),
                             .tcpi_last_data_recv = milliseconds_since(flow->arrived)};
 
-    if (level != IPPROTO_TCP || name != TCP_INFO)
-        fail("getsockopt of something else than TCP_INFO");
+    must(level == IPPROTO_TCP && name == TCP_INFO);
     if (!error) {
         memcpy(value, &info, *length < sizeof info ? *length : sizeof info);
         judge_asked(flow);
@@ -271,8 +263,7 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     struct netsock *socket = socket_of(fd);
 
     enter();
-    if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC) || name || length)
-        fail("accept4 with other arguments");
+    must(flags == (SOCK_NONBLOCK | SOCK_CLOEXEC) && !name && !length);
     faults.busy_with = NULL;
     long result = accept_flow(socket, fault_error(CALL_ACCEPT4, NULL));
     if (result >= 0)
@@ -299,8 +290,7 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
         error = files_control(operation, fd, event);
     if (!error && flow && operation == EPOLL_CTL_ADD)
         judge_registered(flow);
-    if (operation == EPOLL_CTL_DEL && error)
-        fail("EPOLL_CTL_DEL of what is not registered");
+    must(operation != EPOLL_CTL_DEL || !error);
     return (int)leave(operation == EPOLL_CTL_ADD   ? "epoll_ctl ADD"
                       : operation == EPOLL_CTL_MOD ? "epoll_ctl MOD"
                                                    : "epoll_ctl DEL",
@@ -357,8 +347,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     enter();
     files_get(fd, FILE_EPOLL);
-    if (timeout != -1)
-        fail("epoll_wait with a timeout");
+    must(timeout == -1);
     judge_turn_over();
     faults.in_turn = 0;
     faults.busy_with = NULL;
@@ -391,8 +380,7 @@ static ssize_t peek(struct flow *flow)
     if (error && error != EINTR)
         flow_reset(flow, error);
     long result = error == EINTR ? -EINTR : flow_peek(flow);
-    if (!world.draining && !flow->fin_read && !flow->expect.lines.closing)
-        fail("recv with MSG_PEEK");
+    must(world.draining || flow->fin_read || flow->expect.lines.closing);
     judge_peeked(flow, result);
     return leave("recv MSG_PEEK", flow->fd, result);
 }
@@ -405,8 +393,7 @@ ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags)
     enter();
     if (flags == MSG_PEEK)
         return peek(flow);
-    if (flags != 0 || length == 0)
-        fail("recv with flags %d and room for %zu bytes", flags, length);
+    must(flags == 0 && length > 0);
     touch_last(buffer, length);
     judge_recv(flow);
     int error = fault_error(CALL_RECV, flow);
@@ -421,8 +408,7 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
     bool cut_short = fault_short();
 
     enter();
-    if (flags != MSG_NOSIGNAL || length == 0)
-        fail("send with flags %d and %zu bytes", flags, length);
+    must(flags == MSG_NOSIGNAL && length > 0);
     int error = fault_error(CALL_SEND, flow);
     if (error == EAGAIN)
         flow_press(flow);
@@ -435,8 +421,7 @@ int __wrap_shutdown(int fd, int how)
 {
     struct flow *flow = flow_of(fd);
 
-    if (how != SHUT_WR)
-        fail("shutdown of more than the own side");
+    must(how == SHUT_WR);
     int error = begin(CALL_SHUTDOWN, flow);
     long result = error ? -error : flow_shutdown(flow);
     judge_shutdown(flow, result);
@@ -521,14 +506,12 @@ static long read_token(char *buffer, size_t length)
 ssize_t __wrap_read(int fd, void *buffer, size_t length)
 {
     enter();
-    long result = files_kind(fd) == FILE_TIMER     ? read_timer(buffer)
-                  : files_kind(fd) == FILE_SIGNALS ? read_signal(buffer, length)
-                                                   : -EBADF;
-    if (files_kind(fd) == FILE_TOKEN)
-        result = read_token(buffer, length);
-    if (result == -EBADF)
-        fail("read of descriptor %d", fd);
-    return leave("read", fd, result);
+    if (files_kind(fd) == FILE_TIMER)
+        return leave("read", fd, read_timer(buffer));
+    if (files_kind(fd) == FILE_SIGNALS)
+        return leave("read", fd, read_signal(buffer, length));
+    files_get(fd, FILE_TOKEN);
+    return leave("read", fd, read_token(buffer, length));
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -536,8 +519,7 @@ int __wrap_open(const char *path, int flags, ...)
     if (!world.server)
         return __real_open(path, flags, 0644); // no universe: gcov's counts
     enter();
-    if (strcmp(path, CALLS_TOKEN_PATH) != 0 || !(flags & O_CLOEXEC) || !(flags & O_NONBLOCK))
-        fail("open of '%s' with flags %#x", path, (unsigned)flags);
+    must(strcmp(path, CALLS_TOKEN_PATH) == 0 && (flags & O_CLOEXEC) && (flags & O_NONBLOCK));
     int error = fault_error(CALL_OPEN, NULL);
     if (!error && kernel.token == TOKEN_ABSENT)
         error = ENOENT;
@@ -561,9 +543,9 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when,
                            struct itimerspec *before)
 {
     files_get(fd, FILE_TIMER);
-    if (flags != TFD_TIMER_ABSTIME || before || when->it_interval.tv_sec ||
-        when->it_interval.tv_nsec || (when->it_value.tv_sec == 0 && when->it_value.tv_nsec == 0))
-        fail("timerfd_settime with other arguments");
+    must(flags == TFD_TIMER_ABSTIME && !before);
+    must(when->it_interval.tv_sec == 0 && when->it_interval.tv_nsec == 0);
+    must(when->it_value.tv_sec != 0 || when->it_value.tv_nsec != 0);
     int error = begin(CALL_TIMERFD_SETTIME, NULL);
     if (error)
         world.fatal = true;
@@ -614,8 +596,7 @@ ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 
 int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
-    if (count != 1 || polled->fd != 2 || timeout != 0)
-        fail("poll of something else than standard error");
+    must(count == 1 && polled->fd == 2 && timeout == 0);
     int error = begin(CALL_POLL, NULL);
     polled->revents = kernel.log_stalled ? 0 : POLLOUT;
     calls.log_polled = !error && !kernel.log_stalled;
@@ -624,10 +605,7 @@ int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 {
-    if (fd != 2)
-        fail("write to descriptor %d", fd);
-    if (!calls.log_polled)
-        fail("the log waits for its reader");
+    must(fd == 2 && calls.log_polled); // or the log would wait for its reader
     calls.log_polled = false;
     int error = begin(CALL_WRITE, NULL);
     judge_log(bytes, length);
@@ -644,8 +622,7 @@ unsigned __wrap_if_nametoindex(const char *name)
 int __wrap_sigprocmask(int how, const sigset_t *set, sigset_t *before)
 {
     (void)before;
-    if (how != SIG_BLOCK || !sigismember(set, SIGTERM) || !sigismember(set, SIGINT))
-        fail("the signals are not blocked");
+    must(how == SIG_BLOCK && sigismember(set, SIGTERM) && sigismember(set, SIGINT));
     return 0;
 }
 

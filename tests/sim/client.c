@@ -90,17 +90,22 @@ static void connect_flow(struct client *client)
         act_at(client, world.now + between(1000, client->pace));
 }
 
+static bool reads(const struct client *client)
+{
+    return client->reading != READS_NEVER &&
+           (client->reading != READS_LATE || world.now >= client->reads_from);
+}
+
 static void read_some(struct client *client)
 {
     struct flow *flow = client->flow;
 
-    if (client->reading == READS_ALL ||
-        (client->reading == READS_LATE && world.now >= client->reads_from))
-        flow_client_recv(flow, flow->tx.length);
-    else if (client->reading == READS_LITTLE)
+    if (client->reading == READS_LITTLE)
         flow_client_recv(flow, between(1, 3000));
     else if (client->reading == READS_SIPS)
         flow_client_recv(flow, between(1, 1 + flow->tx_room / 100));
+    else if (reads(client))
+        flow_client_recv(flow, flow->tx.length);
 }
 
 static void write_some(struct client *client)
@@ -113,8 +118,7 @@ static void write_some(struct client *client)
         talk_next(&client->talk, &client->out);
     size_t chunk =
         client->talk.kind == TALK_TRICKLE ? between(1, 3) : 1 + magnitude(client->out.length);
-    if (chunk > client->out.length)
-        chunk = client->out.length;
+    chunk = size_min(chunk, client->out.length);
     if (client->urges && one_in(5))
         flow_client_urge(flow);
     fifo_take(&client->out, NULL, flow_client_send(flow, fifo_first(&client->out), chunk));
@@ -128,24 +132,16 @@ static bool said_all(const struct client *client)
 static void end(struct client *client)
 {
     struct flow *flow = client->flow;
+    static const int error[] = {ECONNRESET, ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH};
 
-    switch (client->ending) {
-    case ENDS_WITH_FIN:
+    if (client->ending == ENDS_WITH_FIN) {
         flow_client_fin(flow);
-        return;
-    case ENDS_WITH_CLOSE:
+    } else if (client->ending == ENDS_WITH_CLOSE) {
         client->closed = client->done = true;
         flow_client_close(flow);
-        return;
-    case ENDS_WITH_RESET: {
-        static const int error[] = {ECONNRESET, ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH};
-
+    } else if (client->ending == ENDS_WITH_RESET) {
         client->done = true;
         flow_reset(flow, error[between(0, 4)]);
-        return;
-    }
-    case ENDS_NEVER:
-        return;
     }
 }
 
@@ -165,13 +161,10 @@ static void end_some_time(struct client *client)
 static bool busy(const struct client *client)
 {
     const struct flow *flow = client->flow;
-    bool takes = client->reading == READS_ALL || client->reading == READS_LITTLE ||
-                 client->reading == READS_SIPS ||
-                 (client->reading == READS_LATE && world.now >= client->reads_from);
 
     return !client->done &&
            ((!flow->fin_in && !said_all(client) && flow->rx.length < flow->rx_room) ||
-            (takes && flow->tx.length > 0) || (client->polite && flow->fin_out));
+            (reads(client) && flow->tx.length > 0) || (client->polite && flow->fin_out));
 }
 
 static void act(void *subject)
@@ -216,34 +209,30 @@ static uint64_t choose_pace(void)
     return pace[between(0, ARRAY_LENGTH(pace) - 1)];
 }
 
-static struct client *create(uint64_t start)
+void client_create(uint64_t start, bool stopper)
 {
+    if (clients.count == CLIENTS_MAX)
+        return;
     struct client *client = memory_own(NULL, sizeof *client);
-
     *client = (struct client){.address = choose_address(), .pace = choose_pace(), .due = NEVER};
     clients.client[clients.count++] = client;
     client->reading = (enum reading)between(0, 8);
-    if (client->reading > READS_NEVER)
+    if (client->reading > READS_NEVER || stopper)
         client->reading = READS_ALL;
     client->reads_from = start + magnitude(20 * SECOND);
     client->ending = (enum ending)between(0, 5);
     if (client->ending > ENDS_NEVER)
         client->ending = ENDS_WITH_FIN;
-    client->ends_at = NEVER;
-    if (one_in(4))
-        client->ends_at = start + magnitude(20 * SECOND);
+    client->ends_at = one_in(4) ? start + magnitude(20 * SECOND) : NEVER;
+    if (stopper)
+        client->ends_at = NEVER;
     client->urges = one_in(10);
     client->polite = !one_in(4);
     act_at(client, start);
-    return client;
-}
-
-void client_create(uint64_t start)
-{
-    if (clients.count == CLIENTS_MAX)
-        return;
-    struct client *client = create(start);
-    talk_begin(&client->talk, world.server->options.max_line);
+    if (stopper)
+        client->talk = (struct talk){.text = "/shutdown " JUDGE_TOKEN "\n", .budget = 1};
+    else
+        talk_begin(&client->talk, world.server->options.max_line);
     if (client->talk.kind == TALK_ENDLESS)
         client->pace = MILLISECOND;
     if (client->reading == READS_SIPS) {
@@ -251,14 +240,4 @@ void client_create(uint64_t start)
         client->talk.kind = TALK_FLOOD;
         client->talk.budget = 300000;
     }
-}
-
-void client_create_stopper(uint64_t start)
-{
-    if (clients.count == CLIENTS_MAX)
-        return;
-    struct client *client = create(start);
-    talk_text(&client->talk, "/shutdown " JUDGE_TOKEN "\n");
-    client->reading = READS_ALL;
-    client->ends_at = NEVER;
 }

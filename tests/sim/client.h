@@ -12,9 +12,8 @@ void client_begin(void);
 void sender_begin(void);
 void client_finish_all(void);
 
-// A client that comes at a time; one that asks the server to end.
-void client_create(uint64_t start);
-void client_create_stopper(uint64_t start);
+// A client that comes at START; a STOPPER asks the server to end.
+void client_create(uint64_t start, bool stopper);
 
 // Something has happened at its socket.
 void client_poke(struct client *client);

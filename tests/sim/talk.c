@@ -24,11 +24,6 @@ void talk_begin(struct talk *talk, size_t line_max)
         talk->budget = 0;
 }
 
-void talk_text(struct talk *talk, const char *text)
-{
-    *talk = (struct talk){.text = text, .budget = 1};
-}
-
 bool talk_over(const struct talk *talk)
 {
     return talk->budget == 0;

@@ -25,7 +25,6 @@ struct talk {
 };
 
 void talk_begin(struct talk *talk, size_t line_max);
-void talk_text(struct talk *talk, const char *text);
 
 // Adds the next message to OUT.
 void talk_next(struct talk *talk, struct fifo *out);

@@ -73,8 +73,7 @@ static void choose_timeouts(void)
         argue("--drain-timeout=%d", (int)between(0, 4));
 }
 
-// Returns whether there may be no such address.
-static bool choose_addresses(enum ipv6 ipv6)
+static void choose_addresses(void)
 {
     static const char *const bind[] = {"127.0.0.1", "0.0.0.0",      "::1",
                                        "::",        "fe80::1%eth0", "fe80::1%none"};
@@ -83,12 +82,11 @@ static bool choose_addresses(enum ipv6 ipv6)
     if (one_in(8))
         argue("--udp-port=0");
     if (!one_in(7))
-        return false;
-    uint64_t which = between(0, 5);
-    argue("--bind=%s", bind[which]);
+        return;
+    plan.may_not_start = true; // there may be no such address, or no such two
+    argue("--bind=%s", bind[between(0, 5)]);
     if (one_in(2))
         argue("--bind=%s", bind[0]);
-    return which == 5 || (which >= 2 && ipv6 == IPV6_NONE) || plan.arguments > 0;
 }
 
 static void choose_token(void)
@@ -126,7 +124,7 @@ static void choose_kernel(void)
     plan.may_not_start |= hard < 40;
     files_begin(one_in(2) ? hard : between(18, hard), hard);
     netsock_begin(ipv6);
-    plan.may_not_start |= choose_addresses(ipv6);
+    choose_addresses();
 }
 
 // What happens beside clients.
@@ -185,7 +183,7 @@ static void plan_end(uint64_t end)
         world_at(end, hush, NULL);
         end += REST_SECONDS * SECOND;
     } else if (one_in(4)) {
-        client_create_stopper(end);
+        client_create(end, true);
         end += between(0, SECOND);
     }
     world_at(end, stop, NULL);
@@ -211,7 +209,7 @@ static void plan_clients(uint64_t end)
     if (one_in(400))
         count = between(280, 600);
     while (count-- > 0)
-        client_create(world.now + magnitude(end - world.now));
+        client_create(world.now + magnitude(end - world.now), false);
     sender_begin();
 }
 

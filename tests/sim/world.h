@@ -85,4 +85,7 @@ void world_remember(uint64_t *times, size_t count, uint64_t time);
 // The daemon is at fault: says so, with the seed, and ends the process.
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+// The daemon makes no call with other arguments than WHAT allows.
+#define must(what) ((what) ? (void)0 : fail("%s: does not hold: %s", __func__, #what))
+
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
