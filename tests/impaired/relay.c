@@ -314,18 +314,12 @@ static void run(void)
 
 static void print_counts(void)
 {
-    uint32_t asked = 0;
-    uint32_t answered = 0;
+    struct ledger_sums sums = ledger_sum(&relay.ledger);
 
-    for (size_t i = 0; i < LEDGER_NUMBERS; i++) {
-        asked += relay.ledger.asked[i];
-        answered += relay.ledger.answered[i];
-    }
     printf("packets=%lu lost=%lu doubled=%lu damaged=%lu too_big=%lu errors=%lu limits=%lu "
            "secrets=%lu asked=%u answered=%u excess=%u missing=%u\n",
            relay.packets, relay.lost, relay.doubled, relay.damaged, relay.too_big, relay.errors,
-           relay.limits, relay.secrets, asked, answered, ledger_excess(&relay.ledger),
-           ledger_missing(&relay.ledger));
+           relay.limits, relay.secrets, sums.asked, sums.answered, sums.excess, sums.missing);
 }
 
 int main(int argc, char **argv)

@@ -83,22 +83,13 @@ int netsock_set(struct netsock *socket, int level, int name, int value)
     return 0;
 }
 
-void question_free(struct question *question)
+struct question *question_free(struct question *question)
 {
-    if (!question)
-        return;
+    struct question *next = question->next;
+
     memory_own(question->bytes, 0);
     memory_own(question, 0);
-}
-
-static void free_questions(struct question *question)
-{
-    while (question) {
-        struct question *next = question->next;
-
-        question_free(question);
-        question = next;
-    }
+    return next;
 }
 
 void netsock_close(struct netsock *socket)
@@ -111,8 +102,10 @@ void netsock_close(struct netsock *socket)
     while (*link != socket)
         link = &(*link)->next;
     *link = socket->next;
-    free_questions(socket->oldest);
-    free_questions(socket->batch);
+    while (socket->oldest)
+        socket->oldest = question_free(socket->oldest);
+    while (socket->batch)
+        socket->batch = question_free(socket->batch);
     memory_own(socket, 0);
 }
 
@@ -130,12 +123,12 @@ struct netsock *netsock_find(int type, bool v4)
 
 void netsock_enqueue(struct netsock *socket, struct flow *flow)
 {
+    struct flow **link = &socket->first;
+
+    while (*link)
+        link = &(*link)->next;
+    *link = flow;
     flow->next = NULL;
-    if (socket->first)
-        socket->last->next = flow;
-    else
-        socket->first = flow;
-    socket->last = flow;
     socket->waiting++;
     files_wake(socket->fd, EPOLLIN);
 }
@@ -151,18 +144,21 @@ struct flow *netsock_dequeue(struct netsock *socket)
     return flow;
 }
 
+void question_add(struct question **queue, struct question *question)
+{
+    while (*queue)
+        queue = &(*queue)->next;
+    *queue = question;
+    question->next = NULL;
+}
+
 void netsock_arrive(struct netsock *socket, struct question *question)
 {
     if (socket->datagrams == DATAGRAMS_MAX) {
         question_free(question);
         return;
     }
-    question->next = NULL;
-    if (socket->oldest)
-        socket->newest->next = question;
-    else
-        socket->oldest = question;
-    socket->newest = question;
+    question_add(&socket->oldest, question);
     socket->datagrams++;
     files_wake(socket->fd, EPOLLIN);
 }

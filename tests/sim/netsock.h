@@ -32,8 +32,8 @@ struct netsock {
     struct address bound;
     bool bound_to_port;
     unsigned backlog, waiting;
-    struct flow *first, *last;        // the accept queue
-    struct question *oldest, *newest; // the receive queue
+    struct flow *first;      // the accept queue
+    struct question *oldest; // the receive queue
     unsigned datagrams;
     struct question *batch;           // read, and not answered yet, in order
     uint64_t failed_low, failed_high; // when accept4 last said that nobody can be taken in
@@ -62,7 +62,8 @@ struct flow *netsock_dequeue(struct netsock *socket);
 
 // A datagram arrives; the question becomes the socket's, or is dropped.
 void netsock_arrive(struct netsock *socket, struct question *question);
-void question_free(struct question *question);
+struct question *question_free(struct question *question); // returns the next
+void question_add(struct question **queue, struct question *question);
 
 uint32_t netsock_poll(const struct netsock *socket);
 

@@ -91,17 +91,12 @@ static void heard(const struct question *question)
 
 void judge_question(struct netsock *socket, struct question *question)
 {
-    struct question **link = &socket->batch;
-
     world.progress = true;
     udp.read++;
     question->asked = expect_moment();
     if (accepted(socket, question))
         heard(question);
-    while (*link)
-        link = &(*link)->next;
-    question->next = NULL;
-    *link = question;
+    question_add(&socket->batch, question);
 }
 
 // COUNT of them happened in less than TIME before NOW.
@@ -170,14 +165,11 @@ static void left_out(const struct netsock *socket, const struct question *questi
 void judge_batch_over(struct netsock *socket, bool excused)
 {
     while (socket->batch) {
-        struct question *question = socket->batch;
-
-        socket->batch = question->next;
         if (excused)
-            count_maybe_longer(question);
+            count_maybe_longer(socket->batch);
         else
-            left_out(socket, question);
-        question_free(question);
+            left_out(socket, socket->batch);
+        socket->batch = question_free(socket->batch);
     }
 }
 
@@ -268,8 +260,7 @@ static struct question *find_question(struct netsock *socket, const struct msghd
             fits(question, message->msg_iov) && control_fits(question, message))
             return question;
         left_out(socket, question);
-        socket->batch = question->next;
-        question_free(question);
+        socket->batch = question_free(question);
     }
     fail("an answer that nobody asked for, or from a wrong address, or with a wrong hop limit: "
          "'%.*s'",
@@ -301,6 +292,5 @@ void judge_answer(struct netsock *socket, const struct msghdr *message, bool sen
             count_longer(question);
     }
     udp.answered += sent;
-    socket->batch = question->next;
-    question_free(question);
+    socket->batch = question_free(question);
 }

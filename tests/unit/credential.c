@@ -11,6 +11,7 @@ static struct {
     char directory[64], path[128];
     struct token token;
     char error[256];
+    int free; // the lowest descriptor that is
 } file;
 
 BEFORE_EACH
@@ -20,13 +21,18 @@ BEFORE_EACH
     snprintf(file.path, sizeof file.path, "%s/shutdown-token", file.directory);
     file.token = (struct token){.length = 1, .bytes = "x"};
     unsetenv("CREDENTIALS_DIRECTORY");
+    file.free = dup(STDERR_FILENO);
+    close(file.free);
 }
 
+// And no descriptor is left open.
 AFTER_EACH
 {
     unlink(file.path);
     rmdir(file.path);
     assert_int_equal(rmdir(file.directory), 0);
+    assert_int_equal(dup(STDERR_FILENO), file.free);
+    close(file.free);
 }
 
 static void put(const char *content, size_t length, mode_t mode)
@@ -59,11 +65,27 @@ static void expect_problem(const char *path, const char *problem)
     assert_bytes(file.token.bytes, file.token.length, "x"); // as it was
 }
 
-TEST(a_named_file_holds_the_token)
+static void expect_token(const char *path)
 {
-    put("sesame\n", 7, 0600);
-    assert_true(load(file.path));
+    file.token.length = 0;
+    assert_true(load(path));
     assert_bytes(file.token.bytes, file.token.length, "sesame");
+}
+
+TEST(a_named_file_or_the_credentials_directory_holds_the_token)
+{
+    static const char *const end[] = {"", "/", "//"};
+    char directory[80];
+
+    put("sesame\n", 7, 0600);
+    expect_token(file.path);
+    put("sesame", 6, 0444); // access to the directory is systemd's business
+    for (size_t i = 0; i < ARRAY_LENGTH(end); i++) {
+        snprintf(directory, sizeof directory, "%s%s", file.directory, end[i]);
+        setenv("CREDENTIALS_DIRECTORY", directory, 1);
+        expect_token(NULL);
+        expect_token(file.path); // the same place, named
+    }
 }
 
 TEST(without_a_file_there_is_no_token)
@@ -76,27 +98,6 @@ TEST(without_a_file_there_is_no_token)
     file.token.length = 1;
     assert_true(load(NULL));
     assert_int_equal(file.token.length, 0);
-}
-
-TEST(the_credentials_directory_holds_the_token)
-{
-    setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
-    put("sesame", 6, 0444); // access is systemd's business there
-    assert_true(load(NULL));
-    assert_bytes(file.token.bytes, file.token.length, "sesame");
-    assert_true(load(file.path)); // the same place, named
-}
-
-TEST(a_slash_after_the_directorys_name_does_not_matter)
-{
-    char directory[80];
-
-    put("sesame", 6, 0444);
-    snprintf(directory, sizeof directory, "%s//", file.directory);
-    setenv("CREDENTIALS_DIRECTORY", directory, 1);
-    assert_true(load(NULL));
-    assert_bytes(file.token.bytes, file.token.length, "sesame");
-    assert_true(load(file.path));
 }
 
 TEST(a_path_out_of_the_directory_is_not_inside)
@@ -129,19 +130,22 @@ TEST(a_file_beside_the_directory_is_not_inside)
 
 TEST(what_cannot_be_read_is_named)
 {
-    expect_problem(file.path, "No such file or directory");
-    put("", 0, 0600);
-    expect_problem(file.path, "is empty");
-    put("a\nb\n", 4, 0600);
-    expect_problem(file.path, "has more than one line");
-    put("sesame", 6, 0640);
-    expect_problem(file.path, "can be read by group or others");
-    put("sesame", 6, 0604);
-    expect_problem(file.path, "can be read by group or others");
-}
+    static const struct {
+        const char *content;
+        mode_t mode;
+        const char *problem;
+    } row[] = {
+        {"", 0600, "is empty"},
+        {"a\nb\n", 0600, "has more than one line"},
+        {"sesame", 0640, "can be read by group or others"},
+        {"sesame", 0604, "can be read by group or others"},
+    };
 
-TEST(an_empty_file_in_the_directory_is_an_error_too)
-{
+    expect_problem(file.path, "No such file or directory");
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        put(row[i].content, strlen(row[i].content), row[i].mode);
+        expect_problem(file.path, row[i].problem);
+    }
     setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
     put("", 0, 0400);
     expect_problem(NULL, "is empty");
@@ -180,17 +184,4 @@ TEST(a_directory_too_long_is_an_error)
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
     assert_false(load(NULL));
     assert_string_equal(file.error, "CREDENTIALS_DIRECTORY is too long");
-}
-
-TEST(no_descriptor_is_left_open)
-{
-    int next = dup(STDERR_FILENO);
-
-    close(next);
-    put("sesame", 6, 0600);
-    load(file.path);
-    put("", 0, 0644);
-    load(file.path);
-    assert_int_equal(dup(STDERR_FILENO), next);
-    close(next);
 }

@@ -132,17 +132,6 @@ TEST(five_wrong_guesses_close_the_gate_for_a_minute)
     assert_int_equal(knock(&gate, "sesame", MINUTE + 2), GATE_PASSED);
 }
 
-TEST(throttled_guesses_do_not_prolong_the_minute)
-{
-    struct gate gate = with_token("sesame");
-
-    for (int i = 0; i < GUESSES; i++)
-        knock(&gate, "wrong", 0);
-    for (ticks now = 1; now <= MINUTE; now++)
-        assert_int_equal(knock(&gate, "wrong", now), GATE_THROTTLED);
-    assert_int_equal(knock(&gate, "sesame", MINUTE + 1), GATE_PASSED);
-}
-
 TEST(no_minute_has_more_than_five_wrong_guesses)
 {
     struct chance chance = chance_start(1);
