@@ -100,14 +100,13 @@ struct cuts {
     size_t count;
 };
 
-// A connection, as conn.c is one: what it holds between turns.
+// A connection, as conn.c is one.
 struct feed {
     struct memory memory;
     const struct terms *terms;
     struct answers answers;
-    char *held; // an unfinished line
-    size_t held_length;
-    bool wrong; // a bound was broken
+    enum outcome outcome; // of the latest turn
+    bool wrong;           // a bound was broken
 };
 
 // What holds after any turn.
@@ -138,57 +137,31 @@ static inline char *feed_buffer(size_t size)
     return block + (room - size);
 }
 
-// One turn with BYTES, a block of the exact size: AddressSanitizer sees a byte too far. *LENGTH
-// becomes what is not done of them.
-static inline enum outcome feed_turn(struct feed *feed, char **bytes, size_t *length, bool ended)
+// One turn with LENGTH bytes, copied to a block of the exact size: AddressSanitizer sees a byte too
+// far. Returns how many are done.
+static inline size_t feed_turn(struct feed *feed, const char *bytes, size_t length, bool ended)
 {
-    size_t room = *length + (size_t)TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES;
-    struct turn turn = {.input = *bytes,
-                        .length = *length,
+    size_t room = length + (size_t)TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES;
+    char *exact = feed_alloc(length);
+    struct turn turn = {.input = exact,
+                        .length = length,
                         .ended = ended,
                         .max_line = feed->terms->max_line,
                         .reply.buffer = feed_buffer(room)};
-    enum outcome outcome;
 
-    while ((outcome = role_echo.stream(&feed->memory, &turn)) == TURN_FACTS) {
+    memcpy(exact, bytes, length);
+    while ((feed->outcome = role_echo.stream(&feed->memory, &turn)) == TURN_FACTS) {
         feed->wrong |= !turn_sound(&turn) || turn.facts;
         turn.facts = feed->terms->facts;
     }
     answers_add(&feed->answers, turn.reply.bytes, turn.reply.length);
-    feed->wrong |= !turn_sound(&turn) || (outcome == TURN_AGAIN && turn.done == 0);
+    feed->wrong |= !turn_sound(&turn) || (feed->outcome == TURN_AGAIN && turn.done == 0);
     // What has begun and not ended is what is not done, or the rest of an overlong line.
-    if (outcome == TURN_MORE)
+    if (feed->outcome == TURN_MORE)
         feed->wrong |=
             (turn.begun != NOTHING_BEGUN) != (turn.done < turn.length || feed->memory.discarding);
-    *length -= turn.done;
-    char *rest = feed_alloc(*length);
-    memcpy(rest, *bytes + turn.done, *length);
-    free(*bytes);
-    *bytes = rest;
-    return outcome;
-}
-
-// Turns until what was held and the GOT bytes after it are dealt with.
-static inline void feed_read(struct feed *feed, const char *fresh, size_t got)
-{
-    enum outcome outcome = TURN_AGAIN;
-    size_t length = feed->held_length + got;
-    char *bytes = feed_alloc(length);
-
-    if (feed->held_length > 0)
-        memcpy(bytes, feed->held, feed->held_length);
-    if (got > 0)
-        memcpy(bytes + feed->held_length, fresh, got);
-    free(feed->held);
-    while (outcome == TURN_AGAIN)
-        outcome = feed_turn(feed, &bytes, &length, got == 0);
-    feed->held = bytes;
-    feed->held_length = length;
-    feed->answers.closed = outcome == TURN_CLOSE;
-    // Whatever is held is within the bounds of a line, and nothing is after the end.
-    if (!feed->answers.closed)
-        feed->wrong |= length > feed->terms->max_line || (got == 0 && length > 0) ||
-                       (length > 0 && !role_echo.pends(bytes, length, 0, feed->terms->max_line));
+    free(exact);
+    return turn.done;
 }
 
 // The STREAM in reads as CUTS has them. Returns false if a bound was broken on the way.
@@ -196,18 +169,21 @@ static inline bool feed_answers(const char *stream, size_t length, const struct 
                                 const struct cuts *cuts, struct answers *answers)
 {
     struct feed feed = {.terms = terms};
-    size_t reads = 0;
+    size_t reads = 0, read = 0, done = 0, got;
 
-    while (length > 0 && !feed.answers.closed) {
-        size_t got = size_min(length, cuts->sizes[reads++ % cuts->count]);
-
-        feed_read(&feed, stream, got);
-        stream += got;
-        length -= got;
-    }
-    if (!feed.answers.closed)
-        feed_read(&feed, NULL, 0);
-    free(feed.held);
+    do {
+        got = size_min(length - read, cuts->sizes[reads++ % cuts->count]);
+        read += got;
+        do
+            done += feed_turn(&feed, stream + done, read - done, got == 0);
+        while (feed.outcome == TURN_AGAIN);
+        // Whatever is held is within the bounds of a line, and nothing is after the end.
+        size_t held = read - done;
+        if (feed.outcome != TURN_CLOSE && held > 0)
+            feed.wrong |= held > terms->max_line || got == 0 ||
+                          !role_echo.pends(stream + done, held, 0, terms->max_line);
+    } while (got > 0 && feed.outcome != TURN_CLOSE);
+    feed.answers.closed = feed.outcome == TURN_CLOSE;
     *answers = feed.answers;
     return !feed.wrong;
 }

@@ -2,6 +2,7 @@
 #include "expect.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -169,17 +170,14 @@ static void check_stats(const struct piece *piece, const struct facts *facts, co
 static void check_time(const struct piece *piece, const struct facts *facts, const char *line)
 {
     struct tm utc = {0};
-    long nanoseconds = 0;
-    int end = 0;
+    const char *point = strptime(line, "%Y-%m-%dT%H:%M:%S", &utc);
+    char *end = NULL;
 
-    if (strlen(line) != 31 ||
-        sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%9ldZ\n%n", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-               &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &nanoseconds, &end) != 7 ||
-        end != 31)
+    if (strlen(line) != 31 || !point || *point != '.')
         bad(facts, "not an answer to /time", line);
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
-    int64_t told = (int64_t)timegm(&utc) * (int64_t)SECOND + nanoseconds;
+    int64_t told = (int64_t)timegm(&utc) * (int64_t)SECOND + strtol(point + 1, &end, 10);
+    if (strcmp(end, "Z\n") != 0)
+        bad(facts, "not an answer to /time", line);
     if (world.wall_changed < piece->asked.at &&
         (told < (int64_t)piece->asked.at + world.wall || told > (int64_t)world.now + world.wall))
         bad(facts, "/time tells another time", line);

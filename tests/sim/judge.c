@@ -446,13 +446,6 @@ static bool may_be_idle(const struct flow *flow)
            expect->lines.overlong == 0 && !flow->shut && !flow->busy;
 }
 
-static void judge_memory(size_t allowed)
-{
-    if (allocated.bytes > judge.memory + allowed)
-        fail("%zu bytes are held for connections that may need %zu", allocated.bytes - judge.memory,
-             allowed);
-}
-
 static void judge_flows(void)
 {
     size_t memory = 0;
@@ -463,7 +456,9 @@ static void judge_flows(void)
         if (!may_be_idle(flows.held[i]))
             memory += CONN_BYTES_MAX + 2 * options()->max_line;
     }
-    judge_memory(memory);
+    if (allocated.bytes > judge.memory + memory)
+        fail("%zu bytes are held for connections that may need %zu", allocated.bytes - judge.memory,
+             memory);
 }
 
 static void judge_listener(const struct netsock *socket)

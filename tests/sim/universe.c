@@ -239,16 +239,6 @@ static void reset_log(void)
     log_set_sink(NULL);
 }
 
-static void parse(struct options *options)
-{
-    char room[256];
-    struct text error = text_in(room, sizeof room);
-
-    if (!options_parse(options, plan.arguments, plan.argument, &error))
-        fail("the options are not understood: %s", text_end(&error));
-    log_set_level(options->log_level);
-}
-
 static void begin(uint64_t seed, bool tracing)
 {
     world_begin(seed, tracing);
@@ -270,37 +260,32 @@ static void begin(uint64_t seed, bool tracing)
     reset_log();
 }
 
-static void live(void)
+void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
 {
-    judge_started();
-    plan_life();
-    judge_run_over(server_run(&server));
-    server_finish(&server);
-}
+    struct options options;
+    char room[256];
+    struct text error = text_in(room, sizeof room);
 
-static void count(uint64_t sights[SIGHTS])
-{
+    begin(seed, tracing);
+    server_block_signals();
+    if (!options_parse(&options, plan.arguments, plan.argument, &error))
+        fail("the options are not understood: %s", text_end(&error));
+    log_set_level(options.log_level);
+    if (server_init(&server, &options) == 0) {
+        judge_started();
+        plan_life();
+        judge_run_over(server_run(&server));
+        server_finish(&server);
+    } else if (!plan.may_not_start && faults.count == 0) {
+        fail("the server does not start");
+    }
+    judge_ended();
     sights[SIGHT_UNIVERSES]++;
     sights[SIGHT_TURNS] += world.turn;
     sights[SIGHT_FAULTS] += faults.count;
     sights[SIGHT_CONNECTIONS] += flows.count;
     sights[SIGHT_DATAGRAMS] += udp.read;
     sights[SIGHT_SECONDS] += (world.now - world.epoch) / SECOND;
-}
-
-void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
-{
-    struct options options;
-
-    begin(seed, tracing);
-    server_block_signals();
-    parse(&options);
-    if (server_init(&server, &options) == 0)
-        live();
-    else if (!plan.may_not_start && faults.count == 0)
-        fail("the server does not start");
-    judge_ended();
-    count(sights);
     client_finish_all();
     flow_finish_all();
     questions_begin();

@@ -13,7 +13,7 @@ enum sight {
     SIGHT_DATAGRAMS,
     SIGHT_FAULTS,
     SIGHT_SECONDS,
-    SIGHTS,
+    SIGHTS
 };
 
 void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS]);

@@ -5,6 +5,13 @@
 
 enum { VALUES = 100000 };
 
+static struct histogram histogram;
+
+BEFORE_EACH
+{
+    histogram = (struct histogram){.total = 0};
+}
+
 static const double shares[] = {0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
 static double distance(double difference)
@@ -30,21 +37,18 @@ static uint64_t exact_percentile(const uint64_t *sorted, size_t count, double sh
 
 static void check_against_sorted(uint64_t *values, size_t count)
 {
-    static struct histogram room;
-    struct histogram *histogram = &room;
-
-    room = (struct histogram){.total = 0};
+    histogram = (struct histogram){.total = 0};
     for (size_t i = 0; i < count; i++)
-        histogram_record(histogram, values[i], 1);
+        histogram_record(&histogram, values[i], 1);
     qsort(values, count, sizeof *values, compare);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
         uint64_t exact = exact_percentile(values, count, shares[i]);
-        uint64_t found = histogram_percentile(histogram, shares[i]);
+        uint64_t found = histogram_percentile(&histogram, shares[i]);
 
         assert_in_range(found, exact, exact + exact / 100);
     }
-    assert_int_equal(histogram->max, values[count - 1]);
-    assert_int_equal(histogram_percentile(histogram, 1), values[count - 1]);
+    assert_int_equal(histogram.max, values[count - 1]);
+    assert_int_equal(histogram_percentile(&histogram, 1), values[count - 1]);
 }
 
 TEST(percentiles_within_one_percent)
@@ -72,8 +76,6 @@ TEST(few_values)
 
 TEST(every_bucket_edge)
 {
-    struct histogram histogram;
-
     for (unsigned bit = 0; bit < HISTOGRAM_VALUE_BITS; bit++)
         for (int off = -1; off <= 1; off++) {
             uint64_t value = (UINT64_C(1) << bit) + (uint64_t)off;
@@ -87,8 +89,6 @@ TEST(every_bucket_edge)
 
 TEST(empty)
 {
-    static const struct histogram histogram;
-
     assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
     assert_true(histogram_mean(&histogram) <= 0);
     assert_true(histogram_deviation(&histogram) <= 0);
@@ -96,8 +96,6 @@ TEST(empty)
 
 TEST(values_too_high_are_kept_as_the_maximum)
 {
-    static struct histogram histogram;
-
     histogram_record(&histogram, UINT64_MAX / 2, 1);
     assert_int_equal(histogram.total, 1);
     assert_int_equal(histogram_percentile(&histogram, 0.5), UINT64_MAX / 2);
@@ -105,8 +103,6 @@ TEST(values_too_high_are_kept_as_the_maximum)
 
 TEST(rank_is_the_inverse_of_percentile)
 {
-    static struct histogram histogram;
-
     for (uint64_t i = 1; i <= 1000; i++)
         histogram_record(&histogram, i * 1000, 1);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
@@ -119,18 +115,16 @@ TEST(rank_is_the_inverse_of_percentile)
 
 TEST(many_alike_are_so_many_single_ones)
 {
-    static struct histogram one, many;
+    static struct histogram many;
 
     for (int i = 0; i < 7; i++)
-        histogram_record(&one, 123456, 1);
+        histogram_record(&histogram, 123456, 1);
     histogram_record(&many, 123456, 7);
-    assert_memory_equal(&one, &many, sizeof one);
+    assert_memory_equal(&histogram, &many, sizeof many);
 }
 
 TEST(mean_and_deviation)
 {
-    static struct histogram histogram;
-
     for (uint64_t i = 1; i <= 100; i++)
         histogram_record(&histogram, i, 1);
     assert_true(distance(histogram_mean(&histogram) - 50.5) < 1e-9);

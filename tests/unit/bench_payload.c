@@ -5,46 +5,23 @@
 
 static const size_t sizes[] = {1, 2, 6, 10, 11, 12, 63, 64, 65, 138, 139, 4000, 65507};
 
-// Buffers of the exact size, so that a sanitizer sees every byte too many.
-static char *make(size_t size, uint32_t stream, uint64_t sequence)
-{
-    char *bytes = malloc(size);
-
-    payload_write(bytes, size, stream, sequence);
-    return bytes;
-}
-
-TEST(a_message_is_a_line)
+TEST(a_message_is_a_line_that_matches_itself_alone)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
-        char *bytes = make(sizes[i], 70000, 123456789);
+        size_t size = sizes[i];
+        char *bytes = malloc(size); // exact, so that a sanitizer sees every byte too many
 
-        assert_ptr_equal(memchr(bytes, '\n', sizes[i]), bytes + sizes[i] - 1);
-        for (size_t at = 0; at + 1 < sizes[i]; at++)
-            assert_true(bytes[at] > ' ' && bytes[at] <= 'z' && bytes[at] != '/');
-        free(bytes);
-    }
-}
-
-TEST(it_matches_itself)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
         for (uint64_t sequence = 0; sequence < 200; sequence++) {
-            char *bytes = make(sizes[i], 3, sequence);
-
-            assert_true(payload_matches(bytes, sizes[i], 3, sequence));
-            free(bytes);
+            payload_write(bytes, size, 3, sequence);
+            assert_true(payload_matches(bytes, size, 3, sequence));
         }
-}
-
-TEST(every_changed_byte_shows)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(sizes) - 1; i++) {
-        char *bytes = make(sizes[i], 5, 77);
-
-        for (size_t at = 0; at < sizes[i]; at++) {
+        payload_write(bytes, size, 70000, 123456789);
+        assert_ptr_equal(memchr(bytes, '\n', size), bytes + size - 1);
+        for (size_t at = 0; at + 1 < size; at++)
+            assert_true(bytes[at] > ' ' && bytes[at] <= 'z' && bytes[at] != '/');
+        for (size_t at = 0; at < size && size < 65507; at++) {
             bytes[at] ^= 1;
-            assert_false(payload_matches(bytes, sizes[i], 5, 77));
+            assert_false(payload_matches(bytes, size, 70000, 123456789));
             bytes[at] ^= 1;
         }
         free(bytes);

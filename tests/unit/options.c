@@ -48,27 +48,6 @@ static void expect_error(const char *line, const char *error)
     assert_string_equal(parsed.error, error);
 }
 
-TEST(the_defaults_are_the_contracts)
-{
-    const struct options *options = options_of("");
-
-    assert_int_equal(options->tcp_port, 12345);
-    assert_int_equal(options->udp_port, 12345);
-    assert_int_equal(options->bind_count, 0);
-    assert_int_equal(options->max_tcp, 1024);
-    assert_int_equal(options->backlog, 4096);
-    assert_int_equal(options->max_line, 4096);
-    assert_int_equal(options->max_datagram, 65507);
-    assert_int_equal(options->idle_timeout, 0);
-    assert_int_equal(options->line_timeout, 30);
-    assert_int_equal(options->drain_timeout, 5);
-    assert_int_equal(options->socket_buffer, 0);
-    assert_false(options->edge || options->help || options->version || options->sockets_given);
-    assert_true(options->endpoint[0].one_port);
-    assert_null(options->token_file);
-    assert_int_equal(options->log_level, LOG_INFO);
-}
-
 TEST(ports_are_common_or_apart_in_any_order)
 {
     static const struct {
@@ -106,29 +85,45 @@ TEST(ports_are_common_or_apart_in_any_order)
 static const struct number {
     const char *name;
     size_t offset;
-    unsigned minimum, maximum;
+    unsigned minimum, maximum, otherwise;
 } numbers[] = {
-    {"port", offsetof(struct options, port), 0, 65535},
-    {"tcp-port", offsetof(struct options, tcp_port), 0, 65535},
-    {"udp-port", offsetof(struct options, udp_port), 0, 65535},
-    {"max-tcp", offsetof(struct options, max_tcp), 1, 1000000},
-    {"backlog", offsetof(struct options, backlog), 1, 65535},
-    {"max-line", offsetof(struct options, max_line), 1, 1048576},
-    {"max-datagram", offsetof(struct options, max_datagram), 1, 65507},
-    {"idle-timeout", offsetof(struct options, idle_timeout), 0, 31536000},
-    {"line-timeout", offsetof(struct options, line_timeout), 0, 31536000},
-    {"drain-timeout", offsetof(struct options, drain_timeout), 0, 86400},
-    {"socket-buffer", offsetof(struct options, socket_buffer), 0, 1 << 30},
+    {"port", offsetof(struct options, port), 0, 65535, 12345},
+    {"tcp-port", offsetof(struct options, tcp_port), 0, 65535, 12345},
+    {"udp-port", offsetof(struct options, udp_port), 0, 65535, 12345},
+    {"max-tcp", offsetof(struct options, max_tcp), 1, 1000000, 1024},
+    {"backlog", offsetof(struct options, backlog), 1, 65535, 4096},
+    {"max-line", offsetof(struct options, max_line), 1, 1048576, 4096},
+    {"max-datagram", offsetof(struct options, max_datagram), 1, 65507, 65507},
+    {"idle-timeout", offsetof(struct options, idle_timeout), 0, 31536000, 0},
+    {"line-timeout", offsetof(struct options, line_timeout), 0, 31536000, 30},
+    {"drain-timeout", offsetof(struct options, drain_timeout), 0, 86400, 5},
+    {"socket-buffer", offsetof(struct options, socket_buffer), 0, 1 << 30, 0},
 };
+
+static unsigned value_of(const struct number *number, const struct options *options)
+{
+    return *(const unsigned *)(const void *)((const char *)options + number->offset);
+}
+
+TEST(the_defaults_are_the_contracts)
+{
+    const struct options *options = options_of("");
+
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
+        assert_int_equal(value_of(&numbers[i], options), numbers[i].otherwise);
+    assert_int_equal(options->bind_count, 0);
+    assert_false(options->edge || options->help || options->version || options->sockets_given);
+    assert_true(options->endpoint[0].one_port);
+    assert_null(options->token_file);
+    assert_int_equal(options->log_level, LOG_INFO);
+}
 
 static void expect_number(const struct number *number, const char *written, unsigned value)
 {
     char line[128];
 
     snprintf(line, sizeof line, "--%s=%s", number->name, written);
-    const struct options *options = options_of(line);
-    assert_int_equal(*(const unsigned *)(const void *)((const char *)options + number->offset),
-                     value);
+    assert_int_equal(value_of(number, options_of(line)), value);
 }
 
 static void expect_no_number(const struct number *number, const char *written)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ground/log.h"
+#include "system/net.h"
 #include "transport/ports.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
@@ -52,23 +53,15 @@ static void expire(struct loop *loop)
     (void)loop;
 }
 
-static int listening(struct sockaddr_in *address)
-{
-    socklen_t length = sizeof *address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    *address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(bind(fd, (struct sockaddr *)address, length), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
-    return fd;
-}
-
 // A client waits all the time, and accepting is tried again and again.
 TEST(that_descriptors_have_run_out_is_told_once_a_minute)
 {
-    struct sockaddr_in address;
+    const char *call;
+    struct address any = address_of_v4((struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)});
+    int listening = net_open(SOCK_STREAM, &any, NET_ONE_FAMILY, 1, &call);
+    struct address address = net_local(listening);
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&address, AF_INET, &storage);
     int client = socket(AF_INET, SOCK_STREAM, 0);
 
     test.seconds = 1000;
@@ -76,10 +69,9 @@ TEST(that_descriptors_have_run_out_is_told_once_a_minute)
     log_set_sink(count_warning);
     assert_int_equal(loop_init(&test.loop, expire), 0);
     assert_true(ports_init(&test.ports, &test.loop, &test.options, &test.service));
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening(&address), true),
-                     0);
+    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening, true), 0);
     assert_int_equal(ports_serve(&test.ports), 0);
-    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&storage, length), 0);
     for (unsigned i = 0; i < PERIODS; i++) {
         // Some time within each period but the first, whose beginning is the first message.
         for (time_t second = 0; second <= MINUTE_SECONDS; second += MINUTE_SECONDS / 4) {
