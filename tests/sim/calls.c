@@ -494,8 +494,7 @@ static long read_token(char *buffer, size_t length)
     touch_last(buffer, length);
     if (error)
         return -error;
-    if (length > left)
-        length = left;
+    length = size_min(length, left);
     if (length > 1 && fault_short())
         length = 1;
     memcpy(buffer, content + calls.token_read, length);

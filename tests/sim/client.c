@@ -33,7 +33,7 @@ struct client {
     bool polite;      // sends nothing after the server's FIN, and closes soon
     unsigned tries;
     bool urges; // sends bytes out of band
-    bool closed, done;
+    bool done;
 };
 
 static struct {
@@ -56,11 +56,6 @@ void client_finish_all(void)
         fifo_finish(&client->out);
         memory_own(client, 0);
     }
-}
-
-bool client_is_closed(const struct client *client)
-{
-    return client->closed;
 }
 
 static void act(void *subject);
@@ -137,7 +132,7 @@ static void end(struct client *client)
     if (client->ending == ENDS_WITH_FIN) {
         flow_client_fin(flow);
     } else if (client->ending == ENDS_WITH_CLOSE) {
-        client->closed = client->done = true;
+        client->done = true;
         flow_client_close(flow);
     } else if (client->ending == ENDS_WITH_RESET) {
         client->done = true;
@@ -152,7 +147,7 @@ static void end_some_time(struct client *client)
     if (client->ends_at <= world.now || said_all(client))
         end(client);
     if (!client->done && client->polite && flow->fin_out && flow->tx.length == 0) {
-        client->closed = client->done = true;
+        client->done = true;
         flow_client_close(client->flow);
     }
 }

@@ -17,6 +17,3 @@ void client_create(uint64_t start, bool stopper);
 
 // Something has happened at its socket.
 void client_poke(struct client *client);
-
-// It has closed its socket, so that the next byte for it is answered with RST.
-bool client_is_closed(const struct client *client);

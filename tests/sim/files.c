@@ -15,7 +15,7 @@ static struct {
     int end; // numbers in use are below
     // The ready list: descriptors in order, each at most once; a stale entry is not `queued`.
     int ready[FILES_MAX];
-    int first, count;
+    int count;
     bool pending[SIGNALS_MAX];
 } files;
 
@@ -60,16 +60,11 @@ static void dequeue(int fd)
 {
     int kept = 0;
 
-    if (!files.file[fd].queued)
-        return;
-    files.file[fd].queued = false;
-    for (int i = 0; i < files.count; i++) {
-        int at = files.ready[(files.first + i) % FILES_MAX];
-
-        if (at != fd)
-            files.ready[(files.first + kept++) % FILES_MAX] = at;
-    }
+    for (int i = 0; i < files.count; i++)
+        if (files.ready[i] != fd)
+            files.ready[kept++] = files.ready[i];
     files.count = kept;
+    files.file[fd].queued = false;
 }
 
 void files_close(int fd)
@@ -118,7 +113,7 @@ static void enqueue(int fd)
     if (files.file[fd].queued)
         return;
     files.file[fd].queued = true;
-    files.ready[(files.first + files.count++) % FILES_MAX] = fd;
+    files.ready[files.count++] = fd;
 }
 
 void files_wake(int fd, uint32_t events)
@@ -162,13 +157,11 @@ int files_ready(struct epoll_event *events, int max)
             if (files.file[fd].kind == FILE_TIMER)
                 files_wake(fd, EPOLLIN);
     for (int left = files.count; left > 0 && found < max; left--) {
-        int fd = files.ready[files.first];
+        int fd = files.ready[0];
         struct file *file = &files.file[fd];
         uint32_t ready = poll_file(file) & mask(file);
 
-        files.first = (files.first + 1) % FILES_MAX;
-        files.count--;
-        file->queued = false;
+        dequeue(fd);
         if (!ready)
             continue;
         events[found++] = (struct epoll_event){.events = ready, .data = file->data};

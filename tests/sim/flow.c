@@ -90,8 +90,10 @@ uint32_t flow_poll(struct flow *flow)
     return events;
 }
 
-static void wake_writer(struct flow *flow)
+static void wake_writer(void *subject)
 {
+    struct flow *flow = subject;
+
     if (!flow->no_space || !flow_writable(flow))
         return;
     flow->no_space = false;
@@ -105,7 +107,6 @@ void flow_reset(struct flow *flow, int error)
         return;
     flow->dead = true;
     flow->error = error;
-    flow->lost = flow->tx.length > 0;
     trace("flow %u is reset: %s", flow->number, strerrorname_np(error));
     files_wake(flow->fd, 0);
     client_poke(flow->client);
@@ -120,8 +121,7 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
         return 0;
     }
     size_t room = flow->rx_room > flow->rx.length ? flow->rx_room - flow->rx.length : 0;
-    if (length > room)
-        length = room;
+    length = size_min(length, room);
     if (length == 0)
         return 0;
     fifo_put(&flow->rx, bytes, length);
@@ -142,8 +142,7 @@ size_t flow_client_recv(struct flow *flow, size_t length)
 {
     if (flow->dead)
         return 0;
-    if (length > flow->tx.length)
-        length = flow->tx.length;
+    length = size_min(length, flow->tx.length);
     if (length == 0)
         return 0;
     size_t before = flow_unsent(flow);
@@ -176,6 +175,7 @@ void flow_client_fin(struct flow *flow)
 void flow_client_close(struct flow *flow)
 {
     trace("flow %u: client closes", flow->number);
+    flow->abandoned = true;
     if (flow->tx.length > 0)
         flow_reset(flow, ECONNRESET);
     else
@@ -204,13 +204,11 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
 {
     if (flow->rx.length == 0)
         return flow_peek(flow);
-    if (length > flow->rx.length)
-        length = flow->rx.length;
+    length = size_min(length, flow->rx.length);
     // tcp(7): a read never goes beyond the mark, but the next one does.
     if (flow->urgent == 0)
         flow->urgent = NO_URGENT;
-    if (length > flow->urgent)
-        length = flow->urgent;
+    length = size_min(length, flow->urgent);
     if (cut_short && length > 1)
         length = between(1, length - 1);
     else
@@ -225,16 +223,11 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
     return (long)length;
 }
 
-static void pressure_over(void *subject)
-{
-    wake_writer(subject);
-}
-
 void flow_press(struct flow *flow)
 {
     flow->pressure = world.now + between(1000, 100 * MILLISECOND);
     flow->no_space = true;
-    world_at(flow->pressure, pressure_over, flow);
+    world_at(flow->pressure, wake_writer, flow);
 }
 
 static void client_is_gone(void *subject)
@@ -257,7 +250,7 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
         flow->no_space = true;
         return -EAGAIN;
     }
-    size_t went = length < room ? length : room;
+    size_t went = size_min(length, room);
     if (cut_short && went > 1) {
         went = between(1, went - 1);
         flow_press(flow);
@@ -265,7 +258,7 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
     flow->no_space |= went < length;
     fifo_put(&flow->tx, bytes, went);
     acknowledge(flow, went - (flow_unsent(flow) - before));
-    if (client_is_closed(flow->client))
+    if (flow->abandoned)
         world_at(world.now + between(1000, MILLISECOND), client_is_gone, flow);
     client_poke(flow->client);
     return (long)went;

@@ -35,7 +35,7 @@ struct flow {
     int error;            // waits to be told
     bool no_space;        // SOCK_NOSPACE: somebody waits for room in tx
     uint64_t pressure;    // no memory for tx until then
-    bool lost;            // bytes that the daemon sent never reached the client
+    bool abandoned;       // the client has closed: the next byte for it is answered with RST
 
     // The judge's part.
     struct expect expect;

@@ -526,7 +526,6 @@ void judge_turn(void)
     world.turn++;
     world.turn_start = world.now;
     world.calls = 0;
-    world.wakeups++;
     if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND + TICK &&
         ++judge.late_turns > LATE_TURNS_MAX)
         fail("the graceful end does not end");

@@ -60,8 +60,7 @@ static void put_bytes(struct question *question, size_t room)
 
     if (kind == 2)
         length = room - 1 + between(0, 2);
-    if (length > 65507)
-        length = 65507;
+    length = size_min(length, 65507);
     if (kind == 3)
         fifo_put(&bytes, "ERR ", between(0, 4));
     if (kind >= 4 && kind <= 6) {

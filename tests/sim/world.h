@@ -33,7 +33,6 @@ struct world {
     unsigned calls;  // in this turn
     unsigned futile; // turns in a row without progress
     bool progress;   // in this turn
-    uint64_t wakeups;
 
     bool started;        // server_init is over
     bool may_stop;       // a right /shutdown was read
