@@ -121,15 +121,6 @@ static void ready(struct flood *flood, struct client *client, uint32_t events)
         pour(flood, client);
 }
 
-static void tell_begin(const struct flood *flood, bool *told)
-{
-    if (*told || flood->received == 0)
-        return;
-    *told = true;
-    puts("begun");
-    fflush(stdout);
-}
-
 static void run(struct flood *flood, struct client *clients, size_t count)
 {
     struct epoll_event batch[BATCH];
@@ -148,7 +139,11 @@ static void run(struct flood *flood, struct client *clients, size_t count)
                 return;
             ready(flood, batch[i].data.ptr, batch[i].events);
         }
-        tell_begin(flood, &told);
+        if (!told && flood->received > 0) {
+            told = true;
+            puts("begun");
+            fflush(stdout);
+        }
     }
 }
 

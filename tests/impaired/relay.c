@@ -256,17 +256,6 @@ static void send_errors(void)
     printf("errors %lu\n", relay.errors - before);
 }
 
-static void obey(const char *line)
-{
-    if (strcmp(line, "calm\n") == 0) {
-        deliver_due(UINT64_MAX);
-        relay.calm = true;
-        printf("calm\n");
-    } else {
-        send_errors();
-    }
-}
-
 // False at the end of input.
 static bool take_command(void)
 {
@@ -276,7 +265,13 @@ static bool take_command(void)
     if (got <= 0)
         return false;
     line[got] = '\0';
-    obey(line);
+    if (strcmp(line, "calm\n") == 0) {
+        deliver_due(UINT64_MAX);
+        relay.calm = true;
+        printf("calm\n");
+    } else {
+        send_errors();
+    }
     fflush(stdout);
     return true;
 }

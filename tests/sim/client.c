@@ -121,7 +121,7 @@ static void write_some(struct client *client)
 
 static bool said_all(const struct client *client)
 {
-    return client->out.length == 0 && talk_over(&client->talk);
+    return client->out.length == 0 && client->talk.budget == 0;
 }
 
 static void end(struct client *client)
@@ -187,29 +187,21 @@ static void act(void *subject)
         act_at(client, client->ends_at);
 }
 
-static struct address choose_address(void)
+void client_create(uint64_t start, bool stopper)
 {
-    static const char *const text[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
+    static const char *const from[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
                                        "198.51.100.9", "203.0.113.250",  "::1",
                                        "2001:db8::7",  "2001:db8:1::99", "fd00::1:2"};
-
-    return netsock_parse(text[between(0, ARRAY_LENGTH(text) - 1)], clients.port++);
-}
-
-static uint64_t choose_pace(void)
-{
     static const uint64_t pace[] = {
         100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND, 300 * MILLISECOND, 5 * SECOND};
 
-    return pace[between(0, ARRAY_LENGTH(pace) - 1)];
-}
-
-void client_create(uint64_t start, bool stopper)
-{
     if (clients.count == CLIENTS_MAX)
         return;
     struct client *client = memory_own(NULL, sizeof *client);
-    *client = (struct client){.address = choose_address(), .pace = choose_pace(), .due = NEVER};
+    *client = (struct client){
+        .address = netsock_parse(from[between(0, ARRAY_LENGTH(from) - 1)], clients.port++),
+        .due = NEVER};
+    client->pace = pace[between(0, ARRAY_LENGTH(pace) - 1)];
     clients.client[clients.count++] = client;
     client->reading = (enum reading)between(0, 8);
     if (client->reading > READS_NEVER || stopper)

@@ -13,7 +13,7 @@ enum { FILES_MAX = 4096, SIGNALS_MAX = 65 };
 static struct {
     struct file file[FILES_MAX];
     int end; // numbers in use are below
-    // The ready list: descriptors in order, each at most once; a stale entry is not `queued`.
+    // The ready list: descriptors in order, each at most once.
     int ready[FILES_MAX];
     int count;
     bool pending[SIGNALS_MAX];
@@ -127,6 +127,13 @@ void files_wake(int fd, uint32_t events)
         enqueue(fd);
 }
 
+static void wake_kind(enum file_kind kind)
+{
+    for (int fd = 0; fd < files.end; fd++)
+        if (files.file[fd].kind == kind)
+            files_wake(fd, EPOLLIN);
+}
+
 int files_control(int operation, int fd, const struct epoll_event *event)
 {
     if (files_kind(fd) == FILE_NONE)
@@ -153,9 +160,7 @@ int files_ready(struct epoll_event *events, int max)
     int found = 0;
 
     if (kernel.timer <= world.now)
-        for (int fd = 0; fd < files.end; fd++)
-            if (files.file[fd].kind == FILE_TIMER)
-                files_wake(fd, EPOLLIN);
+        wake_kind(FILE_TIMER);
     for (int left = files.count; left > 0 && found < max; left--) {
         int fd = files.ready[0];
         struct file *file = &files.file[fd];
@@ -201,9 +206,7 @@ void signal_raise(int number)
 {
     files.pending[number] = true;
     trace("signal %d", number);
-    for (int fd = 0; fd < files.end; fd++)
-        if (files.file[fd].kind == FILE_SIGNALS)
-            files_wake(fd, EPOLLIN);
+    wake_kind(FILE_SIGNALS);
 }
 
 int signal_read(void)

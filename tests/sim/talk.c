@@ -24,11 +24,6 @@ void talk_begin(struct talk *talk, size_t line_max)
         talk->budget = 0;
 }
 
-bool talk_over(const struct talk *talk)
-{
-    return talk->budget == 0;
-}
-
 const char *talk_command(void)
 {
     static const char *const command[] = {

@@ -19,7 +19,7 @@ enum talk_kind {
 
 struct talk {
     enum talk_kind kind;
-    size_t line_max, budget; // bytes
+    size_t line_max, budget; // bytes; 0: it has said all
     const char *text;        // only that; or NULL
     bool unterminated;       // at the end
 };
@@ -28,7 +28,6 @@ void talk_begin(struct talk *talk, size_t line_max);
 
 // Adds the next message to OUT.
 void talk_next(struct talk *talk, struct fifo *out);
-bool talk_over(const struct talk *talk);
 
 // A command, mostly a real one.
 const char *talk_command(void);

@@ -108,14 +108,6 @@ static void choose_token(void)
     judge_token.there = kernel.token == TOKEN_GOOD || (kernel.token == TOKEN_READABLE && directory);
 }
 
-static void choose_log(void)
-{
-    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
-
-    if (one_in(2))
-        argue("%s", level[between(0, 3)]);
-}
-
 static void choose_kernel(void)
 {
     enum ipv6 ipv6 = one_in(4) ? (enum ipv6)between(IPV6_SEPARATE, IPV6_NONE) : IPV6_DUAL;
@@ -241,6 +233,8 @@ static void reset_log(void)
 
 static void begin(uint64_t seed, bool tracing)
 {
+    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
+
     world_begin(seed, tracing);
     memset(&plan, 0, sizeof plan);
     memset(&server, 0, sizeof server);
@@ -253,7 +247,8 @@ static void begin(uint64_t seed, bool tracing)
     choose_limits();
     choose_timeouts();
     choose_token();
-    choose_log();
+    if (one_in(2))
+        argue("%s", level[between(0, 3)]);
     if (one_in(2))
         argue("--trigger=edge");
     calls_begin();

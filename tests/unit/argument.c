@@ -58,15 +58,11 @@ TEST(values_go_where_their_rows_say)
     assert_string_equal(parsed.values.path, "/x");
 }
 
-TEST(what_is_no_option_is_left_for_the_caller)
+TEST(reading_ends_before_what_is_no_option_and_after_the_last)
 {
     assert_int_equal(READ("word", "-n", "1"), 3);
     assert_string_equal(parsed.argv[3], "word");
     assert_int_equal(parsed.values.number, 1);
-}
-
-TEST(the_last_option_ends_the_reading)
-{
     assert_int_equal(READ("--stop", "--other", "word"), 4);
     assert_true(parsed.values.stop);
     assert_int_equal(READ("-s", "-n"), 3);

@@ -8,21 +8,16 @@ enum { MS = 1000000 };
 static struct pace pace;
 
 // Three flows, a message every millisecond of all, from 1 s on.
-static void start_open(void)
+BEFORE_EACH
 {
     pace = (struct pace){.flows = 3, .period = MS};
     pace_start(&pace, 1000 * MS, 500 * MS, 100);
 }
 
-static void start_closed(void)
+TEST(a_closed_loop_allows_what_is_left)
 {
     pace = (struct pace){.flows = 3};
     pace_start(&pace, 1000 * MS, 0, 5);
-}
-
-TEST(a_closed_loop_allows_what_is_left)
-{
-    start_closed();
     assert_int_equal(pace.end, UINT64_MAX);
     assert_int_equal(pace_allowance(&pace, 2, 0, 1000 * MS), 5);
     pace_count(&pace, 4);
@@ -36,7 +31,6 @@ TEST(a_closed_loop_allows_what_is_left)
 
 TEST(flows_take_turns)
 {
-    start_open();
     assert_int_equal(pace_allowance(&pace, 0, 0, 1000 * MS), 1);
     assert_int_equal(pace_allowance(&pace, 1, 0, 1000 * MS), 0);
     assert_int_equal(pace_allowance(&pace, 1, 0, 1001 * MS), 1);
@@ -47,7 +41,6 @@ TEST(flows_take_turns)
 
 TEST(what_was_held_up_is_due_at_once)
 {
-    start_open();
     assert_int_equal(pace_due(&pace, 1000 * MS), 1);
     assert_int_equal(pace_due(&pace, 1029 * MS), 30);
     assert_int_equal(pace_allowance(&pace, 2, 0, 1029 * MS), 10);
@@ -58,7 +51,6 @@ TEST(what_was_held_up_is_due_at_once)
 
 TEST(the_alarm_for_the_next_one)
 {
-    start_open();
     assert_int_equal(pace_next(&pace, 30), 1030 * MS);
     assert_int_equal(pace_next(&pace, 500), 1500 * MS);
     assert_int_equal(pace_next(&pace, 501), 1500 * MS); // the end

@@ -27,8 +27,6 @@ static bool parse(const char *line)
 TEST(defaults)
 {
     assert_true(parse("localhost:7"));
-    assert_string_equal(settings.host, "localhost");
-    assert_string_equal(settings.port, "7");
     assert_false(settings.udp);
     assert_int_equal(settings.connections, 50);
     assert_int_equal(settings.depth, 1);
@@ -39,39 +37,39 @@ TEST(defaults)
     assert_int_equal(settings.rest, 0);
 }
 
-TEST(no_warmup_where_messages_are_counted)
-{
-    assert_true(parse("-n 10 localhost:7"));
-    assert_int_equal(settings.warmup, 0);
-    assert_true(parse("-n 10 -w 2 localhost:7"));
-    assert_int_equal(settings.warmup, 2000000000);
-}
-
 TEST(seconds)
 {
     static const struct {
         const char *line;
-        uint64_t nanoseconds;
+        uint64_t duration, warmup;
     } rows[] = {
-        {"-t 1 h:1", 1000000000},           {"-t 0.25 h:1", 250000000},
-        {"-t 1.000000001 h:1", 1000000001}, {"-t 86400 h:1", 86400000000000},
-        {"-t 2. h:1", 2000000000},
+        {"-t 1 h:1", 1000000000, 500000000},
+        {"-t 0.25 h:1", 250000000, 500000000},
+        {"-t 1.000000001 h:1", 1000000001, 500000000},
+        {"-t 86400 h:1", 86400000000000, 500000000},
+        {"-t 2. h:1", 2000000000, 500000000},
+        {"-n 10 h:1", 5000000000, 0}, // where messages are counted
+        {"-n 10 -w 2 h:1", 5000000000, 2000000000},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         assert_true(parse(rows[i].line));
-        assert_int_equal(settings.duration, rows[i].nanoseconds);
+        assert_int_equal(settings.duration, rows[i].duration);
+        assert_int_equal(settings.warmup, rows[i].warmup);
     }
 }
 
 TEST(addresses)
 {
-    assert_true(parse("[::1]:12345"));
-    assert_string_equal(settings.host, "::1");
-    assert_string_equal(settings.port, "12345");
-    assert_true(parse("127.0.0.1:echo"));
-    assert_string_equal(settings.host, "127.0.0.1");
-    assert_string_equal(settings.port, "echo");
+    static const char *const rows[][3] = {{"[::1]:12345", "::1", "12345"},
+                                          {"127.0.0.1:echo", "127.0.0.1", "echo"},
+                                          {"localhost:7", "localhost", "7"}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_true(parse(rows[i][0]));
+        assert_string_equal(settings.host, rows[i][1]);
+        assert_string_equal(settings.port, rows[i][2]);
+    }
 }
 
 TEST(request)
@@ -85,45 +83,47 @@ TEST(request)
 }
 
 // Each of them with an error in one line.
-static const char *const wrong[] = {"",
-                                    "localhost",
-                                    "localhost:",
-                                    ":7",
-                                    "::1:7",
-                                    "[::1]",
-                                    "[]:7",
-                                    "a:1 b:2",
-                                    "--frobnicate h:1",
-                                    "--size h:1",
-                                    "--size=0 h:1",
-                                    "--size=x h:1",
-                                    "--size=12x h:1",
-                                    "--size=1048577 h:1",
-                                    "--size=99999999999999999999999999 h:1",
-                                    "--json=yes h:1",
-                                    "-z h:1",
-                                    "-t -1 h:1",
-                                    "-t 1.0000000001 h:1",
-                                    "-t .5 h:1",
-                                    "-t 86401 h:1",
-                                    "-t 999999999999999999999999 h:1",
-                                    "-t 0 h:1",
-                                    "--tcp --udp h:1",
-                                    "--churn --udp h:1",
-                                    "--churn --rate=5 h:1",
-                                    "--churn --depth=2 h:1",
-                                    "--request=x h:1",
-                                    "--reply-bytes=3 h:1",
-                                    "--request=\\q --reply-bytes=3 h:1",
-                                    "--request=\\x4 --reply-bytes=3 h:1",
-                                    "--request=\\ --reply-bytes=3 h:1",
-                                    "--request=x --reply-bytes=3 --verify h:1",
-                                    "--udp --size=65508 h:1",
-                                    "--udp --idle=3 h:1",
-                                    "--tree h:1",
-                                    "--rest=1 h:1",
-                                    "--pid=0 h:1",
-                                    "--hgrm= h:1"};
+static const char *const wrong[] = {
+    "",
+    "localhost",
+    "localhost:",
+    ":7",
+    "::1:7",
+    "[::1]",
+    "[]:7",
+    "a:1 b:2",
+    "--frobnicate h:1",
+    "--size h:1",
+    "--size=0 h:1",
+    "--size=x h:1",
+    "--size=12x h:1",
+    "--size=1048577 h:1",
+    "--size=99999999999999999999999999 h:1",
+    "--json=yes h:1",
+    "-z h:1",
+    "-t -1 h:1",
+    "-t 1.0000000001 h:1",
+    "-t .5 h:1",
+    "-t 86401 h:1",
+    "-t 999999999999999999999999 h:1",
+    "-t 0 h:1",
+    "--tcp --udp h:1",
+    "--churn --udp h:1",
+    "--churn --rate=5 h:1",
+    "--churn --depth=2 h:1",
+    "--request=x h:1",
+    "--reply-bytes=3 h:1",
+    "--request=\\q --reply-bytes=3 h:1",
+    "--request=\\x4 --reply-bytes=3 h:1",
+    "--request=\\ --reply-bytes=3 h:1",
+    "--request=x --reply-bytes=3 --verify h:1",
+    "--udp --size=65508 h:1",
+    "--udp --idle=3 h:1",
+    "--tree h:1",
+    "--rest=1 h:1",
+    "--pid=0 h:1",
+    "--hgrm= h:1",
+};
 
 TEST(wrong_usage)
 {

@@ -78,23 +78,18 @@ static struct turn turn_of(const char *bytes, size_t length, size_t max_line)
                          .reply.buffer = buffer};
 }
 
-TEST(an_overlong_line_is_answered_before_its_end)
-{
-    struct turn turn = turn_of("abcde", 5, 4);
-
-    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
-    assert_bytes(turn.reply.bytes, turn.reply.length, LONG);
-    assert_true(memory.discarding);
-    assert_int_equal(turn.done, turn.length); // and nothing of it is kept
-}
-
-TEST(nothing_is_answered_before_the_line_ends)
+TEST(a_line_is_answered_at_its_end_and_an_overlong_one_before)
 {
     struct turn turn = turn_of("a\n/stats", 8, 4096);
 
     assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
     assert_bytes(turn.reply.bytes, turn.reply.length, "a\n");
     assert_int_equal(turn.done, 2);
+    turn = turn_of("abcde", 5, 4);
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, LONG);
+    assert_true(memory.discarding);
+    assert_int_equal(turn.done, turn.length); // and nothing of it is kept
 }
 
 // Where the line begins that a client has begun: it is not timed anew by what follows of it.
