@@ -21,8 +21,8 @@ struct packet {
 
 // An ICMP error; V6 for ICMPv6.
 struct packet_error {
-    bool v6;
     uint8_t type, code;
+    bool v6;
     uint32_t rest; // of the header: the limit, for a packet that is too big
 };
 

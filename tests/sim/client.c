@@ -11,7 +11,6 @@
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"
-#include "talk.h"
 #include "world.h"
 
 enum reading { READS_ALL, READS_LITTLE, READS_SIPS, READS_LATE, READS_NEVER };
@@ -187,6 +186,20 @@ static void act(void *subject)
         act_at(client, client->ends_at);
 }
 
+static void choose_manner(struct client *client, uint64_t start)
+{
+    client->reading = (enum reading)between(0, 8);
+    if (client->reading > READS_NEVER)
+        client->reading = READS_ALL;
+    client->reads_from = start + magnitude(20 * SECOND);
+    client->ending = (enum ending)between(0, 5);
+    if (client->ending > ENDS_NEVER)
+        client->ending = ENDS_WITH_FIN;
+    client->ends_at = one_in(4) ? start + magnitude(20 * SECOND) : NEVER;
+    client->urges = one_in(10);
+    client->polite = !one_in(4);
+}
+
 void client_create(uint64_t start, bool stopper)
 {
     static const char *const from[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
@@ -203,23 +216,15 @@ void client_create(uint64_t start, bool stopper)
         .due = NEVER};
     client->pace = pace[between(0, ARRAY_LENGTH(pace) - 1)];
     clients.client[clients.count++] = client;
-    client->reading = (enum reading)between(0, 8);
-    if (client->reading > READS_NEVER || stopper)
-        client->reading = READS_ALL;
-    client->reads_from = start + magnitude(20 * SECOND);
-    client->ending = (enum ending)between(0, 5);
-    if (client->ending > ENDS_NEVER)
-        client->ending = ENDS_WITH_FIN;
-    client->ends_at = one_in(4) ? start + magnitude(20 * SECOND) : NEVER;
-    if (stopper)
-        client->ends_at = NEVER;
-    client->urges = one_in(10);
-    client->polite = !one_in(4);
+    choose_manner(client, start);
     act_at(client, start);
-    if (stopper)
+    if (stopper) {
         client->talk = (struct talk){.text = "/shutdown " JUDGE_TOKEN "\n", .budget = 1};
-    else
+        client->reading = READS_ALL;
+        client->ends_at = NEVER;
+    } else {
         talk_begin(&client->talk, world.server->options.max_line);
+    }
     if (client->talk.kind == TALK_ENDLESS)
         client->pace = MILLISECOND;
     if (client->reading == READS_SIPS) {

@@ -11,13 +11,18 @@
 #include "memory.h"
 #include "world.h"
 
-enum { ANSWER_LINE_MAX = 256, SHOWN_MAX = 60 };
+enum { ANSWER_LINE_MAX = 256, SHOWN_MAX = 60, GUESSES_IN_A_MINUTE = 5 };
 
 // What connected_tcp has been, one entry for each change.
 static struct {
     unsigned *value;
     size_t count, room;
 } counts;
+
+// The latest wrong tokens, the last one first: when they were read, and when told so.
+static struct {
+    uint64_t read[GUESSES_IN_A_MINUTE], told[GUESSES_IN_A_MINUTE];
+} guesses;
 
 void expect_connected(unsigned now)
 {
@@ -28,6 +33,7 @@ void expect_connected(unsigned now)
 void expect_forget(void)
 {
     counts.count = 0;
+    memset(&guesses, 0, sizeof guesses);
 }
 
 struct moment expect_moment(void)
@@ -104,7 +110,7 @@ static void add_command(struct flow *flow, const char *line, size_t length)
         world.may_stop |= piece.right && address_is_loopback(&flow->peer) &&
                           (judge_token.there || judge_token.uncertain);
         if (piece.given && !piece.right)
-            judge_guess_read();
+            world_remember(guesses.read, GUESSES_IN_A_MINUTE, world.now);
     }
     add(&flow->expect, piece);
 }
@@ -195,16 +201,23 @@ static const char *shutdown_answer(const struct piece *piece, const struct facts
                                              : "ERR shutdown-loopback-required\n";
 }
 
+// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
 static void check_shutdown(const struct piece *piece, const struct facts *facts, const char *line)
 {
+    uint64_t read = guesses.read[GUESSES_IN_A_MINUTE - 1];
+    uint64_t told = guesses.told[GUESSES_IN_A_MINUTE - 1];
     bool throttled = strcmp(line, "ERR shutdown-throttled\n") == 0;
 
     if (judge_token.uncertain)
         return;
-    if (throttled ? !judge_may_throttle() : strcmp(line, shutdown_answer(piece, facts)) != 0)
+    if (throttled ? read == 0 || world.now - read >= 65 * SECOND
+                  : strcmp(line, shutdown_answer(piece, facts)) != 0)
         bad(facts, "the wrong answer to /shutdown", line);
-    if (piece->given && judge_token.there && !piece->right && !throttled)
-        judge_guess_told_wrong(piece->asked.at);
+    if (!piece->given || !judge_token.there || piece->right || throttled)
+        return;
+    if (told != 0 && piece->asked.at - told < 55 * SECOND)
+        bad(facts, "a sixth wrong token within a minute is looked at", line);
+    world_remember(guesses.told, GUESSES_IN_A_MINUTE, piece->asked.at);
 }
 
 void expect_line(const struct piece *piece, const struct facts *facts, const char *line,

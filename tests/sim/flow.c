@@ -131,13 +131,6 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
     return length;
 }
 
-// The client's system has taken so much more.
-static void acknowledge(struct flow *flow, size_t count)
-{
-    if (count > 0)
-        flow->taken = world.now;
-}
-
 size_t flow_client_recv(struct flow *flow, size_t length)
 {
     if (flow->dead)
@@ -147,7 +140,8 @@ size_t flow_client_recv(struct flow *flow, size_t length)
         return 0;
     size_t before = flow_unsent(flow);
     fifo_take(&flow->tx, NULL, length);
-    acknowledge(flow, before - flow_unsent(flow));
+    if (flow_unsent(flow) < before)
+        flow->taken = world.now;
     trace("flow %u: client takes %zu", flow->number, length);
     wake_writer(flow);
     return length;
@@ -257,7 +251,8 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
     }
     flow->no_space |= went < length;
     fifo_put(&flow->tx, bytes, went);
-    acknowledge(flow, went - (flow_unsent(flow) - before));
+    if (flow_unsent(flow) - before < went)
+        flow->taken = world.now; // for the client's system has taken the rest
     if (flow->abandoned)
         world_at(world.now + between(1000, MILLISECOND), client_is_gone, flow);
     client_poke(flow->client);

@@ -24,7 +24,6 @@ enum {
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
     REST_AFTER_SECONDS = 20, // of the last coming or going
-    GUESSES_MAX_PER_MINUTE = 5,
 };
 
 static struct {
@@ -38,8 +37,6 @@ static struct {
     unsigned late_turns; // after the end of the graceful end
     uint64_t log_second;
     unsigned log_lines;
-    // The latest wrong tokens, the last one first: when they were read, and when told so.
-    uint64_t guesses_read[GUESSES_MAX_PER_MINUTE + 1], guesses_told[GUESSES_MAX_PER_MINUTE + 1];
 } judge;
 
 struct judge_token judge_token;
@@ -60,28 +57,6 @@ void judge_totals(uint64_t *total, uint64_t *busy)
 {
     *total = judge.tcp_total + udp.peers;
     *busy = judge.busy_total;
-}
-
-void judge_guess_read(void)
-{
-    world_remember(judge.guesses_read, GUESSES_MAX_PER_MINUTE + 1, world.now);
-}
-
-// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
-void judge_guess_told_wrong(uint64_t asked)
-{
-    uint64_t sixth = judge.guesses_told[GUESSES_MAX_PER_MINUTE - 1];
-
-    if (sixth != 0 && asked - sixth < 55 * SECOND)
-        fail("a sixth wrong token within a minute is looked at");
-    world_remember(judge.guesses_told, GUESSES_MAX_PER_MINUTE + 1, asked);
-}
-
-bool judge_may_throttle(void)
-{
-    uint64_t fifth = judge.guesses_read[GUESSES_MAX_PER_MINUTE - 1];
-
-    return fifth != 0 && world.now - fifth < 65 * SECOND;
 }
 
 void judge_started(void)

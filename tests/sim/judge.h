@@ -64,6 +64,3 @@ void judge_log(const char *line, size_t length);
 
 // What /stats may tell.
 void judge_totals(uint64_t *total, uint64_t *busy);
-void judge_guess_read(void);
-void judge_guess_told_wrong(uint64_t asked);
-bool judge_may_throttle(void);

@@ -8,7 +8,6 @@
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"
-#include "talk.h"
 #include "world.h"
 
 enum { DATAGRAMS_MAX = 3000 }; // in a universe

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "talk.h"
+#include "client.h"
 
 #include <string.h>
 
