@@ -54,6 +54,7 @@ static void check_against_sorted(uint64_t *values, size_t count)
 TEST(percentiles_within_one_percent)
 {
     static uint64_t values[VALUES];
+    uint64_t two[] = {5, 7000000}, same[] = {9, 9, 9, 9};
     struct chance chance = chance_start(4);
 
     // Widths from 6 to 41 bits: from a nanosecond to half an hour, evenly in the logarithm.
@@ -63,13 +64,7 @@ TEST(percentiles_within_one_percent)
     for (size_t i = 0; i < VALUES; i++)
         values[i] = 1000 + chance_next(&chance) % 1000;
     check_against_sorted(values, VALUES);
-}
-
-TEST(few_values)
-{
-    uint64_t one[] = {123456789}, two[] = {5, 7000000}, same[] = {9, 9, 9, 9};
-
-    check_against_sorted(one, 1);
+    check_against_sorted(&(uint64_t){123456789}, 1);
     check_against_sorted(two, 2);
     check_against_sorted(same, 4);
 }
@@ -87,16 +82,12 @@ TEST(every_bucket_edge)
         }
 }
 
-TEST(empty)
+TEST(nothing_and_what_is_too_high)
 {
     assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
     assert_true(histogram_mean(&histogram) <= 0);
     assert_true(histogram_deviation(&histogram) <= 0);
-}
-
-TEST(values_too_high_are_kept_as_the_maximum)
-{
-    histogram_record(&histogram, UINT64_MAX / 2, 1);
+    histogram_record(&histogram, UINT64_MAX / 2, 1); // is kept as the maximum
     assert_int_equal(histogram.total, 1);
     assert_int_equal(histogram_percentile(&histogram, 0.5), UINT64_MAX / 2);
 }
