@@ -95,24 +95,18 @@ static void start_again(struct flood *flood, struct client *client, int error)
     open_client(flood, client);
 }
 
-// TEXT goes out once on each connection, and after that only its end is waited for.
-static void begin(struct flood *flood, struct client *client)
+// Whatever the kernel takes of a block, the next begins anew: what counts is that lines end.
+// Without pipelining, the text goes out once, and after that only the connection's end is waited
+// for.
+static void pour(struct flood *flood, struct client *client)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
     ssize_t sent = send(client->fd, flood->block, flood->block_length, MSG_NOSIGNAL);
 
     if (sent > 0)
         flood->sent += (unsigned long)sent;
-    epoll_ctl(flood->epoll, EPOLL_CTL_MOD, client->fd, &event);
-}
-
-static void pour(struct flood *flood, struct client *client)
-{
-    // Whatever the kernel takes, the next block begins anew: what counts is that lines end.
-    ssize_t sent = send(client->fd, flood->block, flood->block_length, MSG_NOSIGNAL);
-
-    if (sent > 0)
-        flood->sent += (unsigned long)sent;
+    if (!flood->pipeline)
+        epoll_ctl(flood->epoll, EPOLL_CTL_MOD, client->fd, &event);
 }
 
 static void ready(struct flood *flood, struct client *client, uint32_t events)
@@ -123,21 +117,8 @@ static void ready(struct flood *flood, struct client *client, uint32_t events)
         start_again(flood, client, error);
         return;
     }
-    if (!(events & EPOLLOUT))
-        return;
-    if (flood->pipeline)
+    if (events & EPOLLOUT)
         pour(flood, client);
-    else
-        begin(flood, client);
-}
-
-static void tell_begin(const struct flood *flood, bool *told)
-{
-    if (*told || flood->received == 0)
-        return;
-    *told = true;
-    puts("begun");
-    fflush(stdout);
 }
 
 static void run(struct flood *flood, struct client *clients, size_t count)
@@ -158,7 +139,11 @@ static void run(struct flood *flood, struct client *clients, size_t count)
                 return;
             ready(flood, batch[i].data.ptr, batch[i].events);
         }
-        tell_begin(flood, &told);
+        if (!told && flood->received > 0) {
+            told = true;
+            puts("begun");
+            fflush(stdout);
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fuzz: an input of libFuzzer's, taken apart from the front, and what must hold.
-#ifndef FUZZ_H
-#define FUZZ_H
+#pragma once
 
 #include <stdint.h>
 #include <stdio.h>
@@ -41,5 +40,3 @@ static inline void fuzz_fail(const char *what, const char *file, int line)
     fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
     abort();
 }
-
-#endif

@@ -7,7 +7,7 @@ FUZZ_CC = clang-14
 FUZZ_B = $(B)/fuzz
 FUZZ = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_MODULES = $(patsubst src/%.c,%,$(wildcard src/ground/*.c src/core/*.c src/roles/*.c))
-FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"fuzz"' $(WARNINGS) -O1 -g -Isrc -Itests/unit \
+FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"fuzz"' $(WARNINGS) -O1 -g -Isrc -Itests/model \
 	-fno-omit-frame-pointer -fno-sanitize-recover=all
 
 .PHONY: fuzz fuzz-keep

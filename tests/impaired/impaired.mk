@@ -14,7 +14,7 @@ $(IMPAIRED_B)/relay: $(IMPAIRED_OBJECTS)
 
 $(IMPAIRED_B)/%.o: tests/impaired/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests/sim -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -Isrc -Itests/model -MMD -MP -c -o $@ $<
 
 $(IMPAIRED_B)/%.so: tests/impaired/%.c $(B)/flags
 	@mkdir -p $(@D)

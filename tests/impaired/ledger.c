@@ -35,22 +35,21 @@ void ledger_answered(struct ledger *ledger, const uint8_t *bytes, size_t length)
         ledger->answered[number]++;
 }
 
-uint32_t ledger_excess(const struct ledger *ledger)
+static uint32_t beyond(uint32_t a, uint32_t b)
 {
-    uint32_t excess = 0;
-
-    for (size_t i = 0; i < LEDGER_NUMBERS; i++)
-        if (ledger->answered[i] > ledger->asked[i])
-            excess += ledger->answered[i] - ledger->asked[i];
-    return excess;
+    return a > b ? a - b : 0;
 }
 
-uint32_t ledger_missing(const struct ledger *ledger)
+struct ledger_sums ledger_sum(const struct ledger *ledger)
 {
-    uint32_t missing = 0;
+    struct ledger_sums sums = {.asked = 0};
 
-    for (size_t i = 0; i < LEDGER_NUMBERS; i++)
-        if (!ledger->in_pieces[i] && ledger->answered[i] < ledger->asked[i])
-            missing += ledger->asked[i] - ledger->answered[i];
-    return missing;
+    for (size_t i = 0; i < LEDGER_NUMBERS; i++) {
+        sums.asked += ledger->asked[i];
+        sums.answered += ledger->answered[i];
+        sums.excess += beyond(ledger->answered[i], ledger->asked[i]);
+        if (!ledger->in_pieces[i])
+            sums.missing += beyond(ledger->asked[i], ledger->answered[i]);
+    }
+    return sums;
 }

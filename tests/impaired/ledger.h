@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ledger: which numbered datagrams went to the server, and how often it answered each.
-#ifndef LEDGER_H
-#define LEDGER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +18,9 @@ struct ledger {
 void ledger_asked(struct ledger *ledger, const uint8_t *bytes, size_t length);
 void ledger_answered(struct ledger *ledger, const uint8_t *bytes, size_t length);
 
-// How many answers there were that nobody had asked for, and how many that are missing.
-uint32_t ledger_excess(const struct ledger *ledger);
-uint32_t ledger_missing(const struct ledger *ledger);
+// EXCESS: answers that nobody had asked for.
+struct ledger_sums {
+    uint32_t asked, answered, excess, missing;
+};
 
-#endif
+struct ledger_sums ledger_sum(const struct ledger *ledger);

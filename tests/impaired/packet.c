@@ -1,88 +1,68 @@
 // SPDX-License-Identifier: MIT
 #include "packet.h"
 
-#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <string.h>
 
-// Offsets and sizes: RFC 791, 8200, 768, 9293, 792, 4443.
-enum {
-    V4_HEADER = 20,
-    V4_FRAGMENT = 6,
-    V4_PROTOCOL = 9,
-    V4_CHECKSUM = 10,
-    V4_SOURCE = 12,
-    V4_TARGET = 16,
-    V4_DONT_FRAGMENT = 0x4000,
-    V4_FRAGMENT_BITS = 0x3fff, // offset, and whether more follow
-    V4_OFFSET_BITS = 0x1fff,
-    V6_HEADER = 40,
-    V6_NEXT = 6,
-    V6_SOURCE = 8,
-    V6_TARGET = 24,
-    V6_FRAGMENT_HEADER = 8,
-    V6_OFFSET_BITS = 0xfff8,
-    UDP_HEADER = 8,
-    UDP_CHECKSUM = 6,
-    TCP_HEADER = 20,
-    TCP_OFFSET = 12,
-    TCP_FLAGS = 13,
-    TCP_SYN = 2,
-    TCP_CHECKSUM = 16,
-    ICMP_HEADER = 8,
-    HOPS = 64,
-    V4_ERROR_MAX = 576,
-    V6_ERROR_MAX = 1280,
-};
+#include "ground/util.h"
+
+// Of RFC 792 and 4443: how long an error may be.
+enum { HOPS = 64, V4_ERROR_MAX = 576, V6_ERROR_MAX = 1280 };
 
 static uint16_t get16(const uint8_t *at)
 {
     return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-static void put16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
 static void look_at_transport(const uint8_t *bytes, size_t length, struct packet *packet)
 {
-    const uint8_t *at = bytes + packet->transport;
+    bool udp = packet->protocol == IPPROTO_UDP;
     size_t left = length - packet->transport;
-    size_t header = packet->protocol == IPPROTO_UDP ? UDP_HEADER : TCP_HEADER;
+    size_t header = udp ? sizeof(struct udphdr) : sizeof(struct tcphdr);
+    struct tcphdr tcp; // whose ports stand where UDP's do
 
     packet->data = length;
-    if (!packet->first || left < header ||
-        (packet->protocol != IPPROTO_UDP && packet->protocol != IPPROTO_TCP))
+    if (!packet->first || left < header || (!udp && packet->protocol != IPPROTO_TCP))
         return;
-    packet->source = get16(at);
-    packet->target = get16(at + 2);
-    if (packet->protocol == IPPROTO_TCP) {
-        header = (size_t)(at[TCP_OFFSET] >> 4) * 4;
-        packet->opening = at[TCP_FLAGS] & TCP_SYN;
+    memcpy(&tcp, bytes + packet->transport, header);
+    packet->source = ntohs(tcp.source);
+    packet->target = ntohs(tcp.dest);
+    if (!udp) {
+        header = (size_t)tcp.doff * 4;
+        packet->opening = tcp.syn;
     }
-    packet->data = packet->transport + (header < left ? header : left);
+    packet->data = packet->transport + size_min(header, left);
 }
 
 bool packet_look(const uint8_t *bytes, size_t length, struct packet *packet)
 {
     *packet = (struct packet){.version = length > 0 ? bytes[0] >> 4 : 0};
-    if (packet->version == 4 && length >= V4_HEADER) {
-        uint16_t fragment = get16(bytes + V4_FRAGMENT);
+    if (packet->version == 4 && length >= sizeof(struct iphdr)) {
+        uint16_t fragment = get16(bytes + offsetof(struct iphdr, frag_off));
 
         packet->transport = (size_t)(bytes[0] & 15) * 4;
-        packet->protocol = bytes[V4_PROTOCOL];
-        packet->first = (fragment & V4_OFFSET_BITS) == 0;
-        packet->whole = (fragment & V4_FRAGMENT_BITS) == 0;
-        packet->dont_fragment = fragment & V4_DONT_FRAGMENT;
-    } else if (packet->version == 6 && length >= V6_HEADER) {
-        packet->transport = V6_HEADER;
-        packet->protocol = bytes[V6_NEXT];
+        packet->protocol = bytes[offsetof(struct iphdr, protocol)];
+        packet->first = (fragment & IP_OFFMASK) == 0;
+        packet->whole = (fragment & (IP_OFFMASK | IP_MF)) == 0;
+        packet->dont_fragment = fragment & IP_DF;
+    } else if (packet->version == 6 && length >= sizeof(struct ip6_hdr)) {
+        struct ip6_frag fragment;
+
+        packet->transport = sizeof(struct ip6_hdr);
+        packet->protocol = bytes[offsetof(struct ip6_hdr, ip6_nxt)];
         packet->first = packet->whole = packet->dont_fragment = true;
-        if (packet->protocol == IPPROTO_FRAGMENT && length >= V6_HEADER + V6_FRAGMENT_HEADER) {
-            packet->transport += V6_FRAGMENT_HEADER;
-            packet->protocol = bytes[V6_HEADER];
-            packet->first = (get16(bytes + V6_HEADER + 2) & V6_OFFSET_BITS) == 0;
+        if (packet->protocol == IPPROTO_FRAGMENT &&
+            length >= sizeof(struct ip6_hdr) + sizeof fragment) {
+            memcpy(&fragment, bytes + sizeof(struct ip6_hdr), sizeof fragment);
+            packet->transport += sizeof fragment;
+            packet->protocol = fragment.ip6f_nxt;
+            packet->first = (fragment.ip6f_offlg & IP6F_OFF_MASK) == 0;
             packet->whole = false;
         }
     } else {
@@ -94,77 +74,75 @@ bool packet_look(const uint8_t *bytes, size_t length, struct packet *packet)
     return true;
 }
 
-static uint32_t sum(const uint8_t *bytes, size_t length, uint32_t before)
+static uint32_t sum(const void *bytes, size_t length, uint32_t before)
 {
+    const uint8_t *at = bytes;
     uint64_t total = before;
 
     for (size_t i = 0; i + 1 < length; i += 2)
-        total += get16(bytes + i);
+        total += get16(at + i);
     if (length % 2 == 1)
-        total += (uint64_t)bytes[length - 1] << 8;
+        total += (uint64_t)at[length - 1] << 8;
     while (total >> 16)
         total = (total & 0xffff) + (total >> 16);
     return (uint32_t)total;
 }
 
-static size_t at_most(size_t length, size_t most)
+static uint16_t checksum(uint32_t total)
 {
-    return length < most ? length : most;
+    return htons((uint16_t)~total);
 }
 
-static size_t write_error4(uint8_t *room, const uint8_t *about, size_t length,
-                           const struct packet_error *error)
+static void put_header4(uint8_t *room, const uint8_t *about, size_t payload)
 {
-    uint8_t *icmp = room + V4_HEADER;
-    size_t quoted = at_most(length, V4_ERROR_MAX - V4_HEADER - ICMP_HEADER);
-    size_t total = V4_HEADER + ICMP_HEADER + quoted;
+    struct iphdr ip, of;
 
-    memset(room, 0, V4_HEADER + ICMP_HEADER);
-    room[0] = 0x45;
-    put16(room + 2, (uint32_t)total);
-    room[8] = HOPS;
-    room[V4_PROTOCOL] = IPPROTO_ICMP;
-    memcpy(room + V4_SOURCE, about + V4_TARGET, 4);
-    memcpy(room + V4_TARGET, about + V4_SOURCE, 4);
-    put16(room + V4_CHECKSUM, ~sum(room, V4_HEADER, 0));
-    icmp[0] = error->type;
-    icmp[1] = error->code;
-    put16(icmp + 6, error->rest);
-    memcpy(icmp + ICMP_HEADER, about, quoted);
-    put16(icmp + 2, ~sum(icmp, ICMP_HEADER + quoted, 0));
-    return total;
+    memcpy(&of, about, sizeof of);
+    ip = (struct iphdr){.version = 4,
+                        .ihl = sizeof ip / 4,
+                        .tot_len = htons((uint16_t)(sizeof ip + payload)),
+                        .ttl = HOPS,
+                        .protocol = IPPROTO_ICMP,
+                        .saddr = of.daddr,
+                        .daddr = of.saddr};
+    ip.check = checksum(sum(&ip, sizeof ip, 0));
+    memcpy(room, &ip, sizeof ip);
 }
 
-static size_t write_error6(uint8_t *room, const uint8_t *about, size_t length,
-                           const struct packet_error *error)
+// Returns the sum of the pseudo-header: both addresses, the length, the protocol.
+static uint32_t put_header6(uint8_t *room, const uint8_t *about, size_t payload)
 {
-    uint8_t *icmp = room + V6_HEADER;
-    size_t quoted = at_most(length, V6_ERROR_MAX - V6_HEADER - ICMP_HEADER);
-    size_t payload = ICMP_HEADER + quoted;
+    struct ip6_hdr ip, of;
 
-    memset(room, 0, V6_HEADER + ICMP_HEADER);
-    room[0] = 0x60;
-    put16(room + 4, (uint32_t)payload);
-    room[V6_NEXT] = IPPROTO_ICMPV6;
-    room[7] = HOPS;
-    memcpy(room + V6_SOURCE, about + V6_TARGET, 16);
-    memcpy(room + V6_TARGET, about + V6_SOURCE, 16);
-    icmp[0] = error->type;
-    icmp[1] = error->code;
-    put16(icmp + 4, error->rest >> 16);
-    put16(icmp + 6, error->rest);
-    memcpy(icmp + ICMP_HEADER, about, quoted);
-    // The pseudo-header: both addresses, the length, the protocol.
-    uint32_t pseudo = sum(room + V6_SOURCE, 32, (uint32_t)payload + IPPROTO_ICMPV6);
-    put16(icmp + 2, ~sum(icmp, payload, pseudo));
-    return V6_HEADER + payload;
+    memcpy(&of, about, sizeof of);
+    ip = (struct ip6_hdr){.ip6_flow = htonl(6 << 28),
+                          .ip6_plen = htons((uint16_t)payload),
+                          .ip6_nxt = IPPROTO_ICMPV6,
+                          .ip6_hlim = HOPS,
+                          .ip6_src = of.ip6_dst,
+                          .ip6_dst = of.ip6_src};
+    memcpy(room, &ip, sizeof ip);
+    return sum(&ip.ip6_src, 2 * sizeof ip.ip6_src, (uint32_t)payload + IPPROTO_ICMPV6);
 }
 
 size_t packet_write_error(uint8_t *room, const uint8_t *about, size_t length,
                           const struct packet_error *error)
 {
-    return error->v6 ? write_error6(room, about, length, error)
-                     : write_error4(room, about, length, error);
+    struct icmphdr icmp = {
+        .type = error->type, .code = error->code, .un.gateway = htonl(error->rest)};
+    size_t header = error->v6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr);
+    size_t most = error->v6 ? V6_ERROR_MAX : V4_ERROR_MAX;
+    size_t quoted = size_min(length, most - header - sizeof icmp);
+    uint32_t pseudo = 0;
+
+    if (error->v6)
+        pseudo = put_header6(room, about, sizeof icmp + quoted);
+    else
+        put_header4(room, about, sizeof icmp + quoted);
+    icmp.checksum = checksum(sum(about, quoted, sum(&icmp, sizeof icmp, pseudo)));
+    memcpy(room + header, &icmp, sizeof icmp);
+    memcpy(room + header + sizeof icmp, about, quoted);
+    return header + sizeof icmp + quoted;
 }
 
 bool packet_damage(uint8_t *bytes, size_t length, const struct packet *packet, uint64_t bit,
@@ -174,19 +152,19 @@ bool packet_damage(uint8_t *bytes, size_t length, const struct packet *packet, u
         return false;
     size_t at = packet->data + (bit / 8) % (length - packet->data);
     size_t word = packet->transport + (at - packet->transport) / 2 * 2;
-    uint8_t *checksum =
-        bytes + packet->transport + (packet->protocol == IPPROTO_UDP ? UDP_CHECKSUM : TCP_CHECKSUM);
+    uint8_t *check = bytes + packet->transport +
+                     (packet->protocol == IPPROTO_UDP ? offsetof(struct udphdr, check)
+                                                      : offsetof(struct tcphdr, check));
     uint8_t pair[2] = {bytes[word], word + 1 < length ? bytes[word + 1] : 0};
     uint16_t before = get16(pair);
 
     pair[at - word] ^= (uint8_t)(1 << bit % 8);
     bytes[at] = pair[at - word];
     if (mend) { // RFC 1624
-        uint32_t total = (uint16_t)~get16(checksum) + (uint32_t)(uint16_t)~before + get16(pair);
+        uint16_t mended =
+            checksum(sum(pair, sizeof pair, (uint32_t)(uint16_t)~get16(check) + (uint16_t)~before));
 
-        while (total >> 16)
-            total = (total & 0xffff) + (total >> 16);
-        put16(checksum, ~total);
+        memcpy(check, &mended, sizeof mended);
     }
     return true;
 }

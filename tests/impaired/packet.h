@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // packet: what an IP packet is, errors about it, and damage to it. Values in, values out.
-#ifndef PACKET_H
-#define PACKET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,8 +21,8 @@ struct packet {
 
 // An ICMP error; V6 for ICMPv6.
 struct packet_error {
-    bool v6;
     uint8_t type, code;
+    bool v6;
     uint32_t rest; // of the header: the limit, for a packet that is too big
 };
 
@@ -39,5 +38,3 @@ size_t packet_write_error(uint8_t *room, const uint8_t *about, size_t length,
 // made to fit: nobody on the way can see it. False if there is no data.
 bool packet_damage(uint8_t *bytes, size_t length, const struct packet *packet, uint64_t bit,
                    bool mend);
-
-#endif

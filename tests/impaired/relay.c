@@ -256,17 +256,6 @@ static void send_errors(void)
     printf("errors %lu\n", relay.errors - before);
 }
 
-static void obey(const char *line)
-{
-    if (strcmp(line, "calm\n") == 0) {
-        deliver_due(UINT64_MAX);
-        relay.calm = true;
-        printf("calm\n");
-    } else {
-        send_errors();
-    }
-}
-
 // False at the end of input.
 static bool take_command(void)
 {
@@ -276,7 +265,13 @@ static bool take_command(void)
     if (got <= 0)
         return false;
     line[got] = '\0';
-    obey(line);
+    if (strcmp(line, "calm\n") == 0) {
+        deliver_due(UINT64_MAX);
+        relay.calm = true;
+        printf("calm\n");
+    } else {
+        send_errors();
+    }
     fflush(stdout);
     return true;
 }
@@ -314,18 +309,12 @@ static void run(void)
 
 static void print_counts(void)
 {
-    uint32_t asked = 0;
-    uint32_t answered = 0;
+    struct ledger_sums sums = ledger_sum(&relay.ledger);
 
-    for (size_t i = 0; i < LEDGER_NUMBERS; i++) {
-        asked += relay.ledger.asked[i];
-        answered += relay.ledger.answered[i];
-    }
     printf("packets=%lu lost=%lu doubled=%lu damaged=%lu too_big=%lu errors=%lu limits=%lu "
            "secrets=%lu asked=%u answered=%u excess=%u missing=%u\n",
            relay.packets, relay.lost, relay.doubled, relay.damaged, relay.too_big, relay.errors,
-           relay.limits, relay.secrets, asked, answered, ledger_excess(&relay.ledger),
-           ledger_missing(&relay.ledger));
+           relay.limits, relay.secrets, sums.asked, sums.answered, sums.excess, sums.missing);
 }
 
 int main(int argc, char **argv)

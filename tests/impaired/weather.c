@@ -10,16 +10,13 @@ enum { OUTAGE_MAX = 6 };
 
 // Those that a host can get about what it has sent, but for those about its size (RFC 5461).
 static const struct packet_error errors4[] = {
-    {.type = 3, .code = 0},  {.type = 3, .code = 1},  {.type = 3, .code = 2},
-    {.type = 3, .code = 3},  {.type = 3, .code = 5},  {.type = 3, .code = 9},
-    {.type = 3, .code = 10}, {.type = 3, .code = 13}, {.type = 4, .code = 0},
-    {.type = 11, .code = 0}, {.type = 11, .code = 1}, {.type = 12, .code = 0},
+    {3, 0, false, 0}, {3, 1, false, 0},  {3, 2, false, 0},  {3, 3, false, 0},
+    {3, 5, false, 0}, {3, 9, false, 0},  {3, 10, false, 0}, {3, 13, false, 0},
+    {4, 0, false, 0}, {11, 0, false, 0}, {11, 1, false, 0}, {12, 0, false, 0},
 };
 static const struct packet_error errors6[] = {
-    {.type = 1, .code = 0, .v6 = true}, {.type = 1, .code = 1, .v6 = true},
-    {.type = 1, .code = 3, .v6 = true}, {.type = 1, .code = 4, .v6 = true},
-    {.type = 3, .code = 0, .v6 = true}, {.type = 4, .code = 0, .v6 = true},
-    {.type = 4, .code = 1, .v6 = true},
+    {1, 0, true, 0}, {1, 1, true, 0}, {1, 3, true, 0}, {1, 4, true, 0},
+    {3, 0, true, 0}, {4, 0, true, 0}, {4, 1, true, 0},
 };
 
 static bool happens(struct weather *weather, unsigned out_of_thousand)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // weather: what happens to each packet of one direction. All of it comes from the seed, in the
 // order of the packets.
-#ifndef WEATHER_H
-#define WEATHER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,5 +43,3 @@ struct fate weather_fate(struct weather *weather, const struct packet *packet, s
 
 // An error that tells of nothing that is true.
 struct packet_error weather_error(struct weather *weather, bool v6);
-
-#endif

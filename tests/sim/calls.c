@@ -19,14 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "enter.h"
 #include "fault.h"
 #include "files.h"
 #include "flow.h"
 #include "judge.h"
 #include "netsock.h"
 #include "world.h"
-#include "wrap.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+int __real_open(const char *path, int flags, ...);
 
 // A turn of the daemon makes far fewer; one that does not end makes more.
 #define JUDGE_EVERY (10 * MILLISECOND)
@@ -34,36 +36,22 @@
 enum { CALLS_PER_TURN_MAX = 200000, STALL_ONE_IN = 5000 };
 
 static struct {
-    enum token_file token;
     size_t token_read; // bytes
-    bool log_stalled, log_polled;
+    bool log_polled;
     bool stalls; // the process does not run for a while, now and then
 } calls;
 
-void calls_begin(enum token_file token)
+void calls_begin(void)
 {
-    calls.token = token;
-    calls.log_stalled = false;
-    calls.stalls = chance_one_in(&world.chance, 3);
+    calls.stalls = one_in(3);
 }
 
-void calls_token(enum token_file token)
-{
-    calls.token = token;
-}
-
-void calls_stall_log(bool stalled)
-{
-    calls.log_stalled = stalled;
-}
-
-// Time passes, and others act, between any two calls.
 // The process does not run, and others do: stopped, frozen, or on a laptop that sleeps. Now and
 // then for longer than any timeout.
 static void stall(void)
 {
-    uint64_t longest = chance_one_in(&world.chance, 3) ? 200 * SECOND : 2 * SECOND;
-    uint64_t until = world.now + chance_magnitude(&world.chance, longest);
+    uint64_t longest = one_in(3) ? 200 * SECOND : 2 * SECOND;
+    uint64_t until = world.now + magnitude(longest);
 
     for (; world_next() <= until && !world.hush; world_run())
         if (world_next() > world.now)
@@ -76,14 +64,20 @@ void enter(void)
 {
     if (++world.calls > CALLS_PER_TURN_MAX)
         fail("a turn does not end");
-    world.now += chance_between(&world.chance, 200, 3000);
-    if (calls.stalls && !world.hush && chance_one_in(&world.chance, STALL_ONE_IN))
+    world.now += between(200, 3000);
+    if (calls.stalls && !world.hush && one_in(STALL_ONE_IN))
         stall();
     world_run();
     judge_phase();
 }
 
-// RESULT, or -errno, as a system call returns it.
+// And it fails, or not: fault_error.
+static int begin(enum call call, struct flow *flow)
+{
+    enter();
+    return fault_error(call, flow);
+}
+
 long leave(const char *call, int fd, long result)
 {
     trace("%s(%d) = %ld %s", call, fd, result < 0 ? -1 : result,
@@ -98,19 +92,18 @@ static struct flow *flow_of(int fd)
 {
     struct flow *flow = files_get(fd, FILE_FLOW)->object;
 
-    fault_busy_with(flow);
+    faults.busy_with = flow;
     return flow;
 }
 
-static struct netsock *socket_of(int fd)
+struct netsock *socket_of(int fd)
 {
     return files_get(fd, FILE_SOCKET)->object;
 }
 
 static int open_file(const char *call, enum call fault, enum file_kind kind)
 {
-    enter();
-    int error = fault_error(fault, NULL);
+    int error = begin(fault, NULL);
     int fd = error ? -error : files_open(kind, NULL);
 
     return (int)leave(call, fd, fd == -1 ? -EMFILE : fd);
@@ -118,23 +111,20 @@ static int open_file(const char *call, enum call fault, enum file_kind kind)
 
 int __wrap_epoll_create1(int flags)
 {
-    if (flags != EPOLL_CLOEXEC)
-        fail("epoll_create1 without EPOLL_CLOEXEC");
+    must(flags == EPOLL_CLOEXEC);
     return open_file("epoll_create1", CALL_EPOLL_CREATE1, FILE_EPOLL);
 }
 
 int __wrap_timerfd_create(int clock, int flags)
 {
-    if (clock != CLOCK_MONOTONIC || flags != (TFD_NONBLOCK | TFD_CLOEXEC))
-        fail("timerfd_create with other flags");
+    must(clock == CLOCK_MONOTONIC && flags == (TFD_NONBLOCK | TFD_CLOEXEC));
     return open_file("timerfd_create", CALL_TIMERFD_CREATE, FILE_TIMER);
 }
 
 int __wrap_signalfd(int fd, const sigset_t *set, int flags)
 {
-    if (fd != -1 || flags != (SFD_NONBLOCK | SFD_CLOEXEC) || !sigismember(set, SIGTERM) ||
-        !sigismember(set, SIGINT))
-        fail("signalfd with other arguments");
+    must(fd == -1 && flags == (SFD_NONBLOCK | SFD_CLOEXEC));
+    must(sigismember(set, SIGTERM) && sigismember(set, SIGINT));
     return open_file("signalfd", CALL_SIGNALFD, FILE_SIGNALS);
 }
 
@@ -143,10 +133,8 @@ int __wrap_socket(int family, int type, int protocol)
     struct netsock *opened = NULL;
 
     (void)protocol;
-    enter();
-    if ((type & (SOCK_NONBLOCK | SOCK_CLOEXEC)) != (SOCK_NONBLOCK | SOCK_CLOEXEC))
-        fail("a socket that blocks, or is inherited");
-    int error = fault_error(CALL_SOCKET, NULL);
+    must((type & SOCK_NONBLOCK) && (type & SOCK_CLOEXEC));
+    int error = begin(CALL_SOCKET, NULL);
     if (!error)
         error = netsock_open(family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), &opened);
     return (int)leave("socket", -1, error ? -error : opened->fd);
@@ -156,14 +144,11 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     int number;
 
-    enter();
-    if (length != sizeof number)
-        fail("setsockopt with a length of %u", length);
+    must(length == sizeof number);
     memcpy(&number, value, sizeof number);
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
-    int error = fault_error(CALL_SETSOCKOPT, flow);
-    if (flow && (level != IPPROTO_TCP || name != TCP_NOTSENT_LOWAT || number != 1))
-        fail("setsockopt of a connection");
+    int error = begin(CALL_SETSOCKOPT, flow);
+    must(!flow || (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT && number == 1));
     if (flow)
         flow->lowat |= !error;
     else if (!error)
@@ -175,10 +160,8 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 {
     struct flow *flow = flow_of(fd);
 
-    enter();
-    if (request != SIOCOUTQNSD)
-        fail("ioctl %#lx", request);
-    int error = fault_error(CALL_IOCTL, NULL);
+    must(request == SIOCOUTQNSD);
+    int error = begin(CALL_IOCTL, NULL);
     flow->unsent_unknown |= error != 0;
     if (!error)
         *value = (int)flow_unsent(flow);
@@ -187,9 +170,8 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
 
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    enter();
     (void)length;
-    int error = fault_error(CALL_BIND, NULL);
+    int error = begin(CALL_BIND, NULL);
     if (!error)
         error = netsock_bind(socket_of(fd), address);
     return (int)leave("bind", fd, -error);
@@ -197,8 +179,7 @@ int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 int __wrap_listen(int fd, int backlog)
 {
-    enter();
-    int error = fault_error(CALL_LISTEN, NULL);
+    int error = begin(CALL_LISTEN, NULL);
     struct netsock *socket = socket_of(fd);
 
     if (!error) {
@@ -210,13 +191,10 @@ int __wrap_listen(int fd, int backlog)
 
 int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
-    enter();
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
-    bool excused = flow && flow->excused;
-    int error = fault_error(CALL_GETSOCKNAME, flow);
+    int error = begin(CALL_GETSOCKNAME, NULL); // which costs only the name
 
     if (flow) {
-        flow->excused = excused; // it costs only the name
         flow->names_failed |= error != 0;
         if (!error)
             *length = netsock_name(&flow->local, flow->family, name, *length);
@@ -228,9 +206,8 @@ int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 
 int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 {
-    enter();
     struct flow *flow = flow_of(fd);
-    int error = fault_error(CALL_GETPEERNAME, NULL);
+    int error = begin(CALL_GETPEERNAME, NULL);
 
     if (flow->dead)
         error = ENOTCONN;
@@ -247,15 +224,13 @@ static uint32_t milliseconds_since(uint64_t time)
 
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-    enter();
     struct flow *flow = flow_of(fd);
+    int error = begin(CALL_GETSOCKOPT, flow);
     struct tcp_info info = {.tcpi_last_data_sent = milliseconds_since(flow->taken),
                             .tcpi_last_ack_recv = milliseconds_since(flow->taken),
                             .tcpi_last_data_recv = milliseconds_since(flow->arrived)};
-    int error = fault_error(CALL_GETSOCKOPT, flow);
 
-    if (level != IPPROTO_TCP || name != TCP_INFO)
-        fail("getsockopt of something else than TCP_INFO");
+    must(level == IPPROTO_TCP && name == TCP_INFO);
     if (!error) {
         memcpy(value, &info, *length < sizeof info ? *length : sizeof info);
         judge_asked(flow);
@@ -303,14 +278,13 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     struct netsock *socket = socket_of(fd);
 
     enter();
-    if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC) || name || length)
-        fail("accept4 with other arguments");
-    fault_busy_with(NULL);
+    must(flags == (SOCK_NONBLOCK | SOCK_CLOEXEC) && !name && !length);
+    faults.busy_with = NULL;
     long result = accept_flow(socket, fault_error(CALL_ACCEPT4, NULL));
     if (result >= 0)
         judge_accepted(socket, flow_of((int)result));
     else if (result != -EAGAIN && result != -EINTR && !costs_client((int)-result))
-        judge_accept_failed(socket);
+        judge_accept_failed();
     return (int)leave("accept4", fd, result);
 }
 
@@ -326,13 +300,12 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
     if (error && flow)
         flow->must_close = true;
     if (error && !flow && world.started && files_kind(fd) == FILE_SOCKET)
-        judge_accept_failed(socket_of(fd));
+        judge_accept_failed();
     if (!error)
         error = files_control(operation, fd, event);
     if (!error && flow && operation == EPOLL_CTL_ADD)
         judge_registered(flow);
-    if (operation == EPOLL_CTL_DEL && error)
-        fail("EPOLL_CTL_DEL of what is not registered");
+    must(operation != EPOLL_CTL_DEL || !error);
     return (int)leave(operation == EPOLL_CTL_ADD   ? "epoll_ctl ADD"
                       : operation == EPOLL_CTL_MOD ? "epoll_ctl MOD"
                                                    : "epoll_ctl DEL",
@@ -346,7 +319,7 @@ static int wait_for_events(struct epoll_event *events, int max)
     int found;
 
     while ((found = files_ready(events, max)) == 0) {
-        uint64_t next = world_next() < timer_at() ? world_next() : timer_at();
+        uint64_t next = world_next() < kernel.timer ? world_next() : kernel.timer;
 
         // Not each time that a client of many does something.
         if (world.now >= judged + JUDGE_EVERY)
@@ -377,7 +350,7 @@ static int add_spurious(struct epoll_event *events, int found, int max)
 static void shuffle(struct epoll_event *events, int count)
 {
     for (int i = count - 1; i > 0; i--) {
-        int j = (int)chance_between(&world.chance, 0, (uint64_t)i);
+        int j = (int)between(0, (uint64_t)i);
         struct epoll_event event = events[i];
 
         events[i] = events[j];
@@ -389,10 +362,10 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     enter();
     files_get(fd, FILE_EPOLL);
-    if (timeout != -1 && !(timeout == 0 && world.draining))
-        fail("epoll_wait with a timeout of %d", timeout);
+    must(timeout == -1 || (timeout == 0 && world.draining));
     judge_turn_over();
-    fault_new_turn();
+    faults.in_turn = 0;
+    faults.busy_with = NULL;
     int error = fault_error(CALL_EPOLL_WAIT, NULL);
     int found = error          ? -error
                 : timeout == 0 ? files_ready(events, max)
@@ -424,8 +397,7 @@ static ssize_t peek(struct flow *flow)
     if (error && error != EINTR)
         flow_reset(flow, error);
     long result = error == EINTR ? -EINTR : flow_peek(flow);
-    if (!world.draining && !flow->fin_read && !flow->expect.closing)
-        fail("recv with MSG_PEEK");
+    must(world.draining || flow->fin_read || flow->expect.lines.closing);
     judge_peeked(flow, result);
     return leave("recv MSG_PEEK", flow->fd, result);
 }
@@ -438,8 +410,7 @@ ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags)
     enter();
     if (flags == MSG_PEEK)
         return peek(flow);
-    if (flags != 0 || length == 0)
-        fail("recv with flags %d and room for %zu bytes", flags, length);
+    must(flags == 0 && length > 0);
     touch_last(buffer, length);
     judge_recv(flow);
     int error = fault_error(CALL_RECV, flow);
@@ -454,8 +425,7 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
     bool cut_short = fault_short();
 
     enter();
-    if (flags != MSG_NOSIGNAL || length == 0)
-        fail("send with flags %d and %zu bytes", flags, length);
+    must(flags == MSG_NOSIGNAL && length > 0);
     int error = fault_error(CALL_SEND, flow);
     if (error == EAGAIN)
         flow_press(flow);
@@ -468,10 +438,8 @@ int __wrap_shutdown(int fd, int how)
 {
     struct flow *flow = flow_of(fd);
 
-    enter();
-    if (how != SHUT_WR)
-        fail("shutdown of more than the own side");
-    int error = fault_error(CALL_SHUTDOWN, flow);
+    must(how == SHUT_WR);
+    int error = begin(CALL_SHUTDOWN, flow);
     long result = error ? -error : flow_shutdown(flow);
     judge_shutdown(flow, result);
     return (int)leave("shutdown", fd, result);
@@ -499,7 +467,7 @@ int __wrap_close(int fd)
         netsock_close(socket_of(fd));
     }
     files_close(fd);
-    judge_progress();
+    world.progress = true;
     return 0;
 }
 
@@ -535,7 +503,7 @@ static long read_timer(void *buffer)
 static long read_token(char *buffer, size_t length)
 {
     static const char content[] = JUDGE_TOKEN "\n";
-    size_t whole = calls.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
+    size_t whole = kernel.token == TOKEN_EMPTY ? 0 : sizeof content - 1;
     size_t left =
         whole > calls.token_read ? whole - calls.token_read : 0; // it may be cut meanwhile
     int error = fault_error(CALL_READ_FILE, NULL);
@@ -543,8 +511,7 @@ static long read_token(char *buffer, size_t length)
     touch_last(buffer, length);
     if (error)
         return -error;
-    if (length > left)
-        length = left;
+    length = size_min(length, left);
     if (length > 1 && fault_short())
         length = 1;
     memcpy(buffer, content + calls.token_read, length);
@@ -555,14 +522,12 @@ static long read_token(char *buffer, size_t length)
 ssize_t __wrap_read(int fd, void *buffer, size_t length)
 {
     enter();
-    long result = files_kind(fd) == FILE_TIMER     ? read_timer(buffer)
-                  : files_kind(fd) == FILE_SIGNALS ? read_signal(buffer, length)
-                                                   : -EBADF;
-    if (files_kind(fd) == FILE_TOKEN)
-        result = read_token(buffer, length);
-    if (result == -EBADF)
-        fail("read of descriptor %d", fd);
-    return leave("read", fd, result);
+    if (files_kind(fd) == FILE_TIMER)
+        return leave("read", fd, read_timer(buffer));
+    if (files_kind(fd) == FILE_SIGNALS)
+        return leave("read", fd, read_signal(buffer, length));
+    files_get(fd, FILE_TOKEN);
+    return leave("read", fd, read_token(buffer, length));
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -570,10 +535,9 @@ int __wrap_open(const char *path, int flags, ...)
     if (!world.server)
         return __real_open(path, flags, 0644); // no universe: gcov's counts
     enter();
-    if (strcmp(path, CALLS_TOKEN_PATH) != 0 || !(flags & O_CLOEXEC) || !(flags & O_NONBLOCK))
-        fail("open of '%s' with flags %#x", path, (unsigned)flags);
+    must(strcmp(path, CALLS_TOKEN_PATH) == 0 && (flags & O_CLOEXEC) && (flags & O_NONBLOCK));
     int error = fault_error(CALL_OPEN, NULL);
-    if (!error && calls.token == TOKEN_ABSENT)
+    if (!error && kernel.token == TOKEN_ABSENT)
         error = ENOENT;
     int fd = error ? -1 : files_open(FILE_TOKEN, NULL);
     if (!error && fd < 0)
@@ -584,27 +548,26 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __wrap_fstat(int fd, struct stat *status)
 {
-    enter();
     files_get(fd, FILE_TOKEN);
-    int error = fault_error(CALL_FSTAT, NULL);
+    int error = begin(CALL_FSTAT, NULL);
     if (!error)
-        *status = (struct stat){.st_mode = calls.token == TOKEN_READABLE ? 0100644 : 0100600};
+        *status = (struct stat){.st_mode = kernel.token == TOKEN_READABLE ? 0100644 : 0100600};
     return (int)leave("fstat", fd, -error);
 }
 
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *when,
                            struct itimerspec *before)
 {
-    enter();
     files_get(fd, FILE_TIMER);
-    if (flags != TFD_TIMER_ABSTIME || before || when->it_interval.tv_sec ||
-        when->it_interval.tv_nsec || (when->it_value.tv_sec == 0 && when->it_value.tv_nsec == 0))
-        fail("timerfd_settime with other arguments");
-    int error = fault_error(CALL_TIMERFD_SETTIME, NULL);
+    must(flags == TFD_TIMER_ABSTIME && !before);
+    must(when->it_interval.tv_sec == 0 && when->it_interval.tv_nsec == 0);
+    must(when->it_value.tv_sec != 0 || when->it_value.tv_nsec != 0);
+    int error = begin(CALL_TIMERFD_SETTIME, NULL);
     if (error)
         world.fatal = true;
     else
-        timer_set((uint64_t)when->it_value.tv_sec * SECOND + (uint64_t)when->it_value.tv_nsec);
+        kernel.timer =
+            ((uint64_t)when->it_value.tv_sec * SECOND + (uint64_t)when->it_value.tv_nsec);
     return (int)leave("timerfd_settime", fd, -error);
 }
 
@@ -620,32 +583,28 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 
 int __wrap_getrlimit(int resource, struct rlimit *limit)
 {
-    uint64_t soft, hard;
-
-    enter();
     (void)resource;
-    int error = fault_error(CALL_GETRLIMIT, NULL);
-    files_limit(&soft, &hard);
+    int error = begin(CALL_GETRLIMIT, NULL);
     if (!error)
-        *limit = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+        *limit = (struct rlimit){.rlim_cur = kernel.soft, .rlim_max = kernel.hard};
     return (int)leave("getrlimit", -1, -error);
 }
 
 int __wrap_setrlimit(int resource, const struct rlimit *limit)
 {
-    enter();
     (void)resource;
-    int error = fault_error(CALL_SETRLIMIT, NULL);
-    if (!error && !files_set_limit(limit->rlim_cur))
+    int error = begin(CALL_SETRLIMIT, NULL);
+    if (!error && limit->rlim_cur > kernel.hard)
         error = EPERM;
+    if (!error)
+        kernel.soft = limit->rlim_cur;
     return (int)leave("setrlimit", -1, -error);
 }
 
 ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 {
-    enter();
     (void)flags;
-    int error = fault_error(CALL_GETRANDOM, NULL);
+    int error = begin(CALL_GETRANDOM, NULL);
     for (size_t i = 0; !error && i < length; i++)
         ((char *)buffer)[i] = (char)chance_next(&world.chance);
     return leave("getrandom", -1, error ? -error : (long)length);
@@ -653,24 +612,18 @@ ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 
 int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
-    enter();
-    if (count != 1 || polled->fd != 2 || timeout != 0)
-        fail("poll of something else than standard error");
-    int error = fault_error(CALL_POLL, NULL);
-    polled->revents = calls.log_stalled ? 0 : POLLOUT;
-    calls.log_polled = !error && !calls.log_stalled;
-    return (int)leave("poll", 2, error ? -error : !calls.log_stalled);
+    must(count == 1 && polled->fd == 2 && timeout == 0);
+    int error = begin(CALL_POLL, NULL);
+    polled->revents = kernel.log_stalled ? 0 : POLLOUT;
+    calls.log_polled = !error && !kernel.log_stalled;
+    return (int)leave("poll", 2, error ? -error : !kernel.log_stalled);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 {
-    enter();
-    if (fd != 2)
-        fail("write to descriptor %d", fd);
-    if (!calls.log_polled)
-        fail("the log waits for its reader");
+    must(fd == 2 && calls.log_polled); // or the log would wait for its reader
     calls.log_polled = false;
-    int error = fault_error(CALL_WRITE, NULL);
+    int error = begin(CALL_WRITE, NULL);
     judge_log(bytes, length);
     return leave("write", fd, error ? -error : (long)length);
 }
@@ -685,12 +638,11 @@ unsigned __wrap_if_nametoindex(const char *name)
 int __wrap_sigprocmask(int how, const sigset_t *set, sigset_t *before)
 {
     (void)before;
-    if (how != SIG_BLOCK || !sigismember(set, SIGTERM) || !sigismember(set, SIGINT))
-        fail("the signals are not blocked");
+    must(how == SIG_BLOCK && sigismember(set, SIGTERM) && sigismember(set, SIGINT));
     return 0;
 }
 
-wrap_handler *__wrap_signal(int number, wrap_handler *handler)
+sighandler_t __wrap_signal(int number, sighandler_t handler)
 {
     (void)number;
     return handler;

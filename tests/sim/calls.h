@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
-// calls: the daemon's system calls, which the linker brings here (-Wl,--wrap).
-#ifndef CALLS_H
-#define CALLS_H
+// calls: the daemon's system calls, which the linker brings here (-Wl,--wrap). Those of malloc(3)
+// are in memory.c.
+#pragma once
 
 #include <stdbool.h>
 
-enum token_file { TOKEN_NONE, TOKEN_GOOD, TOKEN_ABSENT, TOKEN_EMPTY, TOKEN_READABLE };
-
 #define CALLS_TOKEN_PATH "/simulated/shutdown-token"
 
-void calls_begin(enum token_file token);
-void calls_token(enum token_file token);
+void calls_begin(void);
 
-// Standard error's reader does not keep up, or does again.
-void calls_stall_log(bool stalled);
+// What every call begins with: time passes, and others act.
+void enter(void);
 
-#endif
+// RESULT, or -errno, as a system call returns it; FD is for the trace.
+long leave(const char *call, int fd, long result);
+
+// Of the socket that the daemon calls FD.
+struct netsock *socket_of(int fd);

@@ -5,19 +5,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "enter.h"
+#include "calls.h"
 #include "fault.h"
 #include "files.h"
 #include "judge.h"
 #include "netsock.h"
 #include "server.h"
 #include "world.h"
-#include "wrap.h"
 
-static struct netsock *socket_of(int fd)
-{
-    return files_get(fd, FILE_SOCKET)->object;
-}
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
 
 static struct cmsghdr *put(struct msghdr *message, struct cmsghdr *at, int level, int type,
                            const void *data, size_t length)
@@ -38,13 +34,13 @@ static void put_control(const struct netsock *socket, const struct question *que
                         struct msghdr *message)
 {
     struct in_pktinfo info = {.ipi_ifindex = 1};
-    struct in6_pktinfo info6 = {.ipi6_addr = question->local.sin6_addr, .ipi6_ifindex = 1};
-    bool v4 = netsock_is_v4(&question->local);
+    struct in6_pktinfo info6 = {.ipi6_addr = question->local.ip, .ipi6_ifindex = 1};
+    bool v4 = address_is_v4(&question->local);
     char *start = message->msg_control;
     struct cmsghdr *at = (struct cmsghdr *)start;
 
     memset(start, 0, message->msg_controllen);
-    memcpy(&info.ipi_addr, question->local.sin6_addr.s6_addr + 12, 4);
+    memcpy(&info.ipi_addr, question->local.ip.s6_addr + 12, 4);
     info.ipi_spec_dst.s_addr = question->to_host ? info.ipi_addr.s_addr : htonl(INADDR_LOOPBACK);
     if (v4 && socket->pktinfo)
         at = put(message, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
@@ -96,8 +92,7 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
     struct netsock *socket = socket_of(fd);
 
     enter();
-    if (flags != (MSG_TRUNC | MSG_DONTWAIT) || timeout)
-        fail("recvmmsg with other arguments");
+    must(flags == (MSG_TRUNC | MSG_DONTWAIT) && !timeout);
     judge_batch_over(socket, false);
     int error = fault_error(CALL_RECVMMSG, NULL);
     long result = error ? -error : receive_all(socket, messages, count);
@@ -115,8 +110,7 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     struct netsock *socket = socket_of(fd);
 
     enter();
-    if (flags != (MSG_NOSIGNAL | MSG_DONTWAIT) || count == 0)
-        fail("sendmmsg with flags %#x and %u messages", (unsigned)flags, count);
+    must(flags == (MSG_NOSIGNAL | MSG_DONTWAIT) && count > 0);
     int error = fault_error(CALL_SENDMMSG, NULL);
     if (error && costs_message(error))
         judge_answer(socket, &messages[0].msg_hdr, false);
@@ -125,11 +119,11 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     if (error)
         return (int)leave("sendmmsg", fd, -error);
     if (count > 1 && fault_short())
-        count = (unsigned)chance_between(&world.chance, 1, count - 1);
+        count = (unsigned)between(1, count - 1);
     for (unsigned i = 0; i < count; i++) {
         messages[i].msg_len = (unsigned)messages[i].msg_hdr.msg_iov->iov_len;
         judge_answer(socket, &messages[i].msg_hdr, true);
     }
-    judge_progress();
+    world.progress = true;
     return (int)leave("sendmmsg", fd, count);
 }

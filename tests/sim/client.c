@@ -11,7 +11,6 @@
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"
-#include "talk.h"
 #include "world.h"
 
 enum reading { READS_ALL, READS_LITTLE, READS_SIPS, READS_LATE, READS_NEVER };
@@ -20,7 +19,7 @@ enum ending { ENDS_WITH_FIN, ENDS_WITH_CLOSE, ENDS_WITH_RESET, ENDS_NEVER };
 enum { CLIENTS_MAX = 1024, TRIES_MAX = 20 };
 
 struct client {
-    struct sockaddr_in6 address;
+    struct address address;
     struct flow *flow;
     uint64_t due;  // of the next act, or NEVER
     uint64_t pace; // between two acts, at most
@@ -33,7 +32,7 @@ struct client {
     bool polite;      // sends nothing after the server's FIN, and closes soon
     unsigned tries;
     bool urges; // sends bytes out of band
-    bool closed, done;
+    bool done;
 };
 
 static struct {
@@ -41,11 +40,6 @@ static struct {
     unsigned count;
     uint16_t port;
 } clients;
-
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
 
 void client_begin(void)
 {
@@ -61,11 +55,6 @@ void client_finish_all(void)
         fifo_finish(&client->out);
         memory_own(client, 0);
     }
-}
-
-bool client_is_closed(const struct client *client)
-{
-    return client->closed;
 }
 
 static void act(void *subject);
@@ -85,8 +74,8 @@ void client_poke(struct client *client)
 
 static void connect_flow(struct client *client)
 {
-    client->flow = flow_open(client, &client->address, 16 + chance_magnitude(&world.chance, 200000),
-                             16 + chance_magnitude(&world.chance, 200000));
+    client->flow =
+        flow_open(client, &client->address, 16 + magnitude(200000), 16 + magnitude(200000));
     if (client->flow)
         trace("flow %u: client connects", client->flow->number);
     else if (++client->tries == TRIES_MAX || world.ending)
@@ -95,17 +84,22 @@ static void connect_flow(struct client *client)
         act_at(client, world.now + between(1000, client->pace));
 }
 
+static bool reads(const struct client *client)
+{
+    return client->reading != READS_NEVER &&
+           (client->reading != READS_LATE || world.now >= client->reads_from);
+}
+
 static void read_some(struct client *client)
 {
     struct flow *flow = client->flow;
 
-    if (client->reading == READS_ALL ||
-        (client->reading == READS_LATE && world.now >= client->reads_from))
-        flow_client_recv(flow, flow->tx.length);
-    else if (client->reading == READS_LITTLE)
+    if (client->reading == READS_LITTLE)
         flow_client_recv(flow, between(1, 3000));
     else if (client->reading == READS_SIPS)
         flow_client_recv(flow, between(1, 1 + flow->tx_room / 100));
+    else if (reads(client))
+        flow_client_recv(flow, flow->tx.length);
 }
 
 static void write_some(struct client *client)
@@ -116,42 +110,32 @@ static void write_some(struct client *client)
         return;
     if (client->out.length == 0)
         talk_next(&client->talk, &client->out);
-    size_t chunk = client->talk.kind == TALK_TRICKLE
-                       ? between(1, 3)
-                       : 1 + chance_magnitude(&world.chance, client->out.length);
-    if (chunk > client->out.length)
-        chunk = client->out.length;
-    if (client->urges && chance_one_in(&world.chance, 5))
+    size_t chunk =
+        client->talk.kind == TALK_TRICKLE ? between(1, 3) : 1 + magnitude(client->out.length);
+    chunk = size_min(chunk, client->out.length);
+    if (client->urges && one_in(5))
         flow_client_urge(flow);
     fifo_take(&client->out, NULL, flow_client_send(flow, fifo_first(&client->out), chunk));
 }
 
 static bool said_all(const struct client *client)
 {
-    return client->out.length == 0 && talk_over(&client->talk);
+    return client->out.length == 0 && client->talk.budget == 0;
 }
 
 static void end(struct client *client)
 {
     struct flow *flow = client->flow;
+    static const int error[] = {ECONNRESET, ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH};
 
-    switch (client->ending) {
-    case ENDS_WITH_FIN:
+    if (client->ending == ENDS_WITH_FIN) {
         flow_client_fin(flow);
-        return;
-    case ENDS_WITH_CLOSE:
-        client->closed = client->done = true;
+    } else if (client->ending == ENDS_WITH_CLOSE) {
+        client->done = true;
         flow_client_close(flow);
-        return;
-    case ENDS_WITH_RESET: {
-        static const int error[] = {ECONNRESET, ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH};
-
+    } else if (client->ending == ENDS_WITH_RESET) {
         client->done = true;
         flow_reset(flow, error[between(0, 4)]);
-        return;
-    }
-    case ENDS_NEVER:
-        return;
     }
 }
 
@@ -162,7 +146,7 @@ static void end_some_time(struct client *client)
     if (client->ends_at <= world.now || said_all(client))
         end(client);
     if (!client->done && client->polite && flow->fin_out && flow->tx.length == 0) {
-        client->closed = client->done = true;
+        client->done = true;
         flow_client_close(client->flow);
     }
 }
@@ -171,13 +155,10 @@ static void end_some_time(struct client *client)
 static bool busy(const struct client *client)
 {
     const struct flow *flow = client->flow;
-    bool takes = client->reading == READS_ALL || client->reading == READS_LITTLE ||
-                 client->reading == READS_SIPS ||
-                 (client->reading == READS_LATE && world.now >= client->reads_from);
 
     return !client->done &&
            ((!flow->fin_in && !said_all(client) && flow->rx.length < flow->rx_room) ||
-            (takes && flow->tx.length > 0) || (client->polite && flow->fin_out));
+            (reads(client) && flow->tx.length > 0) || (client->polite && flow->fin_out));
 }
 
 static void act(void *subject)
@@ -205,51 +186,45 @@ static void act(void *subject)
         act_at(client, client->ends_at);
 }
 
-static struct sockaddr_in6 choose_address(void)
+static void choose_manner(struct client *client, uint64_t start)
 {
-    static const char *const text[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
-                                       "198.51.100.9", "203.0.113.250",  "::1",
-                                       "2001:db8::7",  "2001:db8:1::99", "fd00::1:2"};
-
-    return netsock_parse(text[between(0, sizeof text / sizeof text[0] - 1)], clients.port++);
-}
-
-static uint64_t choose_pace(void)
-{
-    static const uint64_t pace[] = {
-        100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND, 300 * MILLISECOND, 5 * SECOND};
-
-    return pace[between(0, sizeof pace / sizeof pace[0] - 1)];
-}
-
-static struct client *create(uint64_t start)
-{
-    struct client *client = memory_own(NULL, sizeof *client);
-
-    *client = (struct client){.address = choose_address(), .pace = choose_pace(), .due = NEVER};
-    clients.client[clients.count++] = client;
     client->reading = (enum reading)between(0, 8);
     if (client->reading > READS_NEVER)
         client->reading = READS_ALL;
-    client->reads_from = start + chance_magnitude(&world.chance, 20 * SECOND);
+    client->reads_from = start + magnitude(20 * SECOND);
     client->ending = (enum ending)between(0, 5);
     if (client->ending > ENDS_NEVER)
         client->ending = ENDS_WITH_FIN;
-    client->ends_at = NEVER;
-    if (chance_one_in(&world.chance, 4))
-        client->ends_at = start + chance_magnitude(&world.chance, 20 * SECOND);
-    client->urges = chance_one_in(&world.chance, 10);
-    client->polite = !chance_one_in(&world.chance, 4);
-    act_at(client, start);
-    return client;
+    client->ends_at = one_in(4) ? start + magnitude(20 * SECOND) : NEVER;
+    client->urges = one_in(10);
+    client->polite = !one_in(4);
 }
 
-void client_create(uint64_t start)
+void client_create(uint64_t start, bool stopper)
 {
+    static const char *const from[] = {"127.0.0.1",    "127.1.2.3",      "192.0.2.7",
+                                       "198.51.100.9", "203.0.113.250",  "::1",
+                                       "2001:db8::7",  "2001:db8:1::99", "fd00::1:2"};
+    static const uint64_t pace[] = {
+        100000, 100000, 5 * MILLISECOND, 5 * MILLISECOND, 300 * MILLISECOND, 5 * SECOND};
+
     if (clients.count == CLIENTS_MAX)
         return;
-    struct client *client = create(start);
-    talk_begin(&client->talk, world.server->options.max_line);
+    struct client *client = memory_own(NULL, sizeof *client);
+    *client = (struct client){
+        .address = netsock_parse(from[between(0, ARRAY_LENGTH(from) - 1)], clients.port++),
+        .due = NEVER};
+    client->pace = pace[between(0, ARRAY_LENGTH(pace) - 1)];
+    clients.client[clients.count++] = client;
+    choose_manner(client, start);
+    act_at(client, start);
+    if (stopper) {
+        client->talk = (struct talk){.text = "/shutdown " JUDGE_TOKEN "\n", .budget = 1};
+        client->reading = READS_ALL;
+        client->ends_at = NEVER;
+    } else {
+        talk_begin(&client->talk, world.server->options.max_line);
+    }
     if (client->talk.kind == TALK_ENDLESS)
         client->pace = MILLISECOND;
     if (client->reading == READS_SIPS) {
@@ -257,14 +232,4 @@ void client_create(uint64_t start)
         client->talk.kind = TALK_FLOOD;
         client->talk.budget = 300000;
     }
-}
-
-void client_create_stopper(uint64_t start)
-{
-    if (clients.count == CLIENTS_MAX)
-        return;
-    struct client *client = create(start);
-    talk_text(&client->talk, "/shutdown " JUDGE_TOKEN "\n");
-    client->reading = READS_ALL;
-    client->ends_at = NEVER;
 }

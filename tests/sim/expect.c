@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "expect.h"
 
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "flow.h"
 #include "judge.h"
 #include "memory.h"
-#include "netsock.h"
 #include "world.h"
 
-enum { ANSWER_LINE_MAX = 256 };
+enum { ANSWER_LINE_MAX = 256, SHOWN_MAX = 60, GUESSES_IN_A_MINUTE = 5 };
 
 // What connected_tcp has been, one entry for each change.
 static struct {
@@ -21,23 +19,29 @@ static struct {
     size_t count, room;
 } counts;
 
+// The latest wrong tokens, the last one first: when they were read, and when told so.
+static struct {
+    uint64_t read[GUESSES_IN_A_MINUTE], told[GUESSES_IN_A_MINUTE];
+} guesses;
+
 void expect_connected(unsigned now)
 {
-    if (counts.count == counts.room) {
-        counts.room = counts.room ? 2 * counts.room : 64;
-        counts.value = memory_own(counts.value, counts.room * sizeof *counts.value);
-    }
+    counts.value = memory_room(counts.value, counts.count, &counts.room, sizeof *counts.value);
     counts.value[counts.count++] = now;
 }
 
 void expect_forget(void)
 {
     counts.count = 0;
+    memset(&guesses, 0, sizeof guesses);
 }
 
-size_t expect_counts(void)
+struct moment expect_moment(void)
 {
-    return counts.count;
+    struct moment moment = {.at = world.turn_start, .counts = counts.count};
+
+    judge_totals(&moment.total, &moment.busy);
+    return moment;
 }
 
 bool expect_owes(const struct expect *expect)
@@ -47,12 +51,20 @@ bool expect_owes(const struct expect *expect)
 
 bool expect_line_begun(const struct expect *expect)
 {
-    return !expect->closing && (expect->line.length > 0 || expect->discarding);
+    return !expect->lines.closing && (expect->lines.begun > 0 || expect->lines.discarding);
+}
+
+void expect_begin(struct flow *flow)
+{
+    size_t max_line = world.server->options.max_line;
+
+    flow->expect.lines =
+        (struct lines){.max_line = max_line, .line = memory_own(NULL, max_line + 1)};
 }
 
 void expect_finish(struct expect *expect)
 {
-    fifo_finish(&expect->line);
+    memory_own(expect->lines.line, 0);
     fifo_finish(&expect->bytes);
     fifo_finish(&expect->answer);
     expect->piece = memory_own(expect->piece, 0);
@@ -60,12 +72,9 @@ void expect_finish(struct expect *expect)
 
 static void add(struct expect *expect, struct piece piece)
 {
-    if (expect->first == expect->count)
+    if (!expect_owes(expect))
         expect->first = expect->count = 0;
-    if (expect->count == expect->room) {
-        expect->room = expect->room ? 2 * expect->room : 16;
-        expect->piece = memory_own(expect->piece, expect->room * sizeof *expect->piece);
-    }
+    expect->piece = memory_room(expect->piece, expect->count, &expect->room, sizeof *expect->piece);
     expect->piece[expect->count++] = piece;
 }
 
@@ -74,10 +83,10 @@ static void add_bytes(struct expect *expect, const char *bytes, size_t length)
     struct piece *last = expect_owes(expect) ? &expect->piece[expect->count - 1] : NULL;
 
     fifo_put(&expect->bytes, bytes, length);
-    if (last && last->kind == PIECE_BYTES)
+    if (last && last->command == COMMAND_UNKNOWN)
         last->length += length;
     else
-        add(expect, (struct piece){.kind = PIECE_BYTES, .length = length});
+        add(expect, (struct piece){.length = length});
 }
 
 void expect_text(struct flow *flow, const char *text)
@@ -85,121 +94,63 @@ void expect_text(struct flow *flow, const char *text)
     add_bytes(&flow->expect, text, strlen(text));
 }
 
-// NAME, its end included, is what stands at TEXT.
-static bool is_name(const char *name, const char *text, size_t length)
+static void add_command(struct flow *flow, const char *line, size_t length)
 {
-    return strlen(name) == length && memcmp(name, text, length) == 0;
-}
+    struct command command = lines_command(line, length);
+    struct piece piece = {.command = command.name, .asked = expect_moment()};
 
-const char *expect_command(const char *bytes, size_t length, enum piece_kind *kind,
-                           size_t *argument)
-{
-    static const struct {
-        const char *name;
-        enum piece_kind kind;
-    } rows[] = {
-        {"/stats", PIECE_STATS}, {"/time", PIECE_TIME},         {"/whoami", PIECE_WHOAMI},
-        {"/help", PIECE_HELP},   {"/shutdown", PIECE_SHUTDOWN},
-    };
-    size_t name = 0;
-
-    while (name < length && !isspace((unsigned char)bytes[name]))
-        name++;
-    *argument = name;
-    while (*argument < length && isspace((unsigned char)bytes[*argument]))
-        ++*argument;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (!is_name(rows[i].name, bytes, name))
-            continue;
-        *kind = rows[i].kind;
-        return NULL;
-    }
-    return "ERR unknown-command\n";
-}
-
-static void command(struct expect *expect, const char *line, size_t length)
-{
-    struct piece piece = {.asked = world.turn_start, .counts_before = counts.count};
-    size_t argument;
-
-    while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-        length--;
-    judge_totals(&piece.total, &piece.busy);
-    const char *text = expect_command(line, length, &piece.kind, &argument);
-    if (text) {
-        add_bytes(expect, text, strlen(text));
+    if (command.name == COMMAND_UNKNOWN) {
+        expect_text(flow, LINES_UNKNOWN);
         return;
     }
-    if (piece.kind == PIECE_SHUTDOWN) {
-        piece.given = argument < length;
-        piece.loopback = expect->loopback;
-        piece.right = is_name(JUDGE_TOKEN, line + argument, length - argument);
-        if (piece.right && expect->loopback && (judge_has_token() || judge_token_uncertain()))
-            world.may_stop = true;
+    if (command.name == COMMAND_SHUTDOWN) {
+        piece.given = command.length > 0;
+        piece.right = command.length == strlen(JUDGE_TOKEN) &&
+                      memcmp(command.argument, JUDGE_TOKEN, command.length) == 0;
+        world.may_stop |= piece.right && address_is_loopback(&flow->peer) &&
+                          (judge_token.there || judge_token.uncertain);
         if (piece.given && !piece.right)
-            judge_guess_read();
+            world_remember(guesses.read, GUESSES_IN_A_MINUTE, world.now);
     }
-    add(expect, piece);
+    add(&flow->expect, piece);
 }
 
-static void end_line(struct expect *expect)
+static void take(struct flow *flow, enum asked asked)
 {
-    const char *line = fifo_first(&expect->line);
-    size_t length = expect->line.length;
+    const struct lines *lines = &flow->expect.lines;
 
-    expect->overlong = 0;
-    if (line[0] == '/')
-        command(expect, line, length);
-    else
-        add_bytes(expect, line, length);
-    fifo_take(&expect->line, NULL, length);
-}
-
-static void overlong(struct expect *expect)
-{
-    static const char text[] = "ERR too-long-line\n";
-
-    add_bytes(expect, text, sizeof text - 1);
-    fifo_take(&expect->line, NULL, expect->line.length);
-    expect->discarding = true;
-    expect->closing = ++expect->overlong == 2;
-}
-
-static void read_byte(struct expect *expect, char byte)
-{
-    if (expect->discarding) {
-        expect->discarding = byte != '\n';
-        return;
-    }
-    if (expect->line.length == 0) {
-        expect->begun_low = world.turn_start;
-        expect->begun_high = world.now;
-    }
-    fifo_put(&expect->line, &byte, 1);
-    if (byte == '\n')
-        end_line(expect);
-    else if (expect->line.length > expect->line_max)
-        overlong(expect);
+    if (asked == ASKED_ECHO)
+        add_bytes(&flow->expect, lines->line, lines->length);
+    else if (asked == ASKED_COMMAND)
+        add_command(flow, lines->line, lines->length);
+    else if (asked == ASKED_TOO_LONG)
+        expect_text(flow, LINES_TOO_LONG);
 }
 
 void expect_read(struct flow *flow, const char *bytes, size_t length)
 {
-    for (size_t i = 0; i < length && !flow->expect.closing; i++)
-        read_byte(&flow->expect, bytes[i]);
+    struct expect *expect = &flow->expect;
+
+    for (size_t i = 0; i < length; i++) {
+        if (!expect_line_begun(expect)) {
+            expect->begun_low = world.turn_start;
+            expect->begun_high = world.now;
+        }
+        take(flow, lines_read(&expect->lines, bytes[i]));
+    }
 }
 
 void expect_end_of_input(struct flow *flow)
 {
-    if (!flow->expect.closing && flow->expect.line.length > 0)
-        end_line(&flow->expect);
+    take(flow, lines_end(&flow->expect.lines));
 }
 
-static void bad(const char *who, const char *what, const char *line, size_t length)
+static void bad(const struct facts *facts, const char *what, const char *line)
 {
-    fail("%s: %s: '%.*s'", who, what, (int)(length < 200 ? length : 200), line);
+    fail("%s: %s: '%.200s'", ADDRESS_STRING(&facts->peer), what, line);
 }
 
-static void check_stats(const struct piece *piece, const char *line, const char *who)
+static void check_stats(const struct piece *piece, const struct facts *facts, const char *line)
 {
     unsigned long long total, peers, connected, busy, answered, dropped;
     uint64_t total_now, busy_now;
@@ -210,94 +161,99 @@ static void check_stats(const struct piece *piece, const char *line, const char 
                "udp_answered=%llu udp_dropped=%llu\n%n",
                &total, &peers, &connected, &busy, &answered, &dropped, &end) != 6 ||
         line[end] != '\0')
-        bad(who, "not an answer to /stats", line, strlen(line));
+        bad(facts, "not an answer to /stats", line);
     judge_totals(&total_now, &busy_now);
-    if (total < piece->total || total > total_now + judge_maybe() || busy < piece->busy ||
-        busy > busy_now)
-        bad(who, "/stats: totals are wrong", line, strlen(line));
-    for (size_t i = piece->counts_before ? piece->counts_before - 1 : 0; i < counts.count; i++)
+    if (total < piece->asked.total || total > total_now + udp.peers_maybe ||
+        busy < piece->asked.busy || busy > busy_now)
+        bad(facts, "/stats: totals are wrong", line);
+    for (size_t i = piece->asked.counts ? piece->asked.counts - 1 : 0; i < counts.count; i++)
         if (counts.value[i] == connected)
             return;
-    if (connected != 0 || piece->counts_before != 0)
-        bad(who, "/stats: connected_tcp is wrong", line, strlen(line));
+    if (connected != 0 || piece->asked.counts != 0)
+        bad(facts, "/stats: connected_tcp is wrong", line);
 }
 
-static void check_time(const struct piece *piece, const char *line, const char *who)
+static void check_time(const struct piece *piece, const struct facts *facts, const char *line)
 {
     struct tm utc = {0};
-    long nanoseconds = 0;
-    int end = 0;
+    const char *point = strptime(line, "%Y-%m-%dT%H:%M:%S", &utc);
+    char *end = NULL;
 
-    if (strlen(line) != 31 ||
-        sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%9ldZ\n%n", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-               &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &nanoseconds, &end) != 7 ||
-        end != 31)
-        bad(who, "not an answer to /time", line, strlen(line));
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
-    int64_t told = (int64_t)timegm(&utc) * (int64_t)SECOND + nanoseconds;
-    if (world.wall_changed < piece->asked &&
-        (told < (int64_t)piece->asked + world.wall || told > (int64_t)world.now + world.wall))
-        bad(who, "/time tells another time", line, strlen(line));
+    if (strlen(line) != 31 || !point || *point != '.')
+        bad(facts, "not an answer to /time", line);
+    int64_t told = (int64_t)timegm(&utc) * (int64_t)SECOND + strtol(point + 1, &end, 10);
+    if (strcmp(end, "Z\n") != 0)
+        bad(facts, "not an answer to /time", line);
+    if (world.wall_changed < piece->asked.at &&
+        (told < (int64_t)piece->asked.at + world.wall || told > (int64_t)world.now + world.wall))
+        bad(facts, "/time tells another time", line);
 }
 
-static const char *shutdown_answer(const struct piece *piece)
+static const char *shutdown_answer(const struct piece *piece, const struct facts *facts)
 {
     if (!piece->given)
         return "ERR shutdown-token-required\n";
-    if (!judge_has_token())
+    if (!judge_token.there)
         return "ERR shutdown-token-missing\n";
     if (!piece->right)
         return "ERR shutdown-token-invalid\n";
-    return piece->loopback ? "OK, shutting down\n" : "ERR shutdown-loopback-required\n";
+    return address_is_loopback(&facts->peer) ? "OK, shutting down\n"
+                                             : "ERR shutdown-loopback-required\n";
 }
 
-static void check_shutdown(const struct piece *piece, const char *line, const char *who)
+// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
+static void check_shutdown(const struct piece *piece, const struct facts *facts, const char *line)
 {
+    uint64_t read = guesses.read[GUESSES_IN_A_MINUTE - 1];
+    uint64_t told = guesses.told[GUESSES_IN_A_MINUTE - 1];
     bool throttled = strcmp(line, "ERR shutdown-throttled\n") == 0;
 
-    if (judge_token_uncertain())
+    if (judge_token.uncertain)
         return;
-    if (throttled ? !judge_may_throttle() : strcmp(line, shutdown_answer(piece)) != 0)
-        bad(who, "the wrong answer to /shutdown", line, strlen(line));
-    if (piece->given && judge_has_token() && !piece->right && !throttled)
-        judge_guess_told_wrong(piece->asked);
+    if (throttled ? read == 0 || world.now - read >= 65 * SECOND
+                  : strcmp(line, shutdown_answer(piece, facts)) != 0)
+        bad(facts, "the wrong answer to /shutdown", line);
+    if (!piece->given || !judge_token.there || piece->right || throttled)
+        return;
+    if (told != 0 && piece->asked.at - told < 55 * SECOND)
+        bad(facts, "a sixth wrong token within a minute is looked at", line);
+    world_remember(guesses.told, GUESSES_IN_A_MINUTE, piece->asked.at);
 }
 
-void expect_line(const struct piece *piece, const char *line, size_t length, const char *whoami,
-                 const char *who)
+void expect_line(const struct piece *piece, const struct facts *facts, const char *line,
+                 size_t length)
 {
-    char text[ANSWER_LINE_MAX + 1];
+    char text[ANSWER_LINE_MAX + 1], whoami[2 * ADDRESS_TEXT_MAX + 32];
 
     memcpy(text, line, length);
     text[length] = '\0';
+    snprintf(whoami, sizeof whoami, "proto=%s peer=%s local=%s\n",
+             facts->protocol == PROTOCOL_TCP ? "tcp" : "udp", ADDRESS_STRING(&facts->peer),
+             ADDRESS_STRING(&facts->local));
     if (strlen(text) != length)
-        bad(who, "a NUL in an answer", line, length);
-    if (piece->kind == PIECE_STATS)
-        check_stats(piece, text, who);
-    else if (piece->kind == PIECE_TIME)
-        check_time(piece, text, who);
-    else if (piece->kind == PIECE_SHUTDOWN)
-        check_shutdown(piece, text, who);
-    else if (piece->kind == PIECE_HELP ? !strstr(text, "/stats") || !strstr(text, "/shutdown")
-                                       : strcmp(text, whoami) != 0)
-        bad(who, "the wrong answer", line, length);
+        bad(facts, "a NUL in an answer", text);
+    if (piece->command == COMMAND_STATS)
+        check_stats(piece, facts, text);
+    else if (piece->command == COMMAND_TIME)
+        check_time(piece, facts, text);
+    else if (piece->command == COMMAND_SHUTDOWN)
+        check_shutdown(piece, facts, text);
+    else if (piece->command == COMMAND_HELP ? !strstr(text, "/stats") || !strstr(text, "/shutdown")
+                                            : strcmp(text, whoami) != 0)
+        bad(facts, "the wrong answer", text);
 }
 
 static void check_answer(struct flow *flow)
 {
     struct expect *expect = &flow->expect;
-    const struct piece *piece = &expect->piece[expect->first];
-    char peer[80], local[80], whoami[200], who[32];
+    const struct piece *piece = &expect->piece[expect->first++];
+    struct facts facts = {.protocol = PROTOCOL_TCP, .peer = flow->peer, .local = flow->local};
 
-    snprintf(who, sizeof who, "flow %u", flow->number);
-    snprintf(whoami, sizeof whoami, "proto=tcp peer=%s local=%s\n", netsock_text(&flow->peer, peer),
-             netsock_text(&flow->local, local));
     // Without its name, nobody is known to come from a loopback address either.
-    if (!flow->names_failed || (piece->kind != PIECE_WHOAMI && piece->kind != PIECE_SHUTDOWN))
-        expect_line(piece, fifo_first(&expect->answer), expect->answer.length, whoami, who);
+    if (!flow->names_failed ||
+        (piece->command != COMMAND_WHOAMI && piece->command != COMMAND_SHUTDOWN))
+        expect_line(piece, &facts, fifo_first(&expect->answer), expect->answer.length);
     fifo_take(&expect->answer, NULL, expect->answer.length);
-    expect->first++;
 }
 
 // The number of BYTES that belong to the first piece.
@@ -306,12 +262,12 @@ static size_t sent_some(struct flow *flow, const char *bytes, size_t length)
     struct expect *expect = &flow->expect;
     struct piece *piece = &expect->piece[expect->first];
 
-    if (piece->kind == PIECE_BYTES) {
-        size_t count = length < piece->length ? length : piece->length;
+    if (piece->command == COMMAND_UNKNOWN) {
+        size_t count = size_min(length, piece->length);
 
         if (memcmp(bytes, fifo_first(&expect->bytes), count) != 0)
             fail("flow %u: wrong bytes are sent, '%.*s' for '%.*s'", flow->number,
-                 (int)(count < 60 ? count : 60), bytes, (int)(count < 60 ? count : 60),
+                 (int)size_min(count, SHOWN_MAX), bytes, (int)size_min(count, SHOWN_MAX),
                  fifo_first(&expect->bytes));
         fifo_take(&expect->bytes, NULL, count);
         piece->length -= count;
@@ -333,7 +289,7 @@ void expect_sent(struct flow *flow, const char *bytes, size_t length)
     while (length > 0) {
         if (!expect_owes(&flow->expect))
             fail("flow %u: %zu bytes are sent that nobody asked for: '%.*s'", flow->number, length,
-                 (int)(length < 60 ? length : 60), bytes);
+                 (int)size_min(length, SHOWN_MAX), bytes);
         size_t count = sent_some(flow, bytes, length);
 
         bytes += count;

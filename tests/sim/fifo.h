@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fifo: bytes in, the same bytes out. Its memory does not count as the daemon's.
-#ifndef FIFO_H
-#define FIFO_H
+#pragma once
 
 #include <stddef.h>
 
@@ -22,5 +21,3 @@ static inline const char *fifo_first(const struct fifo *fifo)
 void fifo_take(struct fifo *fifo, void *bytes, size_t length);
 
 void fifo_finish(struct fifo *fifo);
-
-#endif

@@ -13,21 +13,18 @@ enum { FILES_MAX = 4096, SIGNALS_MAX = 65 };
 static struct {
     struct file file[FILES_MAX];
     int end; // numbers in use are below
-    uint64_t soft, hard;
-    bool exhausted;
-    // The ready list: descriptors in order, each at most once; a stale entry is not `queued`.
+    // The ready list: descriptors in order, each at most once.
     int ready[FILES_MAX];
-    int first, count;
-    uint64_t timer;
+    int count;
     bool pending[SIGNALS_MAX];
 } files;
+
+struct kernel kernel;
 
 void files_begin(uint64_t soft, uint64_t hard)
 {
     memset(&files, 0, sizeof files);
-    files.soft = soft;
-    files.hard = hard;
-    files.timer = NEVER;
+    kernel = (struct kernel){.soft = soft, .hard = hard, .timer = NEVER};
     for (int fd = 0; fd < 3; fd++)
         files_open(FILE_STANDARD, NULL);
 }
@@ -38,7 +35,7 @@ int files_open(enum file_kind kind, void *object)
 
     while (fd < files.end && files.file[fd].kind != FILE_NONE)
         fd++;
-    if (files.exhausted || (uint64_t)fd >= files.soft || fd == FILES_MAX)
+    if (kernel.exhausted || (uint64_t)fd >= kernel.soft || fd == FILES_MAX)
         return -1;
     files.file[fd] = (struct file){.kind = kind, .object = object};
     if (fd == files.end)
@@ -63,16 +60,11 @@ static void dequeue(int fd)
 {
     int kept = 0;
 
-    if (!files.file[fd].queued)
-        return;
-    files.file[fd].queued = false;
-    for (int i = 0; i < files.count; i++) {
-        int at = files.ready[(files.first + i) % FILES_MAX];
-
-        if (at != fd)
-            files.ready[(files.first + kept++) % FILES_MAX] = at;
-    }
+    for (int i = 0; i < files.count; i++)
+        if (files.ready[i] != fd)
+            files.ready[kept++] = files.ready[i];
     files.count = kept;
+    files.file[fd].queued = false;
 }
 
 void files_close(int fd)
@@ -90,36 +82,12 @@ unsigned files_count(void)
     return count;
 }
 
-void files_limit(uint64_t *soft, uint64_t *hard)
-{
-    *soft = files.soft;
-    *hard = files.hard;
-}
-
-bool files_set_limit(uint64_t soft)
-{
-    if (soft > files.hard)
-        return false;
-    files.soft = soft;
-    return true;
-}
-
-void files_exhaust(bool exhausted)
-{
-    files.exhausted = exhausted;
-}
-
-bool files_exhausted(void)
-{
-    return files.exhausted;
-}
-
 // What poll(2) would say.
 static uint32_t poll_file(const struct file *file)
 {
     switch (file->kind) {
     case FILE_TIMER:
-        return files.timer <= world.now ? EPOLLIN : 0;
+        return kernel.timer <= world.now ? EPOLLIN : 0;
     case FILE_SIGNALS:
         return memchr(files.pending, true, sizeof files.pending) ? EPOLLIN : 0;
     case FILE_SOCKET:
@@ -145,7 +113,7 @@ static void enqueue(int fd)
     if (files.file[fd].queued)
         return;
     files.file[fd].queued = true;
-    files.ready[(files.first + files.count++) % FILES_MAX] = fd;
+    files.ready[files.count++] = fd;
 }
 
 void files_wake(int fd, uint32_t events)
@@ -157,6 +125,13 @@ void files_wake(int fd, uint32_t events)
     file = &files.file[fd];
     if (file->registered && (events == 0 || (events & mask(file))))
         enqueue(fd);
+}
+
+static void wake_kind(enum file_kind kind)
+{
+    for (int fd = 0; fd < files.end; fd++)
+        if (files.file[fd].kind == kind)
+            files_wake(fd, EPOLLIN);
 }
 
 int files_control(int operation, int fd, const struct epoll_event *event)
@@ -184,18 +159,14 @@ int files_ready(struct epoll_event *events, int max)
 {
     int found = 0;
 
-    if (files.timer <= world.now)
-        for (int fd = 0; fd < files.end; fd++)
-            if (files.file[fd].kind == FILE_TIMER)
-                files_wake(fd, EPOLLIN);
+    if (kernel.timer <= world.now)
+        wake_kind(FILE_TIMER);
     for (int left = files.count; left > 0 && found < max; left--) {
-        int fd = files.ready[files.first];
+        int fd = files.ready[0];
         struct file *file = &files.file[fd];
         uint32_t ready = poll_file(file) & mask(file);
 
-        files.first = (files.first + 1) % FILES_MAX;
-        files.count--;
-        file->queued = false;
+        dequeue(fd);
         if (!ready)
             continue;
         events[found++] = (struct epoll_event){.events = ready, .data = file->data};
@@ -210,7 +181,7 @@ int files_ready(struct epoll_event *events, int max)
 
 bool files_spurious(struct epoll_event *event)
 {
-    int fd = (int)chance_between(&world.chance, 0, (uint64_t)files.end - 1);
+    int fd = (int)between(0, (uint64_t)files.end - 1);
     const struct file *file = &files.file[fd];
     uint32_t events = file->events & (EPOLLIN | EPOLLOUT);
 
@@ -223,21 +194,11 @@ bool files_spurious(struct epoll_event *event)
     return true;
 }
 
-void timer_set(uint64_t at)
-{
-    files.timer = at;
-}
-
-uint64_t timer_at(void)
-{
-    return files.timer;
-}
-
 bool timer_read(void)
 {
-    if (files.timer > world.now)
+    if (kernel.timer > world.now)
         return false;
-    files.timer = NEVER;
+    kernel.timer = NEVER;
     return true;
 }
 
@@ -245,9 +206,7 @@ void signal_raise(int number)
 {
     files.pending[number] = true;
     trace("signal %d", number);
-    for (int fd = 0; fd < files.end; fd++)
-        if (files.file[fd].kind == FILE_SIGNALS)
-            files_wake(fd, EPOLLIN);
+    wake_kind(FILE_SIGNALS);
 }
 
 int signal_read(void)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // files: the daemon's descriptors, and epoll(7) over them.
-#ifndef FILES_H
-#define FILES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +27,17 @@ struct file {
     epoll_data_t data;
 };
 
+enum token_file { TOKEN_NONE, TOKEN_GOOD, TOKEN_ABSENT, TOKEN_EMPTY, TOKEN_READABLE };
+
+// What others in the universe do to the daemon's process, and what it has set itself.
+extern struct kernel {
+    uint64_t soft, hard; // RLIMIT_NOFILE
+    bool exhausted;      // somebody else has used up the descriptors for a while
+    bool log_stalled;    // standard error's reader does not keep up
+    enum token_file token;
+    uint64_t timer; // when it goes off, or NEVER
+} kernel;
+
 void files_begin(uint64_t soft, uint64_t hard);
 
 // The lowest free number, or -1: no more descriptors.
@@ -38,12 +48,6 @@ enum file_kind files_kind(int fd);
 void files_close(int fd);
 unsigned files_count(void);
 
-// The limit, and descriptors that somebody else has used up for a while.
-void files_limit(uint64_t *soft, uint64_t *hard);
-bool files_set_limit(uint64_t soft);
-void files_exhaust(bool exhausted);
-bool files_exhausted(void);
-
 // epoll_ctl: 0, or an errno.
 int files_control(int operation, int fd, const struct epoll_event *event);
 // Something happened at FD that waiters for EVENTS are told of; 0 is everybody.
@@ -53,11 +57,6 @@ int files_ready(struct epoll_event *events, int max);
 // An event for something that is registered, true or not. False if there is nothing.
 bool files_spurious(struct epoll_event *event);
 
-// The timer and the signals.
-void timer_set(uint64_t at);
-uint64_t timer_at(void); // or NEVER
 bool timer_read(void);
 void signal_raise(int number);
 int signal_read(void); // 0: none
-
-#endif

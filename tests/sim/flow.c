@@ -13,17 +13,12 @@
 #include "netsock.h"
 #include "world.h"
 
-static struct {
-    struct flow *flow[FLOWS_MAX];
-    unsigned count;
-    struct flow *held[FLOWS_MAX];
-    unsigned held_count;
-} flows;
+struct flows flows;
 
-struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
+struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room)
 {
-    struct netsock *socket = netsock_find(SOCK_STREAM, netsock_is_v4(peer));
+    struct netsock *socket = netsock_find(SOCK_STREAM, address_is_v4(peer));
 
     if (!socket || socket->waiting > socket->backlog || flows.count == FLOWS_MAX)
         return NULL;
@@ -40,24 +35,14 @@ struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, s
                           .client = client,
                           .rx_room = rx_room,
                           .tx_room = tx_room,
-                          .window = 1 + chance_magnitude(&world.chance, 2 * tx_room)};
-    if (IN6_IS_ADDR_UNSPECIFIED(&flow->local.sin6_addr) ||
-        memcmp(flow->local.sin6_addr.s6_addr + 12, "\0\0\0\0", 4) == 0)
-        flow->local = netsock_parse(netsock_is_v4(peer) ? "192.0.2.1" : "2001:db8::1",
-                                    ntohs(socket->bound.sin6_port));
+                          .window = 1 + magnitude(2 * tx_room)};
+    if (IN6_IS_ADDR_UNSPECIFIED(&flow->local.ip) ||
+        memcmp(flow->local.ip.s6_addr + 12, "\0\0\0\0", 4) == 0)
+        flow->local =
+            netsock_parse(address_is_v4(peer) ? "192.0.2.1" : "2001:db8::1", socket->bound.port);
     flows.flow[flows.count++] = flow;
     netsock_enqueue(socket, flow);
     return flow;
-}
-
-struct flow *flow_at(unsigned number)
-{
-    return number < flows.count ? flows.flow[number] : NULL;
-}
-
-struct flow *flow_held(unsigned index)
-{
-    return index < flows.held_count ? flows.held[index] : NULL;
 }
 
 void flow_finish_all(void)
@@ -105,8 +90,10 @@ uint32_t flow_poll(struct flow *flow)
     return events;
 }
 
-static void wake_writer(struct flow *flow)
+static void wake_writer(void *subject)
 {
+    struct flow *flow = subject;
+
     if (!flow->no_space || !flow_writable(flow))
         return;
     flow->no_space = false;
@@ -120,7 +107,6 @@ void flow_reset(struct flow *flow, int error)
         return;
     flow->dead = true;
     flow->error = error;
-    flow->lost = flow->tx.length > 0;
     trace("flow %u is reset: %s", flow->number, strerrorname_np(error));
     files_wake(flow->fd, 0);
     client_poke(flow->client);
@@ -135,8 +121,7 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
         return 0;
     }
     size_t room = flow->rx_room > flow->rx.length ? flow->rx_room - flow->rx.length : 0;
-    if (length > room)
-        length = room;
+    length = size_min(length, room);
     if (length == 0)
         return 0;
     fifo_put(&flow->rx, bytes, length);
@@ -146,24 +131,17 @@ size_t flow_client_send(struct flow *flow, const char *bytes, size_t length)
     return length;
 }
 
-// The client's system has taken so much more.
-static void acknowledge(struct flow *flow, size_t count)
-{
-    if (count > 0)
-        flow->taken = world.now;
-}
-
 size_t flow_client_recv(struct flow *flow, size_t length)
 {
     if (flow->dead)
         return 0;
-    if (length > flow->tx.length)
-        length = flow->tx.length;
+    length = size_min(length, flow->tx.length);
     if (length == 0)
         return 0;
     size_t before = flow_unsent(flow);
     fifo_take(&flow->tx, NULL, length);
-    acknowledge(flow, before - flow_unsent(flow));
+    if (flow_unsent(flow) < before)
+        flow->taken = world.now;
     trace("flow %u: client takes %zu", flow->number, length);
     wake_writer(flow);
     return length;
@@ -176,7 +154,7 @@ void flow_client_urge(struct flow *flow)
     flow->urgent = flow->rx.length;
     trace("flow %u: client urges", flow->number);
     files_wake(flow->fd, EPOLLIN | EPOLLPRI);
-    judge_progress(); // the client's, not the daemon's: it costs a turn
+    world.progress = true; // the client's, not the daemon's: it costs a turn
 }
 
 void flow_client_fin(struct flow *flow)
@@ -191,6 +169,7 @@ void flow_client_fin(struct flow *flow)
 void flow_client_close(struct flow *flow)
 {
     trace("flow %u: client closes", flow->number);
+    flow->abandoned = true;
     if (flow->tx.length > 0)
         flow_reset(flow, ECONNRESET);
     else
@@ -219,15 +198,13 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
 {
     if (flow->rx.length == 0)
         return flow_peek(flow);
-    if (length > flow->rx.length)
-        length = flow->rx.length;
+    length = size_min(length, flow->rx.length);
     // tcp(7): a read never goes beyond the mark, but the next one does.
     if (flow->urgent == 0)
         flow->urgent = NO_URGENT;
-    if (length > flow->urgent)
-        length = flow->urgent;
+    length = size_min(length, flow->urgent);
     if (cut_short && length > 1)
-        length = chance_between(&world.chance, 1, length - 1);
+        length = between(1, length - 1);
     else
         cut_short = false;
     fifo_take(&flow->rx, bytes, length);
@@ -240,16 +217,11 @@ long flow_recv(struct flow *flow, char *bytes, size_t length, bool cut_short)
     return (long)length;
 }
 
-static void pressure_over(void *subject)
-{
-    wake_writer(subject);
-}
-
 void flow_press(struct flow *flow)
 {
-    flow->pressure = world.now + chance_between(&world.chance, 1000, 100 * MILLISECOND);
+    flow->pressure = world.now + between(1000, 100 * MILLISECOND);
     flow->no_space = true;
-    world_at(flow->pressure, pressure_over, flow);
+    world_at(flow->pressure, wake_writer, flow);
 }
 
 static void client_is_gone(void *subject)
@@ -272,17 +244,17 @@ long flow_send(struct flow *flow, const char *bytes, size_t length, bool cut_sho
         flow->no_space = true;
         return -EAGAIN;
     }
-    size_t went = length < room ? length : room;
+    size_t went = size_min(length, room);
     if (cut_short && went > 1) {
-        went = chance_between(&world.chance, 1, went - 1);
+        went = between(1, went - 1);
         flow_press(flow);
     }
     flow->no_space |= went < length;
     fifo_put(&flow->tx, bytes, went);
-    acknowledge(flow, went - (flow_unsent(flow) - before));
-    if (client_is_closed(flow->client))
-        world_at(world.now + chance_between(&world.chance, 1000, MILLISECOND), client_is_gone,
-                 flow);
+    if (flow_unsent(flow) - before < went)
+        flow->taken = world.now; // for the client's system has taken the rest
+    if (flow->abandoned)
+        world_at(world.now + between(1000, MILLISECOND), client_is_gone, flow);
     client_poke(flow->client);
     return (long)went;
 }

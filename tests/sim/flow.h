@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // flow: a TCP connection as the kernel sees it, from the client's SYN to the end of the universe.
-#ifndef FLOW_H
-#define FLOW_H
+#pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/address.h"
 #include "expect.h"
 #include "fifo.h"
 
@@ -18,10 +17,10 @@ struct flow {
     unsigned number;
     struct flow *next; // in the listener's queue
     uint64_t opened;
-    unsigned index; // of flow_held
+    unsigned index; // in flows.held
     int fd;         // the daemon's; -1 before accept4 and after close
     int family;     // of the socket
-    struct sockaddr_in6 peer, local;
+    struct address peer, local;
     struct client *client;
 
     // The kernel's part.
@@ -36,7 +35,7 @@ struct flow {
     int error;            // waits to be told
     bool no_space;        // SOCK_NOSPACE: somebody waits for room in tx
     uint64_t pressure;    // no memory for tx until then
-    bool lost;            // bytes that the daemon sent never reached the client
+    bool abandoned;       // the client has closed: the next byte for it is answered with RST
 
     // The judge's part.
     struct expect expect;
@@ -65,16 +64,20 @@ struct flow {
 
 enum { FLOWS_MAX = 1024 };
 
+extern struct flows {
+    struct flow *flow[FLOWS_MAX];
+    unsigned count;
+    struct flow *held[FLOWS_MAX]; // by the daemon, in no order
+    unsigned held_count;
+} flows;
+
 #define NO_URGENT SIZE_MAX
 
 // A client's connection, which waits to be accepted; NULL if nobody listens. WRITABLE sizes of the
 // kernel's buffers.
-struct flow *flow_open(struct client *client, const struct sockaddr_in6 *peer, size_t rx_room,
+struct flow *flow_open(struct client *client, const struct address *peer, size_t rx_room,
                        size_t tx_room);
 void flow_finish_all(void);
-struct flow *flow_at(unsigned number); // NULL after the last
-// Those that the daemon holds, in no order; NULL after the last.
-struct flow *flow_held(unsigned index);
 
 // The client's calls. The number of bytes that went.
 size_t flow_client_send(struct flow *flow, const char *bytes, size_t length);
@@ -100,5 +103,3 @@ void flow_press(struct flow *flow);
 size_t flow_unsent(const struct flow *flow);
 bool flow_writable(const struct flow *flow);
 uint32_t flow_poll(struct flow *flow);
-
-#endif

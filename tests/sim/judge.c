@@ -11,7 +11,6 @@
 #include "flow.h"
 #include "memory.h"
 #include "netsock.h"
-#include "questions.h"
 #include "server.h"
 #include "world.h"
 
@@ -25,11 +24,9 @@ enum {
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
     REST_AFTER_SECONDS = 20, // of the last coming or going
-    GUESSES_MAX_PER_MINUTE = 5,
 };
 
 static struct {
-    bool token, token_uncertain;
     unsigned admitted, busy;        // open now
     uint64_t tcp_total, busy_total; // since the start
     uint64_t failed_high;           // when accepting last failed, or 0
@@ -40,9 +37,9 @@ static struct {
     unsigned late_turns; // after the end of the graceful end
     uint64_t log_second;
     unsigned log_lines;
-    // The latest wrong tokens, the last one first: when they were read, and when told so.
-    uint64_t guesses_read[GUESSES_MAX_PER_MINUTE + 1], guesses_told[GUESSES_MAX_PER_MINUTE + 1];
 } judge;
+
+struct judge_token judge_token;
 
 static const struct options *options(void)
 {
@@ -52,75 +49,28 @@ static const struct options *options(void)
 void judge_begin(void)
 {
     memset(&judge, 0, sizeof judge);
+    judge_token = (struct judge_token){.there = false};
     questions_begin();
-}
-
-void judge_token(bool token, bool uncertain)
-{
-    judge.token = token;
-    judge.token_uncertain |= uncertain;
-}
-
-bool judge_has_token(void)
-{
-    return judge.token;
-}
-
-bool judge_token_uncertain(void)
-{
-    return judge.token_uncertain;
 }
 
 void judge_totals(uint64_t *total, uint64_t *busy)
 {
-    *total = judge.tcp_total + questions_peers_sure();
+    *total = judge.tcp_total + udp.peers;
     *busy = judge.busy_total;
-}
-
-uint64_t judge_maybe(void)
-{
-    return questions_peers_maybe();
-}
-
-static void remember(uint64_t guesses[], uint64_t at)
-{
-    memmove(&guesses[1], &guesses[0], GUESSES_MAX_PER_MINUTE * sizeof guesses[0]);
-    guesses[0] = at;
-}
-
-void judge_guess_read(void)
-{
-    remember(judge.guesses_read, world.now);
-}
-
-// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
-void judge_guess_told_wrong(uint64_t asked)
-{
-    uint64_t sixth = judge.guesses_told[GUESSES_MAX_PER_MINUTE - 1];
-
-    if (sixth != 0 && asked - sixth < 55 * SECOND)
-        fail("a sixth wrong token within a minute is looked at");
-    remember(judge.guesses_told, asked);
-}
-
-bool judge_may_throttle(void)
-{
-    uint64_t fifth = judge.guesses_read[GUESSES_MAX_PER_MINUTE - 1];
-
-    return fifth != 0 && world.now - fifth < 65 * SECOND;
-}
-
-void judge_progress(void)
-{
-    world.progress = true;
 }
 
 void judge_started(void)
 {
     world.started = true;
-    judge.memory = memory_bytes();
+    judge.memory = allocated.bytes;
     if (world.server->ports.pool.max_busy > GOODBYES_MAX)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
+}
+
+// Nobody can be taken in, not even to be told "Server Busy".
+static bool full(void)
+{
+    return judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
 }
 
 // TCP: what the daemon does.
@@ -136,28 +86,21 @@ static void no_rest(void)
 
 void judge_accepted(struct netsock *socket, struct flow *flow)
 {
-    judge_progress();
+    world.progress = true;
     no_rest();
     if (socket->turn != world.turn)
         socket->accepts = 0;
     socket->turn = world.turn;
     if (++socket->accepts > ACCEPTS_MAX && !world.stops && !world.may_stop)
         fail("more than %d clients are accepted in a turn", ACCEPTS_MAX);
-    if (judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy)
+    if (full())
         fail("flow %u is accepted while nobody can be told", flow->number);
 }
 
-void judge_accept_failed(struct netsock *socket)
+void judge_accept_failed(void)
 {
-    (void)socket;
     judge.failed_high = world.now;
     judge.freed = false;
-}
-
-static bool from_loopback(const struct flow *flow)
-{
-    return netsock_is_v4(&flow->peer) ? flow->peer.sin6_addr.s6_addr[12] == 127
-                                      : IN6_IS_ADDR_LOOPBACK(&flow->peer.sin6_addr);
 }
 
 void judge_registered(struct flow *flow)
@@ -166,15 +109,14 @@ void judge_registered(struct flow *flow)
     flow->busy = judge.admitted >= options()->max_tcp;
     flow->byte_low = world.turn_start;
     flow->byte_high = flow->owed_until = world.now;
-    flow->expect.line_max = options()->max_line;
-    flow->expect.loopback = from_loopback(flow);
+    expect_begin(flow);
     if (flow->busy) {
         judge.busy++;
         judge.busy_total++;
         flow->shut_low = world.turn_start;
         flow->shut_high = world.now;
         expect_text(flow, "Server Busy\n");
-        flow->expect.closing = true;
+        flow->expect.lines.closing = true;
         return;
     }
     judge.tcp_total++;
@@ -212,12 +154,12 @@ static void told(struct flow *flow, long result)
     if (result == -EAGAIN || result == -EINTR)
         return;
     flow->error_told = flow->must_close = true;
-    judge_progress();
+    world.progress = true;
 }
 
 static void moved(struct flow *flow)
 {
-    judge_progress();
+    world.progress = true;
     if (flow->shut)
         return;
     flow->byte_low = world.turn_start;
@@ -236,7 +178,7 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
     }
     if (result > TURN_BYTES_MAX)
         fail("flow %u: %ld bytes are read in a turn", flow->number, result);
-    judge_progress();
+    world.progress = true;
     if (result > 0)
         moved(flow);
     if (!flow->shut && result > 0)
@@ -293,7 +235,7 @@ static void judge_goodbye_of_drain(const struct flow *flow)
         fail("flow %u: goodbye without a reason", flow->number);
     if (flow->left_behind > 0 || (flow->read_at < world.drain_low && flow->rx.length > 0))
         fail("flow %u: goodbye before its input is read", flow->number);
-    if (flow->fin_behind && flow->expect.line.length > 0)
+    if (flow->fin_behind && flow->expect.lines.begun > 0)
         fail("flow %u: goodbye before its last, unterminated line is answered", flow->number);
 }
 
@@ -303,12 +245,12 @@ void judge_shutdown(struct flow *flow, long result)
         told(flow, result);
         return;
     }
-    judge_progress();
+    world.progress = true;
     if (expect_owes(&flow->expect))
         fail("flow %u: FIN before all answers", flow->number);
     if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
         fail("flow %u: goodbye before the kernel has sent everything", flow->number);
-    if (!flow->expect.closing)
+    if (!flow->expect.lines.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
     flow->must_close = false; // a silent one may be told goodbye when the end has come meanwhile
@@ -332,7 +274,7 @@ static bool since(uint64_t low, unsigned seconds)
 static bool leaving(const struct flow *flow)
 {
     return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
-           (flow->fin_read || flow->expect.closing || world.draining);
+           (flow->fin_read || flow->expect.lines.closing || world.draining);
 }
 
 // Why the daemon may close FLOW, or NULL.
@@ -387,10 +329,7 @@ void judge_closed(struct flow *flow)
 // The clients in its queue have been told by their systems that they are connected.
 static void judge_queue(const struct netsock *socket)
 {
-    bool full =
-        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
-
-    if (!socket->first || full || fault_in_turn() > 0 || files_exhausted() ||
+    if (!socket->first || full() || faults.in_turn > 0 || kernel.exhausted ||
         judge.failed_high >= world.turn_start)
         return;
     // One that came in the very turn may have come after the last look.
@@ -422,14 +361,14 @@ void judge_phase(void)
 void judge_timer(void)
 {
     if (world.now >= judge.timer_read + TICK / 2)
-        judge_progress();
+        world.progress = true;
     judge.timer_read = world.now;
     judge.timer_turn = world.turn;
 }
 
 void judge_signal(int number)
 {
-    judge_progress();
+    world.progress = true;
     if (number == SIGHUP)
         return;
     // After /shutdown the first signal changes nothing.
@@ -483,7 +422,7 @@ static void judge_flow(const struct flow *flow)
     if (!owes && !leaving(flow) && flow_writable(flow) &&
         (flow->rx.length > 0 || flow->fin_in || flow->dead))
         fail("flow %u: input is not read", flow->number);
-    if (!owes && !leaving(flow) && !flow->shut && (expect->closing || world.draining))
+    if (!owes && !leaving(flow) && !flow->shut && (expect->lines.closing || world.draining))
         fail("flow %u: no goodbye although nothing is owed", flow->number);
     judge_deadlines(flow);
 }
@@ -493,45 +432,37 @@ static bool may_be_idle(const struct flow *flow)
     const struct expect *expect = &flow->expect;
 
     return !expect_owes(expect) && !leaving(flow) && !expect_line_begun(expect) &&
-           expect->overlong == 0 && !flow->shut && !flow->busy;
-}
-
-static void judge_memory(size_t allowed)
-{
-    if (memory_bytes() > judge.memory + allowed)
-        fail("%zu bytes are held for connections that may need %zu", memory_bytes() - judge.memory,
-             allowed);
+           expect->lines.overlong == 0 && !flow->shut && !flow->busy;
 }
 
 static void judge_flows(void)
 {
     size_t memory = 0;
-    struct flow *flow;
 
-    for (unsigned i = 0; (flow = flow_held(i)); i++) {
-        judge_flow(flow);
+    for (unsigned i = 0; i < flows.held_count; i++) {
+        judge_flow(flows.held[i]);
         memory += CONN_BYTES;
-        if (!may_be_idle(flow))
+        if (!may_be_idle(flows.held[i]))
             memory += CONN_BYTES_MAX + 2 * options()->max_line;
     }
-    judge_memory(memory);
+    if (allocated.bytes > judge.memory + memory)
+        fail("%zu bytes are held for connections that may need %zu", allocated.bytes - judge.memory,
+             memory);
 }
 
 static void judge_listener(const struct netsock *socket)
 {
-    bool full =
-        judge.admitted >= options()->max_tcp && judge.busy >= world.server->ports.pool.max_busy;
     bool failed = judge.failed_high != 0 && !judge.freed && world.now <= judge.failed_high + TICK;
 
     if (world.stops > 0 || world.draining)
         fail("a listener is open although the server is to end");
-    if (socket->waiting > 0 && !full && !failed)
+    if (socket->waiting > 0 && !full() && !failed)
         fail("a client waits although it could be taken in");
 }
 
 static void judge_sockets(void)
 {
-    for (const struct netsock *socket = netsock_first(); socket; socket = socket->next) {
+    for (const struct netsock *socket = netsocks; socket; socket = socket->next) {
         if (socket->type == SOCK_STREAM)
             judge_listener(socket);
         else if (socket->oldest)
@@ -542,20 +473,20 @@ static void judge_sockets(void)
 static void judge_counters(void)
 {
     const struct counters *counters = &world.server->service.counters;
-    uint64_t low = judge.tcp_total + questions_peers_sure();
+    uint64_t low = judge.tcp_total + udp.peers;
 
     if (counters->connected_tcp != judge.admitted || counters->busy_tcp != judge.busy_total)
         fail("connected_tcp=%u busy_tcp=%llu, in truth %u and %llu", counters->connected_tcp,
              (unsigned long long)counters->busy_tcp, judge.admitted,
              (unsigned long long)judge.busy_total);
-    if (counters->total_clients < low || counters->total_clients > low + questions_peers_maybe())
+    if (counters->total_clients < low || counters->total_clients > low + udp.peers_maybe)
         fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
              (unsigned long long)low);
-    if (counters->udp_answered != questions_answered() ||
-        counters->udp_answered + counters->udp_dropped != questions_read())
+    if (counters->udp_answered != udp.answered ||
+        counters->udp_answered + counters->udp_dropped != udp.read)
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
              (unsigned long long)counters->udp_answered, (unsigned long long)counters->udp_dropped,
-             (unsigned long long)questions_answered(), (unsigned long long)questions_read());
+             (unsigned long long)udp.answered, (unsigned long long)udp.read);
 }
 
 void judge_sleep(void)
@@ -571,11 +502,11 @@ void judge_sleep(void)
 
 void judge_turn_over(void)
 {
-    world.futile = world.progress || fault_in_turn() > 0 ? 0 : world.futile + 1;
+    world.futile = world.progress || faults.in_turn > 0 ? 0 : world.futile + 1;
     if (world.futile > FUTILE_MAX)
         fail("%u turns in a row do nothing", world.futile);
     world.progress = false;
-    for (struct netsock *socket = netsock_first(); socket; socket = socket->next)
+    for (struct netsock *socket = netsocks; socket; socket = socket->next)
         judge_batch_over(socket, false);
 }
 
@@ -595,7 +526,6 @@ void judge_turn(void)
     world.turn++;
     world.turn_start = world.now;
     world.calls = 0;
-    world.wakeups++;
     if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND + TICK &&
         ++judge.late_turns > LATE_TURNS_MAX)
         fail("the graceful end does not end");
@@ -622,22 +552,20 @@ void judge_log(const char *line, size_t length)
 
 void judge_run_over(int result)
 {
-    struct flow *flow;
-
     if ((result == 0) == world.fatal)
         fail("server_run returns %d", result);
     if (result == 0 && !world.draining)
         fail("the server ends by itself");
-    if (!over_allowed() && (flow = flow_held(0)))
-        fail("flow %u is open at the graceful end", flow->number);
+    if (!over_allowed() && flows.held_count > 0)
+        fail("flow %u is open at the graceful end", flows.held[0]->number);
     if (result == 0 && !over_allowed())
         judge_counters();
 }
 
 void judge_ended(void)
 {
-    if (memory_blocks() != 0)
-        fail("%zu blocks of memory are left, %zu bytes", memory_blocks(), memory_bytes());
+    if (allocated.blocks != 0)
+        fail("%zu blocks of memory are left, %zu bytes", allocated.blocks, allocated.bytes);
     if (files_count() != 3)
         fail("%u descriptors are left", files_count() - 3);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // judge: the oracles. Each is told what the daemon does, and fails the universe if the contract or
 // the design forbids it.
-#ifndef JUDGE_H
-#define JUDGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,11 +13,18 @@ struct flow;
 struct netsock;
 struct question;
 
-// TOKEN: the server has one. UNCERTAIN: it may have lost or regained it.
+// What the server has; UNCERTAIN: it may have lost or regained it.
+extern struct judge_token {
+    bool there, uncertain;
+} judge_token;
+
+// Since the start: datagrams read and answered; peers that were certainly new, and may have been.
+extern struct udp_counts {
+    uint64_t read, answered, peers, peers_maybe;
+} udp;
+
 void judge_begin(void);
-void judge_token(bool token, bool uncertain);
-bool judge_has_token(void);
-bool judge_token_uncertain(void);
+void questions_begin(void);
 
 // server_init is over, and server_finish.
 void judge_started(void);
@@ -27,7 +33,7 @@ void judge_ended(void);
 
 // TCP.
 void judge_accepted(struct netsock *socket, struct flow *flow);
-void judge_accept_failed(struct netsock *socket);
+void judge_accept_failed(void);
 void judge_registered(struct flow *flow);
 void judge_recv(struct flow *flow); // is about to
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);
@@ -51,7 +57,6 @@ void judge_signal(int number);
 void judge_turn_over(void); // epoll_wait is called
 void judge_turn(void);      // and returns
 void judge_sleep(void);     // nothing is ready: time is about to pass
-void judge_progress(void);
 void judge_timer(void);
 // To be called at each of the daemon's calls: has the end begun?
 void judge_phase(void);
@@ -61,9 +66,3 @@ void judge_log(const char *line, size_t length);
 
 // What /stats may tell.
 void judge_totals(uint64_t *total, uint64_t *busy);
-uint64_t judge_maybe(void); // so many more UDP peers may have been counted
-void judge_guess_read(void);
-void judge_guess_told_wrong(uint64_t asked);
-bool judge_may_throttle(void);
-
-#endif

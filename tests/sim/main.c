@@ -21,30 +21,30 @@ enum { HANG_SECONDS = 300, JOBS_MAX = 64 };
 struct worker {
     pid_t pid;
     uint64_t seed; // now being run
-    struct sights sights;
+    uint64_t sights[SIGHTS];
 };
 
-struct run {
-    uint64_t first, last;
+static struct {
+    uint64_t last;
     unsigned jobs, failures_max;
     struct worker *worker;
-};
+} run;
 
-static void work(const struct run *run, struct worker *worker)
+static void work(struct worker *worker)
 {
-    for (; worker->seed <= run->last; worker->seed += run->jobs) {
+    for (; worker->seed <= run.last; worker->seed += run.jobs) {
         alarm(HANG_SECONDS);
-        universe_run(worker->seed, false, &worker->sights);
+        universe_run(worker->seed, false, worker->sights);
     }
     exit(EXIT_SUCCESS); // not _exit: gcov writes its counts now
 }
 
-static void start(const struct run *run, struct worker *worker)
+static void start(struct worker *worker)
 {
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0)
-        work(run, worker);
+        work(worker);
     if (pid < 0) {
         perror("fork");
         exit(EXIT_FAILURE);
@@ -52,93 +52,64 @@ static void start(const struct run *run, struct worker *worker)
     worker->pid = pid; // by the parent alone: the memory is shared
 }
 
-static struct worker *ended(const struct run *run, int *status)
-{
-    pid_t pid = wait(status);
-
-    for (unsigned i = 0; i < run->jobs; i++)
-        if (run->worker[i].pid == pid)
-            return &run->worker[i];
-    return NULL;
-}
-
 static void report_failure(const struct worker *worker, int status)
 {
+    unsigned long long seed = worker->seed;
+
     if (WIFSIGNALED(status))
-        fprintf(stderr, "seed %llu: %s\n", (unsigned long long)worker->seed,
+        fprintf(stderr, "seed %llu: %s\n", seed,
                 WTERMSIG(status) == SIGALRM ? "a turn does not end" : strsignal(WTERMSIG(status)));
-    fprintf(stderr, "FAILED seed %llu; replay: build/sim/sim --seed %llu --trace\n",
-            (unsigned long long)worker->seed, (unsigned long long)worker->seed);
+    fprintf(stderr, "FAILED seed %llu; replay: build/sim/sim --seed %llu --trace\n", seed, seed);
 }
 
-// Runs all; the number of seeds that failed.
-static unsigned run_all(const struct run *run)
+// Waits for all; the number of seeds that failed.
+static unsigned run_all(void)
 {
-    unsigned failures = 0, running = run->jobs;
+    unsigned failures = 0;
+    int status;
+    pid_t pid;
 
-    for (unsigned i = 0; i < run->jobs; i++) {
-        run->worker[i].seed = run->first + i;
-        start(run, &run->worker[i]);
-    }
-    while (running > 0) {
-        int status;
-        struct worker *worker = ended(run, &status);
+    while ((pid = wait(&status)) > 0) {
+        struct worker *worker = run.worker;
 
-        running--;
-        if (!worker || status == 0)
+        if (status == 0)
             continue;
+        while (worker->pid != pid)
+            worker++;
         report_failure(worker, status);
-        worker->seed += run->jobs;
-        if (++failures < run->failures_max) {
-            start(run, worker);
-            running++;
-        }
+        worker->seed += run.jobs;
+        if (++failures < run.failures_max)
+            start(worker);
     }
     return failures;
 }
 
-static void report(const struct run *run, unsigned failures)
+static int run_seeds(uint64_t first)
 {
-    struct sights sum = {0};
+    static const char *const name[SIGHTS] = {"universes:",       "turns,",
+                                             "connections,",     "datagrams,",
+                                             "faults injected,", "simulated seconds;"};
 
-    for (unsigned i = 0; i < run->jobs; i++) {
-        const struct sights *sights = &run->worker[i].sights;
-
-        sum.universes += sights->universes;
-        sum.turns += sights->turns;
-        sum.faults += sights->faults;
-        sum.connections += sights->connections;
-        sum.datagrams += sights->datagrams;
-        sum.seconds += sights->seconds;
-    }
-    printf("%llu universes: %llu turns, %llu connections, %llu datagrams, %llu faults injected, "
-           "%llu simulated seconds; %u failed\n",
-           (unsigned long long)sum.universes, (unsigned long long)sum.turns,
-           (unsigned long long)sum.connections, (unsigned long long)sum.datagrams,
-           (unsigned long long)sum.faults, (unsigned long long)sum.seconds, failures);
-}
-
-static int run_seeds(struct run *run)
-{
-    size_t size = run->jobs * sizeof *run->worker;
-
-    run->worker = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (run->worker == MAP_FAILED) {
+    run.worker = mmap(NULL, run.jobs * sizeof *run.worker, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (run.worker == MAP_FAILED) {
         perror("mmap");
         return EXIT_FAILURE;
     }
-    unsigned failures = run_all(run);
-    report(run, failures);
+    for (unsigned i = 0; i < run.jobs; i++) {
+        run.worker[i].seed = first + i;
+        start(&run.worker[i]);
+    }
+    unsigned failures = run_all();
+    for (int sight = 0; sight < SIGHTS; sight++) {
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < run.jobs; i++)
+            sum += run.worker[i].sights[sight];
+        printf("%llu %s ", (unsigned long long)sum, name[sight]);
+    }
+    printf("%u failed\n", failures);
     return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static int run_one(uint64_t seed, bool tracing)
-{
-    struct sights sights = {0};
-
-    universe_run(seed, tracing, &sights);
-    printf("seed %llu: nothing found\n", (unsigned long long)seed);
-    return EXIT_SUCCESS;
 }
 
 static int usage(void)
@@ -155,11 +126,13 @@ int main(int argc, char *argv[])
         {"failures", required_argument, NULL, 'f'}, {0},
     };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    struct run run = {.jobs = processors > 0 ? (unsigned)processors : 1, .failures_max = 1};
     bool one = false, tracing = false;
     unsigned long long first = 0, last = 0;
+    uint64_t sights[SIGHTS] = {0};
     int option;
 
+    run.jobs = processors > 0 ? (unsigned)processors : 1;
+    run.failures_max = 1;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 's' && sscanf(optarg, "%llu-%llu", &first, &last) != 2)
             return usage();
@@ -175,11 +148,13 @@ int main(int argc, char *argv[])
         if (option == '?')
             return usage();
     }
-    if (one)
-        return run_one(first, tracing);
+    if (one) {
+        universe_run(first, tracing, sights);
+        printf("seed %llu: nothing found\n", first);
+        return EXIT_SUCCESS;
+    }
     if (first == 0 || last < first || run.jobs == 0 || run.jobs > JOBS_MAX)
         return usage();
-    run.first = first;
     run.last = last;
-    return run_seeds(&run);
+    return run_seeds(first);
 }

@@ -10,6 +10,8 @@
 #include "fault.h"
 #include "world.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
 enum { MAGIC = 0x5eed, RUBBISH_NEW = 0xa5, RUBBISH_OLD = 0xdb, RUBBISH_MAX = 1 << 18 };
 
 // In front of each of the daemon's blocks.
@@ -18,28 +20,12 @@ struct header {
     size_t magic;
 };
 
-static struct {
-    size_t blocks, bytes;
-} held;
+struct allocated allocated;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
 void __real_free(void *block);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-void __wrap_free(void *block);
-
-size_t memory_blocks(void)
-{
-    return held.blocks;
-}
-
-size_t memory_bytes(void)
-{
-    return held.bytes;
-}
 
 void *memory_own(void *block, size_t size)
 {
@@ -53,18 +39,26 @@ void *memory_own(void *block, size_t size)
     return moved;
 }
 
+void *memory_room(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    *room = *room ? 2 * *room : 64;
+    return memory_own(array, *room * size);
+}
+
 static void *handed_out(struct header *header, size_t size)
 {
     *header = (struct header){.size = size, .magic = MAGIC};
-    held.blocks++;
-    held.bytes += size;
+    allocated.blocks++;
+    allocated.bytes += size;
     trace("  allocates %zu bytes", size);
     return header + 1;
 }
 
 static bool refused(void)
 {
-    if (!fault_memory())
+    if (!fault_error(CALL_MEMORY, faults.busy_with))
         return false;
     errno = ENOMEM;
     return true;
@@ -93,8 +87,8 @@ void __wrap_free(void *block)
     struct header *header = (struct header *)block - 1;
     if (header->magic != MAGIC)
         fail("free() of what is no block, or no longer");
-    held.blocks--;
-    held.bytes -= header->size;
+    allocated.blocks--;
+    allocated.bytes -= header->size;
     memset(block, RUBBISH_OLD, header->size < RUBBISH_MAX ? header->size : 0);
     header->magic = 0;
     __real_free(header);

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT
 // netsock: listening and datagram sockets as the kernel sees them.
-#ifndef NETSOCK_H
-#define NETSOCK_H
+#pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+#include "core/address.h"
+#include "expect.h"
 
 struct flow;
 
 // A datagram, from its sender to its answer.
 struct question {
     struct question *next;
-    struct sockaddr_in6 peer, local;
+    struct address peer, local;
     bool to_host; // `local` is an own address, not a broadcast one
     int hop_limit;
     char *bytes;
     size_t length;
     bool truncated; // for the daemon
-    uint64_t asked; // when the turn began in which it was read
-    uint64_t total, busy;
-    size_t counts_before;
+    struct moment asked;
 };
 
 struct netsock {
@@ -30,11 +29,11 @@ struct netsock {
     int fd, family, type;
     bool v6only, listening;
     bool pktinfo, hops; // for its family's control messages
-    struct sockaddr_in6 bound;
+    struct address bound;
     bool bound_to_port;
     unsigned backlog, waiting;
-    struct flow *first, *last;        // the accept queue
-    struct question *oldest, *newest; // the receive queue
+    struct flow *first;      // the accept queue
+    struct question *oldest; // the receive queue
     unsigned datagrams;
     struct question *batch;           // read, and not answered yet, in order
     uint64_t failed_low, failed_high; // when accept4 last said that nobody can be taken in
@@ -53,7 +52,7 @@ int netsock_bind(struct netsock *socket, const struct sockaddr *address);
 int netsock_set(struct netsock *socket, int level, int name, int value);
 void netsock_close(struct netsock *socket);
 
-struct netsock *netsock_first(void);
+extern struct netsock *netsocks; // the first
 
 // The one that a client of that family and type reaches, or NULL.
 struct netsock *netsock_find(int type, bool v4);
@@ -63,18 +62,14 @@ struct flow *netsock_dequeue(struct netsock *socket);
 
 // A datagram arrives; the question becomes the socket's, or is dropped.
 void netsock_arrive(struct netsock *socket, struct question *question);
-void question_free(struct question *question);
+struct question *question_free(struct question *question); // returns the next
+void question_add(struct question **queue, struct question *question);
 
 uint32_t netsock_poll(const struct netsock *socket);
 
 // ADDRESS as a socket of FAMILY shows it; returns its length.
-socklen_t netsock_name(const struct sockaddr_in6 *address, int family, struct sockaddr *name,
+socklen_t netsock_name(const struct address *address, int family, struct sockaddr *name,
                        socklen_t room);
-struct sockaddr_in6 netsock_address(const struct sockaddr *name);
-bool netsock_is_v4(const struct sockaddr_in6 *address);
-// ADDRESS:PORT or [ADDRESS]:PORT.
-const char *netsock_text(const struct sockaddr_in6 *address, char text[80]);
+bool netsock_same(const struct address *a, const struct address *b);
 // TEXT an IPv4 or IPv6 address.
-struct sockaddr_in6 netsock_parse(const char *text, uint16_t port);
-
-#endif
+struct address netsock_parse(const char *text, uint16_t port);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "questions.h"
-
-#include <arpa/inet.h>
+// The oracle for UDP: which datagrams must be answered, may be, must not be, and how.
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -12,7 +9,6 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
-#include "server.h"
 #include "world.h"
 
 enum {
@@ -26,14 +22,15 @@ enum {
 #define TRUNCATED "ERR datagram-truncated\n"
 
 struct peer {
-    struct sockaddr_in6 address;
+    struct address address;
     uint64_t heard_low, heard_high;
     // When the latest longer answers were made, the last one first; and those that may have been.
     uint64_t longer[2 * LONGER_PER_PEER + 1], maybe[2 * LONGER_PER_PEER + 1];
 };
 
+struct udp_counts udp;
+
 static struct {
-    uint64_t read, answered, sure, maybe;
     struct peer *peer;
     size_t peers, room;
     uint64_t longer[2 * LONGER_IN_ALL + 1], maybe_longer[2 * LONGER_IN_ALL + 1];
@@ -41,54 +38,17 @@ static struct {
 
 void questions_begin(void)
 {
-    questions_finish();
+    memory_own(q.peer, 0);
     memset(&q, 0, sizeof q);
-}
-
-void questions_finish(void)
-{
-    q.peer = memory_own(q.peer, 0);
-    q.peers = q.room = 0;
-}
-
-uint64_t questions_read(void)
-{
-    return q.read;
-}
-
-uint64_t questions_answered(void)
-{
-    return q.answered;
-}
-
-uint64_t questions_peers_sure(void)
-{
-    return q.sure;
-}
-
-uint64_t questions_peers_maybe(void)
-{
-    return q.maybe;
-}
-
-static bool no_host(const struct sockaddr_in6 *address)
-{
-    const uint8_t *v4 = address->sin6_addr.s6_addr + 12;
-
-    if (netsock_is_v4(address))
-        return (v4[0] & 0xf0) == 0xe0 || memcmp(v4, "\xff\xff\xff\xff", 4) == 0 ||
-               memcmp(v4, "\0\0\0\0", 4) == 0;
-    return IN6_IS_ADDR_MULTICAST(&address->sin6_addr) ||
-           IN6_IS_ADDR_UNSPECIFIED(&address->sin6_addr);
+    memset(&udp, 0, sizeof udp);
 }
 
 // Who may be a client.
 static bool accepted(const struct netsock *socket, const struct question *question)
 {
-    uint16_t port = ntohs(question->peer.sin6_port);
-
-    return port >= PORT_MIN && port != ntohs(socket->bound.sin6_port) &&
-           !no_host(&question->peer) && !no_host(&question->local) && question->to_host;
+    return question->peer.port >= PORT_MIN && question->peer.port != socket->bound.port &&
+           !address_is_no_host(&question->peer) && !address_is_no_host(&question->local) &&
+           question->to_host;
 }
 
 static bool is_error(const struct question *question)
@@ -101,12 +61,10 @@ static bool forbidden(const struct netsock *socket, const struct question *quest
     return !accepted(socket, question) || question->hop_limit <= 1 || is_error(question);
 }
 
-static struct peer *find(const struct sockaddr_in6 *address)
+static struct peer *find(const struct address *address)
 {
     for (size_t i = 0; i < q.peers; i++)
-        if (q.peer[i].address.sin6_port == address->sin6_port &&
-            memcmp(&q.peer[i].address.sin6_addr, &address->sin6_addr, sizeof address->sin6_addr) ==
-                0)
+        if (netsock_same(&q.peer[i].address, address))
             return &q.peer[i];
     return NULL;
 }
@@ -116,19 +74,16 @@ static void heard(const struct question *question)
     struct peer *peer = find(&question->peer);
 
     if (!peer) {
-        if (q.peers == q.room) {
-            q.room = q.room ? 2 * q.room : 64;
-            q.peer = memory_own(q.peer, q.room * sizeof *q.peer);
-        }
+        q.peer = memory_room(q.peer, q.peers, &q.room, sizeof *q.peer);
         peer = &q.peer[q.peers++];
         *peer = (struct peer){.address = question->peer};
-        q.sure++;
+        udp.peers++;
     } else if (world.now - peer->heard_low > WINDOW_SECONDS * SECOND) {
         // Whole ticks, and the time of a turn, are in doubt.
         if (world.turn_start > peer->heard_high + WINDOW_SECONDS * SECOND + 2 * TICK)
-            q.sure++;
+            udp.peers++;
         else
-            q.maybe++;
+            udp.peers_maybe++;
     }
     peer->heard_low = world.turn_start;
     peer->heard_high = world.now;
@@ -136,31 +91,18 @@ static void heard(const struct question *question)
 
 void judge_question(struct netsock *socket, struct question *question)
 {
-    struct question **link = &socket->batch;
-
-    judge_progress();
-    q.read++;
-    question->asked = world.turn_start;
-    question->counts_before = expect_counts();
-    judge_totals(&question->total, &question->busy);
+    world.progress = true;
+    udp.read++;
+    question->asked = expect_moment();
     if (accepted(socket, question))
         heard(question);
-    while (*link)
-        link = &(*link)->next;
-    question->next = NULL;
-    *link = question;
+    question_add(&socket->batch, question);
 }
 
 // COUNT of them happened in less than TIME before NOW.
 static bool all_within(const uint64_t *at, size_t count, uint64_t time, uint64_t now)
 {
     return at[count - 1] != 0 && now < at[count - 1] + time;
-}
-
-static void remember(uint64_t *at, size_t count)
-{
-    memmove(at + 1, at, (count - 1) * sizeof *at);
-    at[0] = world.now;
 }
 
 // It may count against the limit that an answer was made and could not be sent.
@@ -170,8 +112,8 @@ static void count_maybe_longer(const struct question *question)
 
     if (!peer)
         return;
-    remember(peer->maybe, 2 * LONGER_PER_PEER + 1);
-    remember(q.maybe_longer, 2 * LONGER_IN_ALL + 1);
+    world_remember(peer->maybe, 2 * LONGER_PER_PEER + 1, world.now);
+    world_remember(q.maybe_longer, 2 * LONGER_IN_ALL + 1, world.now);
 }
 
 // Two whole seconds may touch in one second of ours. In a turn that took long, the daemon's time is
@@ -182,8 +124,8 @@ static void count_longer(const struct question *question)
 
     if (!peer)
         fail("a longer answer to a peer that was never heard");
-    remember(peer->longer, 2 * LONGER_PER_PEER + 1);
-    remember(q.longer, 2 * LONGER_IN_ALL + 1);
+    world_remember(peer->longer, 2 * LONGER_PER_PEER + 1, world.now);
+    world_remember(q.longer, 2 * LONGER_IN_ALL + 1, world.now);
     if (world.now - world.turn_start > 10 * MILLISECOND) {
         peer->longer[0] = q.longer[0] = 0;
         return;
@@ -199,8 +141,9 @@ static bool limited(const struct question *question)
 {
     const struct peer *peer = find(&question->peer);
 
-    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND, question->asked) ||
-           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND, question->asked);
+    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND,
+                      question->asked.at) ||
+           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND, question->asked.at);
 }
 
 static bool is_command(const struct question *question)
@@ -211,90 +154,79 @@ static bool is_command(const struct question *question)
 // Not answered: was that right?
 static void left_out(const struct netsock *socket, const struct question *question)
 {
-    char peer[80];
-
     if (forbidden(socket, question))
         return;
     if ((is_command(question) || question->truncated) && limited(question))
         return;
     fail("a datagram of %zu bytes from %s is not answered", question->length,
-         netsock_text(&question->peer, peer));
+         ADDRESS_STRING(&question->peer));
 }
 
 void judge_batch_over(struct netsock *socket, bool excused)
 {
     while (socket->batch) {
-        struct question *question = socket->batch;
-
-        socket->batch = question->next;
         if (excused)
-            count_maybe_longer(question);
+            count_maybe_longer(socket->batch);
         else
-            left_out(socket, question);
-        question_free(question);
+            left_out(socket, socket->batch);
+        socket->batch = question_free(socket->batch);
     }
 }
 
-// The text that answers the command, or NULL with the rule in *KIND.
-static const char *command_text(const struct question *question, enum piece_kind *kind)
+// By whose rule the answer is told; COMMAND_UNKNOWN: it is *TEXT.
+static enum command_name rule_of(const struct question *question, struct iovec *text)
 {
-    size_t argument, line = question->length;
+    static char truncated[] = TRUNCATED, unknown[] = LINES_UNKNOWN,
+                never[] = "ERR shutdown-not-allowed\n";
 
-    while (line > 0 && (question->bytes[line - 1] == '\n' || question->bytes[line - 1] == '\r'))
-        line--;
-    const char *text = expect_command(question->bytes, line, kind, &argument);
-    return *kind == PIECE_SHUTDOWN ? "ERR shutdown-not-allowed\n" : text;
-}
-
-static bool same(const struct iovec *answer, const char *bytes, size_t length)
-{
-    return answer->iov_len == length &&
-           (length == 0 || memcmp(answer->iov_base, bytes, length) == 0);
-}
-
-static bool begins(const struct iovec *answer, const char *text)
-{
-    return answer->iov_len > strlen(text) && answer->iov_len <= ANSWER_LINE_MAX &&
-           memcmp(answer->iov_base, text, strlen(text)) == 0;
+    *text = (struct iovec){truncated, sizeof truncated - 1};
+    if (question->truncated)
+        return COMMAND_UNKNOWN;
+    *text = (struct iovec){question->bytes, question->length};
+    if (!is_command(question))
+        return COMMAND_UNKNOWN;
+    enum command_name name = lines_command(question->bytes, question->length).name;
+    if (name == COMMAND_UNKNOWN)
+        *text = (struct iovec){unknown, sizeof unknown - 1};
+    if (name != COMMAND_SHUTDOWN)
+        return name;
+    *text = (struct iovec){never, sizeof never - 1};
+    return COMMAND_UNKNOWN;
 }
 
 // Whether ANSWER has the form of one to QUESTION.
 static bool fits(const struct question *question, const struct iovec *answer)
 {
-    static const char *const begin[] = {[PIECE_STATS] = "total_clients=",
-                                        [PIECE_TIME] = "20",
-                                        [PIECE_WHOAMI] = "proto=udp ",
-                                        [PIECE_HELP] = "/"};
-    enum piece_kind kind = PIECE_BYTES;
+    static const char *const begin[] = {[COMMAND_STATS] = "total_clients=",
+                                        [COMMAND_TIME] = "20",
+                                        [COMMAND_WHOAMI] = "proto=udp ",
+                                        [COMMAND_HELP] = "/"};
+    struct iovec text;
+    enum command_name rule = rule_of(question, &text);
 
-    if (question->truncated)
-        return same(answer, TRUNCATED, sizeof TRUNCATED - 1);
-    if (!is_command(question))
-        return same(answer, question->bytes, question->length);
-    const char *text = command_text(question, &kind);
-    return text ? same(answer, text, strlen(text)) : begins(answer, begin[kind]);
+    if (rule == COMMAND_UNKNOWN)
+        return answer->iov_len == text.iov_len &&
+               (text.iov_len == 0 || memcmp(answer->iov_base, text.iov_base, text.iov_len) == 0);
+    size_t length = strlen(begin[rule]);
+    return answer->iov_len > length && answer->iov_len <= ANSWER_LINE_MAX &&
+           memcmp(answer->iov_base, begin[rule], length) == 0;
 }
 
 static void check_line(const struct question *question, const struct iovec *answer)
 {
-    struct piece piece = {.kind = PIECE_BYTES,
-                          .asked = question->asked,
-                          .counts_before = question->counts_before,
-                          .total = question->total,
-                          .busy = question->busy};
-    char peer[80], local[80], whoami[200];
+    struct iovec text;
+    struct piece piece = {.command = rule_of(question, &text), .asked = question->asked};
+    struct facts facts = {
+        .protocol = PROTOCOL_UDP, .peer = question->peer, .local = question->local};
 
-    if (question->truncated || !is_command(question) || command_text(question, &piece.kind))
-        return;
-    snprintf(whoami, sizeof whoami, "proto=udp peer=%s local=%s\n",
-             netsock_text(&question->peer, peer), netsock_text(&question->local, local));
-    expect_line(&piece, answer->iov_base, answer->iov_len, whoami, peer);
+    if (piece.command != COMMAND_UNKNOWN)
+        expect_line(&piece, &facts, answer->iov_base, answer->iov_len);
 }
 
 // From the address that was asked, and one hop less.
 static bool control_fits(const struct question *question, const struct msghdr *message)
 {
-    bool v4 = netsock_is_v4(&question->local), from = false;
+    bool v4 = address_is_v4(&question->local), from = false;
     int hops = -1;
 
     for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at;
@@ -306,10 +238,10 @@ static bool control_fits(const struct question *question, const struct msghdr *m
             fail("a control message of the other family");
         if (v4 && at->cmsg_type == IP_PKTINFO) {
             memcpy(&info, CMSG_DATA(at), sizeof info);
-            from = memcmp(&info.ipi_spec_dst, question->local.sin6_addr.s6_addr + 12, 4) == 0;
+            from = memcmp(&info.ipi_spec_dst, question->local.ip.s6_addr + 12, 4) == 0;
         } else if (!v4 && at->cmsg_type == IPV6_PKTINFO) {
             memcpy(&info6, CMSG_DATA(at), sizeof info6);
-            from = memcmp(&info6.ipi6_addr, &question->local.sin6_addr, 16) == 0;
+            from = memcmp(&info6.ipi6_addr, &question->local.ip, 16) == 0;
         } else if (at->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT)) {
             memcpy(&hops, CMSG_DATA(at), sizeof hops);
         }
@@ -317,25 +249,18 @@ static bool control_fits(const struct question *question, const struct msghdr *m
     return from && hops == question->hop_limit - 1;
 }
 
-static bool answers(const struct question *question, const struct sockaddr_in6 *to)
-{
-    return question->peer.sin6_port == to->sin6_port &&
-           memcmp(&question->peer.sin6_addr, &to->sin6_addr, sizeof to->sin6_addr) == 0;
-}
-
 // Of several questions from one peer, those before the one that fits were left out.
 static struct question *find_question(struct netsock *socket, const struct msghdr *message)
 {
-    struct sockaddr_in6 to = netsock_address(message->msg_name);
+    struct address to = address_of((const void *)message->msg_name);
     struct question *question;
 
     while ((question = socket->batch)) {
-        if (!forbidden(socket, question) && answers(question, &to) &&
+        if (!forbidden(socket, question) && netsock_same(&question->peer, &to) &&
             fits(question, message->msg_iov) && control_fits(question, message))
             return question;
         left_out(socket, question);
-        socket->batch = question->next;
-        question_free(question);
+        socket->batch = question_free(question);
     }
     fail("an answer that nobody asked for, or from a wrong address, or with a wrong hop limit: "
          "'%.*s'",
@@ -345,10 +270,10 @@ static struct question *find_question(struct netsock *socket, const struct msghd
 // Whether the answer might as well be one to a later question that is not shorter than it.
 static bool ambiguous(const struct question *question, const struct msghdr *message)
 {
-    struct sockaddr_in6 to = netsock_address(message->msg_name);
+    struct address to = address_of((const void *)message->msg_name);
 
     for (const struct question *other = question->next; other; other = other->next)
-        if (other->length >= message->msg_iov->iov_len && answers(other, &to) &&
+        if (other->length >= message->msg_iov->iov_len && netsock_same(&other->peer, &to) &&
             fits(other, message->msg_iov))
             return true;
     return false;
@@ -366,7 +291,6 @@ void judge_answer(struct netsock *socket, const struct msghdr *message, bool sen
         if (!ambiguous(question, message))
             count_longer(question);
     }
-    q.answered += sent;
-    socket->batch = question->next;
-    question_free(question);
+    udp.answered += sent;
+    socket->batch = question_free(question);
 }

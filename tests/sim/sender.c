@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "sender.h"
+// Where datagrams come from: honest clients, forged addresses, broadcasts, other servers.
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client.h"
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"
-#include "talk.h"
 #include "world.h"
 
 enum { DATAGRAMS_MAX = 3000 }; // in a universe
@@ -17,23 +16,18 @@ static struct {
     uint64_t sources, pace, burst, left;
 } sender;
 
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
-
 static uint16_t choose_port(const struct netsock *socket, uint64_t source)
 {
     static const uint16_t odd[] = {0, 1, 7, 53, 1023, 1024, 65535};
 
-    if (chance_one_in(&world.chance, 12))
-        return odd[between(0, sizeof odd / sizeof odd[0] - 1)];
-    if (chance_one_in(&world.chance, 12))
-        return ntohs(socket->bound.sin6_port);
+    if (one_in(12))
+        return odd[between(0, ARRAY_LENGTH(odd) - 1)];
+    if (one_in(12))
+        return socket->bound.port;
     return (uint16_t)(2000 + source);
 }
 
-static struct sockaddr_in6 choose_peer(const struct netsock *socket, bool v4)
+static struct address choose_peer(const struct netsock *socket, bool v4)
 {
     static const char *const v4s[] = {"192.0.2.7",       "127.0.0.1", "224.0.0.1",
                                       "255.255.255.255", "0.0.0.0",   "203.0.113.5"};
@@ -42,31 +36,30 @@ static struct sockaddr_in6 choose_peer(const struct netsock *socket, bool v4)
     uint64_t at = between(0, 5);
 
     // Forged ones are rare enough that honest ones fill a batch.
-    if (at >= 2 && at <= 4 && !chance_one_in(&world.chance, 4))
+    if (at >= 2 && at <= 4 && !one_in(4))
         at = 0;
     return netsock_parse((v4 ? v4s : v6s)[at], choose_port(socket, between(0, sender.sources - 1)));
 }
 
-static struct sockaddr_in6 choose_local(const struct netsock *socket, bool v4, bool *to_host)
+static struct address choose_local(const struct netsock *socket, bool v4, bool *to_host)
 {
     static const char *const v4s[] = {"192.0.2.1", "127.0.0.1", "192.0.2.255", "224.0.0.251"};
     static const char *const v6s[] = {"2001:db8::1", "::1", "2001:db8::1", "ff02::fb"};
-    uint64_t at = chance_one_in(&world.chance, 10) ? between(2, 3) : between(0, 1);
+    uint64_t at = one_in(10) ? between(2, 3) : between(0, 1);
 
     *to_host = !(v4 && at >= 2);
-    return netsock_parse((v4 ? v4s : v6s)[at], ntohs(socket->bound.sin6_port));
+    return netsock_parse((v4 ? v4s : v6s)[at], socket->bound.port);
 }
 
 static void put_bytes(struct question *question, size_t room)
 {
     struct fifo bytes = {.room = 0};
     uint64_t kind = between(0, 9);
-    size_t length = chance_magnitude(&world.chance, kind == 0 ? room : kind == 1 ? 2 * room : 40);
+    size_t length = magnitude(kind == 0 ? room : kind == 1 ? 2 * room : 40);
 
     if (kind == 2)
         length = room - 1 + between(0, 2);
-    if (length > 65507)
-        length = 65507;
+    length = size_min(length, 65507);
     if (kind == 3)
         fifo_put(&bytes, "ERR ", between(0, 4));
     if (kind >= 4 && kind <= 6) {
@@ -87,7 +80,7 @@ static void put_bytes(struct question *question, size_t room)
 static void send_one(void)
 {
     static const int hops[] = {64, 64, 64, 64, 64, 255, 128, 2, 1, 0};
-    bool v4 = chance_one_in(&world.chance, 2);
+    bool v4 = one_in(2);
     struct netsock *socket = netsock_find(SOCK_DGRAM, v4);
 
     if (!socket)
@@ -105,9 +98,7 @@ static void act(void *subject)
     (void)subject;
     if (world.hush || world.draining)
         return;
-    uint64_t burst = chance_one_in(&world.chance, 3)
-                         ? sender.burst
-                         : chance_magnitude(&world.chance, sender.burst);
+    uint64_t burst = one_in(3) ? sender.burst : magnitude(sender.burst);
     for (uint64_t left = 1 + burst; left > 0 && sender.left > 0; left--, sender.left--)
         send_one();
     if (sender.left > 0)
@@ -118,12 +109,12 @@ void sender_begin(void)
 {
     static const uint64_t pace[] = {MILLISECOND, 100 * MILLISECOND, 5 * SECOND, 100 * SECOND};
 
-    sender.sources = 1 + chance_magnitude(&world.chance, 60);
-    if (chance_one_in(&world.chance, 100))
+    sender.sources = 1 + magnitude(60);
+    if (one_in(100))
         sender.sources = 3000;
     sender.pace = pace[between(0, 3)];
-    sender.left = chance_magnitude(&world.chance, DATAGRAMS_MAX);
-    sender.burst = chance_magnitude(&world.chance, 200);
-    if (chance_one_in(&world.chance, 2))
+    sender.left = magnitude(DATAGRAMS_MAX);
+    sender.burst = magnitude(200);
+    if (one_in(2))
         world_at(world.now + between(MILLISECOND, SECOND), act, NULL);
 }

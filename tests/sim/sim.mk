@@ -23,7 +23,7 @@ SIM_WRAPPED = accept4 bind calloc clock_gettime close epoll_create1 epoll_ctl ep
 SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%)
 # Fortified calls have other names (__read_chk), which could not be wrapped.
 SIM_OPTIMIZE = -O2 -g
-SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) $(SIM_OPTIMIZE) -U_FORTIFY_SOURCE
+SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) $(SIM_OPTIMIZE) -Itests/model -U_FORTIFY_SOURCE
 ifeq ($(ENABLE_SYSTEMD),1)
 SIM_CFLAGS += -DENABLE_SYSTEMD
 endif

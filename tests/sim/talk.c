@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "talk.h"
+#include "client.h"
 
 #include <string.h>
 
@@ -8,35 +8,20 @@
 
 enum { LINE_LONGEST = 100000, FLOOD_MAX = 40000, ENDLESS = 2500000 };
 
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
-
 void talk_begin(struct talk *talk, size_t line_max)
 {
     *talk = (struct talk){.kind = (enum talk_kind)between(0, TALK_SILENT),
                           .line_max = line_max,
-                          .budget = chance_magnitude(&world.chance, 60000),
-                          .unterminated = chance_one_in(&world.chance, 3)};
+                          .budget = magnitude(60000),
+                          .unterminated = one_in(3)};
     if (talk->kind == TALK_FLOOD)
         talk->budget *= 5;
     if (talk->kind == TALK_ENDLESS)
-        talk->budget = chance_one_in(&world.chance, 10) ? ENDLESS : 0;
+        talk->budget = one_in(10) ? ENDLESS : 0;
     if (talk->kind == TALK_TRICKLE)
         talk->budget %= 300;
     if (talk->kind == TALK_SILENT)
         talk->budget = 0;
-}
-
-void talk_text(struct talk *talk, const char *text)
-{
-    *talk = (struct talk){.text = text, .budget = 1};
-}
-
-bool talk_over(const struct talk *talk)
-{
-    return talk->budget == 0;
 }
 
 const char *talk_command(void)
@@ -48,9 +33,9 @@ const char *talk_command(void)
         "//",          "/help /time",
     };
 
-    if (chance_one_in(&world.chance, 300))
+    if (one_in(300))
         return "/shutdown " JUDGE_TOKEN;
-    return command[between(0, sizeof command / sizeof command[0] - 1)];
+    return command[between(0, ARRAY_LENGTH(command) - 1)];
 }
 
 // LENGTH bytes of anything but LF.
@@ -74,16 +59,16 @@ static void put_rubbish(struct fifo *out, size_t length)
 static size_t choose_length(const struct talk *talk)
 {
     uint64_t kind = between(0, 19);
-    size_t length = chance_magnitude(&world.chance, 40);
+    size_t length = magnitude(40);
 
     if (talk->kind == TALK_LONG || kind == 0)
-        length = chance_magnitude(&world.chance, talk->line_max);
+        length = magnitude(talk->line_max);
     if (kind == 1)
         length = talk->line_max;
     if (kind == 2 || (kind < 6 && talk->kind == TALK_LONG))
         length = talk->line_max + 1;
     if (kind == 3)
-        length = talk->line_max + chance_magnitude(&world.chance, 3 * talk->line_max);
+        length = talk->line_max + magnitude(3 * talk->line_max);
     return length < LINE_LONGEST ? length : LINE_LONGEST;
 }
 
@@ -91,9 +76,9 @@ static size_t choose_length(const struct talk *talk)
 static void put_flood(struct fifo *out)
 {
     static const char *const line[] = {"\n", "a\n", "/x\n", "/help\n", "\r\n", "ab\n/\n"};
-    const char *text = line[between(0, sizeof line / sizeof line[0] - 1)];
+    const char *text = line[between(0, ARRAY_LENGTH(line) - 1)];
 
-    for (uint64_t left = chance_magnitude(&world.chance, FLOOD_MAX); left > 0; left--)
+    for (uint64_t left = magnitude(FLOOD_MAX); left > 0; left--)
         fifo_put(out, text, strlen(text));
 }
 
@@ -128,7 +113,7 @@ void talk_next(struct talk *talk, struct fifo *out)
         fifo_put(out, talk->text, strlen(talk->text));
     else if (talk->kind == TALK_ENDLESS)
         put_endless(out);
-    else if (talk->kind == TALK_FLOOD && chance_one_in(&world.chance, 3))
+    else if (talk->kind == TALK_FLOOD && one_in(3))
         put_flood(out);
     else
         put_line(talk, out);

@@ -17,8 +17,6 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
-#include "questions.h"
-#include "sender.h"
 #include "server.h"
 #include "world.h"
 
@@ -28,25 +26,13 @@ struct plan {
     char text[ARGUMENTS_MAX][ARGUMENT_ROOM];
     char *argument[ARGUMENTS_MAX + 1];
     int arguments;
-    enum token_file token;
     bool token_wanted;
     bool may_not_start;
     bool rests; // long after the last traffic
-    bool log_stalled, exhausted;
 };
 
 static struct plan plan;
 static struct server server;
-
-static uint64_t between(uint64_t low, uint64_t high)
-{
-    return chance_between(&world.chance, low, high);
-}
-
-static bool one_in(uint64_t n)
-{
-    return chance_one_in(&world.chance, n);
-}
 
 static __attribute__((format(printf, 1, 2))) void argue(const char *format, ...)
 {
@@ -87,8 +73,7 @@ static void choose_timeouts(void)
         argue("--drain-timeout=%d", (int)between(0, 4));
 }
 
-// Returns whether there may be no such address.
-static bool choose_addresses(enum ipv6 ipv6)
+static void choose_addresses(void)
 {
     static const char *const bind[] = {"127.0.0.1", "0.0.0.0",      "::1",
                                        "::",        "fe80::1%eth0", "fe80::1%none"};
@@ -97,12 +82,11 @@ static bool choose_addresses(enum ipv6 ipv6)
     if (one_in(8))
         argue("--udp-port=0");
     if (!one_in(7))
-        return false;
-    uint64_t which = between(0, 5);
-    argue("--bind=%s", bind[which]);
+        return;
+    plan.may_not_start = true; // there may be no such address, or no such two
+    argue("--bind=%s", bind[between(0, 5)]);
     if (one_in(2))
         argue("--bind=%s", bind[0]);
-    return which == 5 || (which >= 2 && ipv6 == IPV6_NONE) || plan.arguments > 0;
 }
 
 static void choose_token(void)
@@ -112,23 +96,16 @@ static void choose_token(void)
     unsetenv("CREDENTIALS_DIRECTORY");
     if (directory)
         setenv("CREDENTIALS_DIRECTORY", "/simulated", 1);
-    plan.token = one_in(6) ? (enum token_file)between(TOKEN_ABSENT, TOKEN_READABLE) : TOKEN_GOOD;
+    kernel.token = one_in(6) ? (enum token_file)between(TOKEN_ABSENT, TOKEN_READABLE) : TOKEN_GOOD;
     plan.token_wanted = directory || one_in(2);
     if (plan.token_wanted && !directory)
         argue("--shutdown-token-file=%s", CALLS_TOKEN_PATH);
     if (!plan.token_wanted)
-        plan.token = TOKEN_NONE;
-    plan.may_not_start |= plan.token == TOKEN_EMPTY || (plan.token == TOKEN_ABSENT && !directory) ||
-                          (plan.token == TOKEN_READABLE && !directory);
-    judge_token(plan.token == TOKEN_GOOD || (plan.token == TOKEN_READABLE && directory), false);
-}
-
-static void choose_log(void)
-{
-    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
-
-    if (one_in(2))
-        argue("%s", level[between(0, 3)]);
+        kernel.token = TOKEN_NONE;
+    plan.may_not_start |= kernel.token == TOKEN_EMPTY ||
+                          (kernel.token == TOKEN_ABSENT && !directory) ||
+                          (kernel.token == TOKEN_READABLE && !directory);
+    judge_token.there = kernel.token == TOKEN_GOOD || (kernel.token == TOKEN_READABLE && directory);
 }
 
 static void choose_kernel(void)
@@ -139,7 +116,7 @@ static void choose_kernel(void)
     plan.may_not_start |= hard < 40;
     files_begin(one_in(2) ? hard : between(18, hard), hard);
     netsock_begin(ipv6);
-    plan.may_not_start |= choose_addresses(ipv6);
+    choose_addresses();
 }
 
 // What happens beside clients.
@@ -148,28 +125,25 @@ static void reload(void *subject)
 {
     (void)subject;
     if (plan.token_wanted && one_in(2)) {
-        calls_token((enum token_file)between(TOKEN_GOOD, TOKEN_READABLE));
-        judge_token(false, true);
+        kernel.token = (enum token_file)between(TOKEN_GOOD, TOKEN_READABLE);
+        judge_token = (struct judge_token){.uncertain = true};
     }
     signal_raise(SIGHUP);
 }
 
 static void toggle_exhaustion(void *subject)
 {
-    plan.exhausted = !plan.exhausted && !world.hush;
-    trace("descriptors are %s", plan.exhausted ? "exhausted" : "there again");
-    files_exhaust(plan.exhausted);
-    if (plan.exhausted)
-        world_at(world.now + chance_magnitude(&world.chance, 3 * SECOND), toggle_exhaustion,
-                 subject);
+    kernel.exhausted = !kernel.exhausted && !world.hush;
+    trace("descriptors are %s", kernel.exhausted ? "exhausted" : "there again");
+    if (kernel.exhausted)
+        world_at(world.now + magnitude(3 * SECOND), toggle_exhaustion, subject);
 }
 
 static void toggle_log(void *subject)
 {
-    plan.log_stalled = !plan.log_stalled && !world.hush;
-    calls_stall_log(plan.log_stalled);
-    if (plan.log_stalled)
-        world_at(world.now + chance_magnitude(&world.chance, 5 * SECOND), toggle_log, subject);
+    kernel.log_stalled = !kernel.log_stalled && !world.hush;
+    if (kernel.log_stalled)
+        world_at(world.now + magnitude(5 * SECOND), toggle_log, subject);
 }
 
 static void set_clock(void *subject)
@@ -201,39 +175,39 @@ static void plan_end(uint64_t end)
         world_at(end, hush, NULL);
         end += REST_SECONDS * SECOND;
     } else if (one_in(4)) {
-        client_create_stopper(end);
+        client_create(end, true);
         end += between(0, SECOND);
     }
     world_at(end, stop, NULL);
     if (one_in(4))
-        world_at(end + chance_magnitude(&world.chance, 4 * SECOND), stop, NULL);
+        world_at(end + magnitude(4 * SECOND), stop, NULL);
 }
 
 static void plan_events(uint64_t end)
 {
     static void (*const happening[])(void *) = {reload, toggle_exhaustion, toggle_log, set_clock};
 
-    for (size_t i = 0; i < sizeof happening / sizeof happening[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(happening); i++)
         for (uint64_t left = one_in(3) ? between(1, 4) : 0; left > 0; left--)
             world_at(world.now + between(0, end - world.now), happening[i], NULL);
 }
 
 static void plan_clients(uint64_t end)
 {
-    uint64_t count = 1 + chance_magnitude(&world.chance, 12);
+    uint64_t count = 1 + magnitude(12);
 
     if (one_in(30))
         count = between(13, 60);
     if (one_in(400))
         count = between(280, 600);
     while (count-- > 0)
-        client_create(world.now + chance_magnitude(&world.chance, end - world.now));
+        client_create(world.now + magnitude(end - world.now), false);
     sender_begin();
 }
 
 static void plan_life(void)
 {
-    uint64_t end = world.now + 1000 + chance_magnitude(&world.chance, 40 * SECOND);
+    uint64_t end = world.now + 1000 + magnitude(40 * SECOND);
 
     plan.rests = one_in(8);
     plan_clients(end);
@@ -257,18 +231,10 @@ static void reset_log(void)
     log_set_sink(NULL);
 }
 
-static void parse(struct options *options)
-{
-    char room[256];
-    struct text error = text_in(room, sizeof room);
-
-    if (!options_parse(options, plan.arguments, plan.argument, &error))
-        fail("the options are not understood: %s", text_end(&error));
-    log_set_level(options->log_level);
-}
-
 static void begin(uint64_t seed, bool tracing)
 {
+    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
+
     world_begin(seed, tracing);
     memset(&plan, 0, sizeof plan);
     memset(&server, 0, sizeof server);
@@ -281,51 +247,43 @@ static void begin(uint64_t seed, bool tracing)
     choose_limits();
     choose_timeouts();
     choose_token();
-    choose_log();
+    if (one_in(2))
+        argue("%s", level[between(0, 3)]);
     if (one_in(2))
         argue("--trigger=edge");
-    calls_begin(plan.token);
+    calls_begin();
     reset_log();
 }
 
-static void live(void)
-{
-    judge_started();
-    plan_life();
-    judge_run_over(server_run(&server));
-    server_finish(&server);
-}
-
-static void count(struct sights *sights)
-{
-    unsigned flows = 0;
-
-    while (flow_at(flows))
-        flows++;
-    sights->universes++;
-    sights->turns += world.turn;
-    sights->faults += fault_count();
-    sights->connections += flows;
-    sights->datagrams += questions_read();
-    sights->seconds += (world.now - world.epoch) / SECOND;
-}
-
-void universe_run(uint64_t seed, bool tracing, struct sights *sights)
+void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
 {
     struct options options;
+    char room[256];
+    struct text error = text_in(room, sizeof room);
 
     begin(seed, tracing);
     server_block_signals();
-    parse(&options);
-    if (server_init(&server, &options) == 0)
-        live();
-    else if (!plan.may_not_start && fault_count() == 0)
+    if (!options_parse(&options, plan.arguments, plan.argument, &error))
+        fail("the options are not understood: %s", text_end(&error));
+    log_set_level(options.log_level);
+    if (server_init(&server, &options) == 0) {
+        judge_started();
+        plan_life();
+        judge_run_over(server_run(&server));
+        server_finish(&server);
+    } else if (!plan.may_not_start && faults.count == 0) {
         fail("the server does not start");
+    }
     judge_ended();
-    count(sights);
+    sights[SIGHT_UNIVERSES]++;
+    sights[SIGHT_TURNS] += world.turn;
+    sights[SIGHT_FAULTS] += faults.count;
+    sights[SIGHT_CONNECTIONS] += flows.count;
+    sights[SIGHT_DATAGRAMS] += udp.read;
+    sights[SIGHT_SECONDS] += (world.now - world.epoch) / SECOND;
     client_finish_all();
     flow_finish_all();
-    questions_finish();
+    questions_begin();
     expect_forget();
     world_end();
 }

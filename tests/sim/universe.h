@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 // universe: one run of the daemon, from its options to its end, all chosen by the seed.
-#ifndef UNIVERSE_H
-#define UNIVERSE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 // What a run has seen, for the report.
-struct sights {
-    uint64_t universes, turns, faults, connections, datagrams, seconds;
+enum sight {
+    SIGHT_UNIVERSES,
+    SIGHT_TURNS,
+    SIGHT_CONNECTIONS,
+    SIGHT_DATAGRAMS,
+    SIGHT_FAULTS,
+    SIGHT_SECONDS,
+    SIGHTS
 };
 
-void universe_run(uint64_t seed, bool tracing, struct sights *sights);
-
-#endif
+void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS]);

@@ -12,17 +12,16 @@
 struct world world;
 
 struct event {
-    uint64_t at, number; // of two at the same time, the one that was asked for first
+    uint64_t at;
     void (*act)(void *subject);
     void *subject;
 };
 
-// A binary heap.
+// The next one is the last; of two at the same time, the one that was asked for first.
 static struct {
     struct event *event;
     size_t count, room;
-    uint64_t number;
-} heap;
+} events;
 
 void world_begin(uint64_t seed, bool tracing)
 {
@@ -38,71 +37,45 @@ void world_begin(uint64_t seed, bool tracing)
         .drain_high = NEVER,
     };
     world.epoch = world.now;
-    world.now += chance_between(&world.chance, 0, SECOND);
+    world.now += between(0, SECOND);
     world.wall = (int64_t)(1700000000 * SECOND);
-    heap.count = 0;
+    events.count = 0;
 }
 
 void world_end(void)
 {
-    heap.event = memory_own(heap.event, 0);
-    heap.count = heap.room = 0;
+    events.event = memory_own(events.event, 0);
+    events.count = events.room = 0;
     world.server = NULL;
-}
-
-static bool sooner(const struct event *a, const struct event *b)
-{
-    return a->at < b->at || (a->at == b->at && a->number < b->number);
-}
-
-static void swap(size_t i, size_t j)
-{
-    struct event event = heap.event[i];
-
-    heap.event[i] = heap.event[j];
-    heap.event[j] = event;
 }
 
 void world_at(uint64_t at, void (*act)(void *subject), void *subject)
 {
-    if (heap.count == heap.room) {
-        heap.room = heap.room ? 2 * heap.room : 64;
-        heap.event = memory_own(heap.event, heap.room * sizeof *heap.event);
-    }
-    heap.event[heap.count] = (struct event){at, heap.number++, act, subject};
-    for (size_t i = heap.count++; i > 0 && sooner(&heap.event[i], &heap.event[(i - 1) / 2]);
-         i = (i - 1) / 2)
-        swap(i, (i - 1) / 2);
+    events.event = memory_room(events.event, events.count, &events.room, sizeof *events.event);
+    struct event *place = events.event + events.count++;
+    for (; place > events.event && place[-1].at <= at; place--)
+        *place = place[-1];
+    *place = (struct event){at, act, subject};
 }
 
 uint64_t world_next(void)
 {
-    return heap.count > 0 ? heap.event[0].at : NEVER;
-}
-
-static struct event pop(void)
-{
-    struct event first = heap.event[0];
-
-    heap.event[0] = heap.event[--heap.count];
-    for (size_t i = 0, child = 1; child < heap.count; child = 2 * i + 1) {
-        if (child + 1 < heap.count && sooner(&heap.event[child + 1], &heap.event[child]))
-            child++;
-        if (!sooner(&heap.event[child], &heap.event[i]))
-            break;
-        swap(i, child);
-        i = child;
-    }
-    return first;
+    return events.count > 0 ? events.event[events.count - 1].at : NEVER;
 }
 
 void world_run(void)
 {
     while (world_next() <= world.now) {
-        struct event event = pop();
+        struct event event = events.event[--events.count];
 
         event.act(event.subject);
     }
+}
+
+void world_remember(uint64_t *times, size_t count, uint64_t time)
+{
+    memmove(times + 1, times, (count - 1) * sizeof *times);
+    times[0] = time;
 }
 
 void fail(const char *format, ...)

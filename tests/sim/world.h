@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 // world: one universe: its time, what is going to happen in it, and how it ends when an oracle
 // finds the daemon at fault. One seed gives one universe.
-#ifndef WORLD_H
-#define WORLD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "chance.h"
+#include "ground/util.h"
+#include "server.h"
 
 #define SECOND ((uint64_t)1000000000)
 #define MILLISECOND ((uint64_t)1000000)
@@ -32,7 +33,6 @@ struct world {
     unsigned calls;  // in this turn
     unsigned futile; // turns in a row without progress
     bool progress;   // in this turn
-    uint64_t wakeups;
 
     bool started;        // server_init is over
     bool may_stop;       // a right /shutdown was read
@@ -50,6 +50,22 @@ struct world {
 
 extern struct world world;
 
+// This universe's chance.
+static inline uint64_t between(uint64_t low, uint64_t high)
+{
+    return chance_between(&world.chance, low, high);
+}
+
+static inline bool one_in(uint64_t n)
+{
+    return chance_one_in(&world.chance, n);
+}
+
+static inline uint64_t magnitude(uint64_t high)
+{
+    return chance_magnitude(&world.chance, high);
+}
+
 void world_begin(uint64_t seed, bool tracing);
 void world_end(void);
 
@@ -62,9 +78,13 @@ uint64_t world_next(void);
 // Calls all that are due.
 void world_run(void);
 
+// Puts TIME in front of COUNT others, the last of which is forgotten.
+void world_remember(uint64_t *times, size_t count, uint64_t time);
+
 // The daemon is at fault: says so, with the seed, and ends the process.
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// The daemon makes no call with other arguments than WHAT allows.
+#define must(what) ((what) ? (void)0 : fail("%s: does not hold: %s", __func__, #what))
 
-#endif
+void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));

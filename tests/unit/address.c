@@ -9,11 +9,13 @@ static struct address parsed(const char *string)
 {
     struct address address;
 
+    memset(&address, 0xff, sizeof address);
     assert_true(address_parse(string, &address));
+    assert_true(address.port == 0 && address.scope == 0);
     return address;
 }
 
-static void addresses_are_written_with_their_port(void **state)
+TEST(addresses_are_written_with_their_port)
 {
     static const struct {
         const char *string;
@@ -33,8 +35,7 @@ static void addresses_are_written_with_their_port(void **state)
          "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535"},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         struct address address = parsed(row[i].string);
 
         address.port = row[i].port;
@@ -43,7 +44,7 @@ static void addresses_are_written_with_their_port(void **state)
     }
 }
 
-static void what_is_no_address_is_refused(void **state)
+TEST(what_is_no_address_is_refused)
 {
     static const char *const row[] = {
         "",         "localhost", "1.2.3",      "1.2.3.4.5", "1.2.3.256", "1.2.3.4:80",
@@ -52,28 +53,15 @@ static void what_is_no_address_is_refused(void **state)
     };
     struct address address;
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
         assert_false(address_parse(row[i], &address));
 }
 
-static void a_parsed_address_has_no_port_and_no_scope(void **state)
-{
-    struct address address;
-
-    (void)state;
-    memset(&address, 0xff, sizeof address);
-    assert_true(address_parse("fe80::1", &address));
-    assert_int_equal(address.port, 0);
-    assert_int_equal(address.scope, 0);
-}
-
-static void ipv4_is_kept_mapped(void **state)
+TEST(ipv4_is_kept_mapped)
 {
     struct in_addr ip = {.s_addr = htonl(0xc0000201)};
     struct address address = address_of_v4(ip);
 
-    (void)state;
     assert_true(address_is_v4(&address));
     assert_int_equal(address_v4(&address).s_addr, ip.s_addr);
     assert_string_equal(ADDRESS_STRING(&address), "192.0.2.1:0");
@@ -81,87 +69,77 @@ static void ipv4_is_kept_mapped(void **state)
     assert_false(address_is_v4(&address));
 }
 
-static void what_a_socket_was_given_comes_back(void **state)
+TEST(what_a_socket_was_given_comes_back)
 {
-    struct address address = parsed("192.0.2.1");
-    struct sockaddr_storage storage;
+    static const struct {
+        const char *string;
+        uint32_t scope;
+        int family;
+        socklen_t length;
+        const char *back;
+    } row[] = {
+        {"192.0.2.1", 0, AF_INET, sizeof(struct sockaddr_in), "192.0.2.1:4660"},
+        {"192.0.2.1", 0, AF_INET6, sizeof(struct sockaddr_in6), "192.0.2.1:4660"},
+        {"fe80::1", 7, AF_INET6, sizeof(struct sockaddr_in6), "[fe80::1%7]:4660"},
+    };
 
-    (void)state;
-    address.port = 12345;
-    assert_int_equal(address_store(&address, AF_INET, &storage), sizeof(struct sockaddr_in));
-    assert_int_equal(storage.ss_family, AF_INET);
-    struct address back = address_of(&storage);
-    assert_memory_equal(&back.ip, &address.ip, sizeof back.ip);
-    assert_int_equal(back.port, 12345);
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct address address = parsed(row[i].string);
+        struct sockaddr_storage storage;
+        struct sockaddr_in v4; // whose port stands where an IPv6 one does
 
-    assert_int_equal(address_store(&address, AF_INET6, &storage), sizeof(struct sockaddr_in6));
-    assert_int_equal(storage.ss_family, AF_INET6);
-    back = address_of(&storage);
-    assert_string_equal(ADDRESS_STRING(&back), "192.0.2.1:12345");
-
-    address = parsed("fe80::1");
-    address.port = 1;
-    address.scope = 7;
-    address_store(&address, AF_INET6, &storage);
-    back = address_of(&storage);
-    assert_string_equal(ADDRESS_STRING(&back), "[fe80::1%7]:1");
-}
-
-static void ports_are_in_network_order_outside(void **state)
-{
-    struct address address = parsed("::1");
-    struct sockaddr_storage storage;
-    struct sockaddr_in6 v6;
-
-    (void)state;
-    address.port = 0x1234;
-    address_store(&address, AF_INET6, &storage);
-    memcpy(&v6, &storage, sizeof v6);
-    assert_int_equal(v6.sin6_port, htons(0x1234));
-}
-
-static void loopback_is_told_in_both_families(void **state)
-{
-    static const char *const loopback[] = {"127.0.0.1", "127.255.255.255", "::1",
-                                           "::ffff:127.0.0.1"};
-    static const char *const other[] = {
-        "128.0.0.1", "126.255.255.255", "0.0.0.0", "::",
-        "::2",       "::127.0.0.1",     "fe80::1", "::ffff:8.8.8.8"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++) {
-        struct address address = parsed(loopback[i]);
-        assert_true(address_is_loopback(&address));
-    }
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
-        struct address address = parsed(other[i]);
-        assert_false(address_is_loopback(&address));
+        address.port = 0x1234;
+        address.scope = row[i].scope;
+        assert_int_equal(address_store(&address, row[i].family, &storage), row[i].length);
+        assert_int_equal(storage.ss_family, row[i].family);
+        memcpy(&v4, &storage, sizeof v4);
+        assert_int_equal(v4.sin_port, htons(0x1234));
+        struct address back = address_of(&storage);
+        assert_string_equal(ADDRESS_STRING(&back), row[i].back);
     }
 }
 
-static void what_is_no_single_host_is_told(void **state)
+TEST(loopback_and_what_is_no_single_host_are_told_in_both_families)
 {
-    static const char *const none[] = {
-        "0.0.0.0", "255.255.255.255", "224.0.0.1",       "239.255.255.255",
-        "::",      "ff02::1",         "::ffff:224.0.0.1"};
-    static const char *const host[] = {"0.0.0.1", "223.255.255.255", "240.0.0.1", "::1",
-                                       "fe80::1", "::224.0.0.1",     "127.0.0.1"};
+    enum { HOST, LOOPBACK, NO_HOST };
+    static const struct {
+        const char *string;
+        int kind;
+    } row[] = {
+        {"127.0.0.1", LOOPBACK},
+        {"127.255.255.255", LOOPBACK},
+        {"::1", LOOPBACK},
+        {"::ffff:127.0.0.1", LOOPBACK},
+        {"128.0.0.1", HOST},
+        {"126.255.255.255", HOST},
+        {"::2", HOST},
+        {"::127.0.0.1", HOST},
+        {"fe80::1", HOST},
+        {"::ffff:8.8.8.8", HOST},
+        {"0.0.0.1", HOST},
+        {"223.255.255.255", HOST},
+        {"240.0.0.1", HOST},
+        {"::224.0.0.1", HOST},
+        {"0.0.0.0", NO_HOST},
+        {"::", NO_HOST},
+        {"255.255.255.255", NO_HOST},
+        {"224.0.0.1", NO_HOST},
+        {"239.255.255.255", NO_HOST},
+        {"ff02::1", NO_HOST},
+        {"::ffff:224.0.0.1", NO_HOST},
+    };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-        struct address address = parsed(none[i]);
-        assert_true(address_is_no_host(&address));
-    }
-    for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) {
-        struct address address = parsed(host[i]);
-        assert_false(address_is_no_host(&address));
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct address address = parsed(row[i].string);
+
+        assert_int_equal(address_is_loopback(&address), row[i].kind == LOOPBACK);
+        assert_int_equal(address_is_no_host(&address), row[i].kind == NO_HOST);
     }
 }
 
 // Every byte of an address decides what it is, but the last four of a mapped one.
-static void an_address_that_differs_in_a_byte_is_another(void **state)
+TEST(an_address_that_differs_in_a_byte_is_another)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof(struct in6_addr); i++) {
         struct address mapped = parsed("::ffff:127.0.0.1"), loopback = parsed("::1"),
                        nobody = parsed("::");
@@ -174,21 +152,4 @@ static void an_address_that_differs_in_a_byte_is_another(void **state)
         assert_false(address_is_loopback(&loopback));
         assert_false(address_is_no_host(&nobody));
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_written_with_their_port),
-        cmocka_unit_test(what_is_no_address_is_refused),
-        cmocka_unit_test(a_parsed_address_has_no_port_and_no_scope),
-        cmocka_unit_test(ipv4_is_kept_mapped),
-        cmocka_unit_test(what_a_socket_was_given_comes_back),
-        cmocka_unit_test(ports_are_in_network_order_outside),
-        cmocka_unit_test(loopback_is_told_in_both_families),
-        cmocka_unit_test(what_is_no_single_host_is_told),
-        cmocka_unit_test(an_address_that_differs_in_a_byte_is_another),
-    };
-
-    return cmocka_run_group_tests_name("address", tests, NULL, NULL);
 }

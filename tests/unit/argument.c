@@ -20,7 +20,7 @@ static const struct argument_row rows[] = {
     {"stop", 's', argument_last, offsetof(struct values, stop), 0, 0, NULL, "the last"},
 };
 
-enum { ROWS = sizeof rows / sizeof rows[0], WORDS_MAX = 8 };
+enum { ROWS = ARRAY_LENGTH(rows), WORDS_MAX = 8 };
 
 static struct {
     struct values values;
@@ -49,9 +49,8 @@ static int read_by(size_t count, const char *const *word)
 
 #define READ(...) read_by(ROWS, (const char *const[]){__VA_ARGS__, NULL})
 
-static void values_go_where_their_rows_say(void **state)
+TEST(values_go_where_their_rows_say)
 {
-    (void)state;
     assert_int_equal(READ("--number=42", "--flag", "-p", "/x"), 5);
     assert_true(parsed.values.flag);
     assert_false(parsed.values.stop);
@@ -59,29 +58,42 @@ static void values_go_where_their_rows_say(void **state)
     assert_string_equal(parsed.values.path, "/x");
 }
 
-static void what_is_no_option_is_left_for_the_caller(void **state)
+TEST(reading_ends_before_what_is_no_option_and_after_the_last)
 {
-    (void)state;
     assert_int_equal(READ("word", "-n", "1"), 3);
     assert_string_equal(parsed.argv[3], "word");
     assert_int_equal(parsed.values.number, 1);
-}
-
-static void the_last_option_ends_the_reading(void **state)
-{
-    (void)state;
     assert_int_equal(READ("--stop", "--other", "word"), 4);
     assert_true(parsed.values.stop);
     assert_int_equal(READ("-s", "-n"), 3);
     assert_string_equal(parsed.error, "");
 }
 
-static void no_value_is_no_number(void **state)
+TEST(no_value_is_no_number)
 {
-    static const char *const wrong[] = {"", "x", "100", "990", "1000", "99x", " 1", "/", ":"};
+    static const char *const wrong[] = {"",
+                                        "x",
+                                        "100",
+                                        "990",
+                                        "1000",
+                                        "99x",
+                                        " 1",
+                                        "\t1",
+                                        "/",
+                                        ":",
+                                        "-1",
+                                        "+1",
+                                        "x1",
+                                        "0x10",
+                                        "1.0",
+                                        "1e3",
+                                        "4294967296",
+                                        "4294967297",
+                                        "18446744073709551616",
+                                        "18446744073709551617",
+                                        "99999999999999999999999999999999"};
 
-    (void)state;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         char error[128];
 
         snprintf(error, sizeof error, "--number: '%s' is not a number from 0 to 99", wrong[i]);
@@ -89,13 +101,13 @@ static void no_value_is_no_number(void **state)
         assert_string_equal(parsed.error, error);
         assert_int_equal(parsed.values.number, 7); // as it was
     }
-    assert_int_equal(READ("-n", "0099"), 3);
+    assert_int_equal(READ("-n", "00000000000000000000099"), 3);
     assert_int_equal(parsed.values.number, 99);
     assert_int_equal(READ("-n", "0"), 3);
     assert_int_equal(parsed.values.number, 0);
 }
 
-static void what_is_wrong_is_named(void **state)
+TEST(what_is_wrong_is_named)
 {
     static const char *const row[][2] = {
         {"--flag=x", "--flag takes no value"},
@@ -105,19 +117,19 @@ static void what_is_wrong_is_named(void **state)
         {"--x", "unknown or ambiguous option '--x'"},
         {"-p", "'-p' needs a value"},
         {"--path=", "--path: the path is empty"},
+        {"-?", "unknown option '-?'"},
+        {"-:", "unknown option '-:'"},
     };
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         assert_int_equal(READ(row[i][0]), -1);
         assert_string_equal(parsed.error, row[i][1]);
     }
 }
 
 // A table's rows are its own: none of those behind it, none of one that was read before.
-static void no_other_tables_rows_are_known(void **state)
+TEST(no_other_tables_rows_are_known)
 {
-    (void)state;
     assert_int_equal(READ("-s"), 2);
     for (size_t count = 0; count < ROWS; count++) {
         const char letter[] = {'-', rows[count].letter ? rows[count].letter : 'f', '\0'};
@@ -132,12 +144,11 @@ static void no_other_tables_rows_are_known(void **state)
 }
 
 // getopt(3) would name what is wrong there itself.
-static void nothing_is_said_on_standard_error(void **state)
+TEST(nothing_is_said_on_standard_error)
 {
     char said[64];
     int pair[2], real = dup(STDERR_FILENO);
 
-    (void)state;
     assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
     dup2(pair[1], STDERR_FILENO);
     int end = READ("--other");
@@ -150,31 +161,14 @@ static void nothing_is_said_on_standard_error(void **state)
     assert_int_equal(got, -1);
 }
 
-static void help_is_a_line_for_each_row(void **state)
+TEST(help_is_a_line_for_each_row)
 {
     char room[512];
     struct text help = text_in(room, sizeof room);
 
-    (void)state;
     argument_help(rows, ROWS, 12, &help);
     assert_string_equal(text_end(&help), "      --flag       a flag\n"
                                          "  -n, --number=N   a number\n"
                                          "  -p, --path=PATH  a path\n"
                                          "  -s, --stop       the last\n");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_go_where_their_rows_say),
-        cmocka_unit_test(what_is_no_option_is_left_for_the_caller),
-        cmocka_unit_test(the_last_option_ends_the_reading),
-        cmocka_unit_test(no_value_is_no_number),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(no_other_tables_rows_are_known),
-        cmocka_unit_test(nothing_is_said_on_standard_error),
-        cmocka_unit_test(help_is_a_line_for_each_row),
-    };
-
-    return cmocka_run_group_tests_name("argument", tests, NULL, NULL);
 }

@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "ground/util.h"
 #include "histogram.h"
 
 enum { VALUES = 100000 };
 
-static const double shares[] = {0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1};
+static struct histogram histogram;
 
-static uint64_t next_random(uint64_t *state)
+BEFORE_EACH
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
+    histogram = (struct histogram){.total = 0};
 }
+
+static const double shares[] = {0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1};
 
 static double distance(double difference)
 {
@@ -47,53 +37,40 @@ static uint64_t exact_percentile(const uint64_t *sorted, size_t count, double sh
 
 static void check_against_sorted(uint64_t *values, size_t count)
 {
-    static struct histogram room;
-    struct histogram *histogram = &room;
-
-    room = (struct histogram){.total = 0};
+    histogram = (struct histogram){.total = 0};
     for (size_t i = 0; i < count; i++)
-        histogram_record(histogram, values[i], 1);
+        histogram_record(&histogram, values[i], 1);
     qsort(values, count, sizeof *values, compare);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
         uint64_t exact = exact_percentile(values, count, shares[i]);
-        uint64_t found = histogram_percentile(histogram, shares[i]);
+        uint64_t found = histogram_percentile(&histogram, shares[i]);
 
         assert_in_range(found, exact, exact + exact / 100);
     }
-    assert_int_equal(histogram->max, values[count - 1]);
-    assert_int_equal(histogram_percentile(histogram, 1), values[count - 1]);
+    assert_int_equal(histogram.max, values[count - 1]);
+    assert_int_equal(histogram_percentile(&histogram, 1), values[count - 1]);
 }
 
-static void test_percentiles_within_one_percent(void **state)
+TEST(percentiles_within_one_percent)
 {
     static uint64_t values[VALUES];
-    uint64_t random = 88172645463325252;
+    uint64_t two[] = {5, 7000000}, same[] = {9, 9, 9, 9};
+    struct chance chance = chance_start(4);
 
-    (void)state;
     // Widths from 6 to 41 bits: from a nanosecond to half an hour, evenly in the logarithm.
     for (size_t i = 0; i < VALUES; i++)
-        values[i] = next_random(&random) >> (23 + next_random(&random) % 36);
+        values[i] = chance_next(&chance) >> (23 + chance_next(&chance) % 36);
     check_against_sorted(values, VALUES);
     for (size_t i = 0; i < VALUES; i++)
-        values[i] = 1000 + next_random(&random) % 1000;
+        values[i] = 1000 + chance_next(&chance) % 1000;
     check_against_sorted(values, VALUES);
-}
-
-static void test_few_values(void **state)
-{
-    uint64_t one[] = {123456789}, two[] = {5, 7000000}, same[] = {9, 9, 9, 9};
-
-    (void)state;
-    check_against_sorted(one, 1);
+    check_against_sorted(&(uint64_t){123456789}, 1);
     check_against_sorted(two, 2);
     check_against_sorted(same, 4);
 }
 
-static void test_every_bucket_edge(void **state)
+TEST(every_bucket_edge)
 {
-    struct histogram histogram;
-
-    (void)state;
     for (unsigned bit = 0; bit < HISTOGRAM_VALUE_BITS; bit++)
         for (int off = -1; off <= 1; off++) {
             uint64_t value = (UINT64_C(1) << bit) + (uint64_t)off;
@@ -105,31 +82,18 @@ static void test_every_bucket_edge(void **state)
         }
 }
 
-static void test_empty(void **state)
+TEST(nothing_and_what_is_too_high)
 {
-    static const struct histogram histogram;
-
-    (void)state;
     assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
     assert_true(histogram_mean(&histogram) <= 0);
     assert_true(histogram_deviation(&histogram) <= 0);
-}
-
-static void test_values_too_high_are_kept_as_the_maximum(void **state)
-{
-    static struct histogram histogram;
-
-    (void)state;
-    histogram_record(&histogram, UINT64_MAX / 2, 1);
+    histogram_record(&histogram, UINT64_MAX / 2, 1); // is kept as the maximum
     assert_int_equal(histogram.total, 1);
     assert_int_equal(histogram_percentile(&histogram, 0.5), UINT64_MAX / 2);
 }
 
-static void test_rank_is_the_inverse_of_percentile(void **state)
+TEST(rank_is_the_inverse_of_percentile)
 {
-    static struct histogram histogram;
-
-    (void)state;
     for (uint64_t i = 1; i <= 1000; i++)
         histogram_record(&histogram, i * 1000, 1);
     for (size_t i = 0; i < ARRAY_LENGTH(shares); i++) {
@@ -140,31 +104,26 @@ static void test_rank_is_the_inverse_of_percentile(void **state)
     assert_int_equal(histogram_rank(&histogram, histogram.max), 1000);
 }
 
-static void test_many_alike_are_so_many_single_ones(void **state)
+TEST(many_alike_are_so_many_single_ones)
 {
-    static struct histogram one, many;
+    static struct histogram many;
 
-    (void)state;
     for (int i = 0; i < 7; i++)
-        histogram_record(&one, 123456, 1);
+        histogram_record(&histogram, 123456, 1);
     histogram_record(&many, 123456, 7);
-    assert_memory_equal(&one, &many, sizeof one);
+    assert_memory_equal(&histogram, &many, sizeof many);
 }
 
-static void test_mean_and_deviation(void **state)
+TEST(mean_and_deviation)
 {
-    static struct histogram histogram;
-
-    (void)state;
     for (uint64_t i = 1; i <= 100; i++)
         histogram_record(&histogram, i, 1);
     assert_true(distance(histogram_mean(&histogram) - 50.5) < 1e-9);
     assert_true(distance(histogram_deviation(&histogram) - 28.866070) < 1e-5);
 }
 
-static void test_shares_grow_towards_one(void **state)
+TEST(shares_grow_towards_one)
 {
-    (void)state;
     assert_true(histogram_share(0) <= 0);
     assert_true(distance(histogram_share(5) - 0.5) < 1e-12);
     assert_true(distance(histogram_share(10) - 0.75) < 1e-12);
@@ -172,21 +131,4 @@ static void test_shares_grow_towards_one(void **state)
         assert_true(histogram_share(step) < histogram_share(step + 1));
         assert_true(histogram_share(step) < 1);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_percentiles_within_one_percent),
-        cmocka_unit_test(test_few_values),
-        cmocka_unit_test(test_every_bucket_edge),
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_values_too_high_are_kept_as_the_maximum),
-        cmocka_unit_test(test_rank_is_the_inverse_of_percentile),
-        cmocka_unit_test(test_many_alike_are_so_many_single_ones),
-        cmocka_unit_test(test_mean_and_deviation),
-        cmocka_unit_test(test_shares_grow_towards_one),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

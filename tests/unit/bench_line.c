@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
+#include "unit.h"
 
 #include "line.h"
 #include "payload.h"
@@ -30,21 +22,17 @@ static void create(void)
     pace_start(&traffic->flows.pace, 1000, 0, 100);
 }
 
-static int prepare(void **state)
+BEFORE_EACH
 {
-    (void)state;
     settings = (struct settings){
         .connections = 1, .depth = DEPTH, .size = SIZE, .reply_size = SIZE, .verify = true};
     create();
-    return 0;
 }
 
-static int finish(void **state)
+AFTER_EACH
 {
-    (void)state;
     flow_destroy(&line->flow);
     traffic_destroy(traffic);
-    return 0;
 }
 
 // Messages FIRST to LAST as an echo sends them back.
@@ -57,9 +45,8 @@ static char *echo(uint64_t first, uint64_t last)
     return bytes;
 }
 
-static void test_what_is_begun_is_owed(void **state)
+TEST(what_is_begun_is_owed)
 {
-    (void)state;
     assert_int_equal(line_begin(line, 1000), DEPTH);
     assert_int_equal(line_owed(line), DEPTH * SIZE);
     assert_int_equal(line_begin(line, 1001), 0);
@@ -67,9 +54,8 @@ static void test_what_is_begun_is_owed(void **state)
 }
 
 // However the bytes are cut into pieces.
-static void test_answers_in_pieces(void **state)
+TEST(answers_in_pieces)
 {
-    (void)state;
     for (size_t piece = 1; piece <= DEPTH * SIZE; piece++) {
         finish(state);
         create();
@@ -84,9 +70,8 @@ static void test_answers_in_pieces(void **state)
     }
 }
 
-static void test_latency_counts_from_each_beginning(void **state)
+TEST(latency_counts_from_each_beginning)
 {
-    (void)state;
     line_begin(line, 1000);
     line_take(line, echo(0, 1), 2 * SIZE, 1100);
     assert_int_equal(line_begin(line, 1200), 2);
@@ -103,19 +88,17 @@ static void expect(enum fault fault, uint64_t count)
     assert_int_equal(results_faults(&results), count);
 }
 
-static void test_more_than_was_asked_for(void **state)
+TEST(more_than_was_asked_for)
 {
-    (void)state;
     line_begin(line, 1000);
     line_take(line, echo(0, DEPTH + 1), (DEPTH + 2) * SIZE, 1100);
     expect(FAULT_UNEXPECTED, 2);
 }
 
-static void test_another_order(void **state)
+TEST(another_order)
 {
     char bytes[2 * SIZE];
 
-    (void)state;
     line_begin(line, 1000);
     payload_write(bytes, SIZE, 3, 1);
     payload_write(bytes + SIZE, SIZE, 3, 0);
@@ -135,9 +118,8 @@ static void refuse(const char *text, size_t piece)
 }
 
 // As the first that is said it may be as long as an answer, or longer.
-static void test_a_refusal_at_once(void **state)
+TEST(a_refusal_at_once)
 {
-    (void)state;
     for (unsigned size = 1; size <= SIZE; size++) {
         finish(state);
         settings.size = settings.reply_size = size;
@@ -147,9 +129,8 @@ static void test_a_refusal_at_once(void **state)
     }
 }
 
-static void test_a_refusal_after_answers(void **state)
+TEST(a_refusal_after_answers)
 {
-    (void)state;
     for (size_t piece = 1; piece <= 18; piece++) {
         finish(state);
         create();
@@ -160,9 +141,8 @@ static void test_a_refusal_after_answers(void **state)
     }
 }
 
-static void test_where_each_message_has_a_connection_the_next_is_tried(void **state)
+TEST(where_each_message_has_a_connection_the_next_is_tried)
 {
-    (void)state;
     finish(state);
     settings.churn = true;
     settings.depth = 1;
@@ -181,9 +161,8 @@ static void test_where_each_message_has_a_connection_the_next_is_tried(void **st
 }
 
 // What comes too late for one phase is not taken for an answer that an earlier time was noted for.
-static void test_after_giving_up(void **state)
+TEST(after_giving_up)
 {
-    (void)state;
     settings.verify = false;
     line_begin(line, 1000);
     line_take(line, echo(0, 0), SIZE + 5, 1100);
@@ -193,22 +172,4 @@ static void test_after_giving_up(void **state)
     line_begin(line, 50000);
     line_take(line, echo(0, 0) + 5, SIZE - 5, 50100);
     assert_int_equal(results.latency.max, 100);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_is_begun_is_owed, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_answers_in_pieces, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_latency_counts_from_each_beginning, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_more_than_was_asked_for, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_another_order, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_a_refusal_at_once, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_a_refusal_after_answers, prepare, finish),
-        cmocka_unit_test_setup_teardown(test_where_each_message_has_a_connection_the_next_is_tried,
-                                        prepare, finish),
-        cmocka_unit_test_setup_teardown(test_after_giving_up, prepare, finish),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
+#include "unit.h"
 
 #include "ground/util.h"
 #include "payload.h"
@@ -23,9 +15,8 @@ static char *make(size_t size, uint32_t stream, uint64_t sequence)
     return bytes;
 }
 
-static void test_a_message_is_a_line(void **state)
+TEST(a_message_is_a_line)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
         char *bytes = make(sizes[i], 70000, 123456789);
 
@@ -36,9 +27,8 @@ static void test_a_message_is_a_line(void **state)
     }
 }
 
-static void test_it_matches_itself(void **state)
+TEST(it_matches_itself)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
         for (uint64_t sequence = 0; sequence < 200; sequence++) {
             char *bytes = make(sizes[i], 3, sequence);
@@ -48,9 +38,8 @@ static void test_it_matches_itself(void **state)
         }
 }
 
-static void test_every_changed_byte_shows(void **state)
+TEST(every_changed_byte_shows)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(sizes) - 1; i++) {
         char *bytes = make(sizes[i], 5, 77);
 
@@ -63,23 +52,21 @@ static void test_every_changed_byte_shows(void **state)
     }
 }
 
-static void test_other_messages_do_not_match(void **state)
+TEST(other_messages_do_not_match)
 {
     char bytes[64];
 
-    (void)state;
     payload_write(bytes, sizeof bytes, 5, 77);
     assert_false(payload_matches(bytes, sizeof bytes, 5, 78));
     assert_false(payload_matches(bytes, sizeof bytes, 5, 77 + 64));
     assert_false(payload_matches(bytes, sizeof bytes, 6, 77));
 }
 
-static void test_the_stamp_comes_back(void **state)
+TEST(the_stamp_comes_back)
 {
     const uint64_t sequences[] = {0, 1, 63, 64, 123456789, (UINT64_C(1) << 36) - 1};
     char bytes[PAYLOAD_STAMP_BYTES + 1];
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(sequences); i++) {
         uint32_t stream = 0;
         uint64_t sequence = 0;
@@ -91,23 +78,21 @@ static void test_the_stamp_comes_back(void **state)
     }
 }
 
-static void test_what_has_no_stamp(void **state)
+TEST(what_has_no_stamp)
 {
     uint32_t stream;
     uint64_t sequence;
 
-    (void)state;
     assert_false(payload_read("abcdefghi\n", 10, &stream, &sequence)); // too short
     assert_false(payload_read("ERR datagram-truncated\n", 23, &stream, &sequence));
     assert_false(payload_read("abc\0efghijklmn\n", 15, &stream, &sequence));
     assert_false(payload_read("abcdefghi\n\n", 11, &stream, &sequence));
 }
 
-static void test_a_refusal_is_a_text_with_a_space(void **state)
+TEST(a_refusal_is_a_text_with_a_space)
 {
     char message[100];
 
-    (void)state;
     assert_int_equal(payload_refusal("Server Busy\nmore", 16), 11);
     assert_int_equal(payload_refusal("ERR too-long-line\r\n", 19), 18);
     assert_int_equal(payload_refusal("Server Busy\n", 11), 0); // there is more of it to come
@@ -117,19 +102,4 @@ static void test_a_refusal_is_a_text_with_a_space(void **state)
         payload_write(message, sizeof message, i, i * 77);
         assert_int_equal(payload_refusal(message, sizeof message), 0);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_message_is_a_line),
-        cmocka_unit_test(test_it_matches_itself),
-        cmocka_unit_test(test_every_changed_byte_shows),
-        cmocka_unit_test(test_other_messages_do_not_match),
-        cmocka_unit_test(test_the_stamp_comes_back),
-        cmocka_unit_test(test_what_has_no_stamp),
-        cmocka_unit_test(test_a_refusal_is_a_text_with_a_space),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

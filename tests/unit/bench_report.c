@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
+#include "unit.h"
 
 #include "live.h"
 #include "report.h"
@@ -27,14 +19,12 @@ static const char *text_of(void (*write)(const struct settings *, const struct r
     return text_end(&text);
 }
 
-static int prepare(void **state)
+BEFORE_EACH
 {
-    (void)state;
     results = (struct results){.started = 0, .ended = 2000000000};
     for (int i = 0; i < 1000; i++)
         histogram_record(&results.latency, 50000, 1);
     settings.rate = 0;
-    return 0;
 }
 
 static void contains(const char *text, const char *part)
@@ -43,11 +33,10 @@ static void contains(const char *text, const char *part)
         fail_msg("no '%s' in:\n%s", part, text);
 }
 
-static void test_json_has_what_programs_rely_on(void **state)
+TEST(json_has_what_programs_rely_on)
 {
     const char *json;
 
-    (void)state;
     results.own_cpu = 2000000;
     results.server = (struct server_results){
         .cost = true, .memory = true, .cpu = 3000000, .switches = 500, .rss = 640, .pss = 630};
@@ -66,22 +55,20 @@ static void test_json_has_what_programs_rely_on(void **state)
     contains(json, "\"pss_bytes_per_idle_connection\": 63.000000");
 }
 
-static void test_what_was_not_measured_is_null(void **state)
+TEST(what_was_not_measured_is_null)
 {
     const char *json;
 
-    (void)state;
     json = text_of(report_json);
     contains(json, "\"rss_bytes_per_idle_connection\": null");
     contains(json, "\"joules_per_million_messages\": null");
     contains(json, "\"wakeups_per_second_at_rest\": null");
 }
 
-static void test_errors_are_named(void **state)
+TEST(errors_are_named)
 {
     const char *text;
 
-    (void)state;
     results_fault(&results, FAULT_LOST, 3, "no answer to %s", "\"this\"\n");
     results_fault(&results, FAULT_CORRUPT, 1, "a later one");
     assert_int_equal(results_faults(&results), 4);
@@ -91,9 +78,8 @@ static void test_errors_are_named(void **state)
     contains(text_of(report_json), "\"lost\": 3");
 }
 
-static void test_the_loop_is_told(void **state)
+TEST(the_loop_is_told)
 {
-    (void)state;
     contains(text_of(report_text), "closed loop");
     settings.rate = 100;
     contains(text_of(report_text), "open loop");
@@ -107,12 +93,11 @@ static void lacks(const char *text, const char *part)
 }
 
 // Nothing that was measured is not 0.
-static void test_no_messages_at_all(void **state)
+TEST(no_messages_at_all)
 {
     static char room[HGRM_ROOM];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     results.server = (struct server_results){.cost = true, .cpu = 5};
     results_restart(&results);
     results.ended = 2000000000;
@@ -131,16 +116,14 @@ static void test_no_messages_at_all(void **state)
     lacks(text_end(&text), "0.000");
 }
 
-static void test_no_time_at_all(void **state)
+TEST(no_time_at_all)
 {
-    (void)state;
     results.ended = results.started;
     contains(text_of(report_json), "\"seconds\": 0.000000, \"messages_per_second\": null");
 }
 
-static void test_what_makes_a_run_bad(void **state)
+TEST(what_makes_a_run_bad)
 {
-    (void)state;
     assert_true(results_good(&results));
     results.in_flight = 3;
     assert_false(results_good(&results));
@@ -153,14 +136,13 @@ static void test_what_makes_a_run_bad(void **state)
 }
 
 // Columns as HdrHistogram prints them, the last line at 1.0, and comments after that.
-static void test_hgrm(void **state)
+TEST(hgrm)
 {
     static char room[HGRM_ROOM];
     struct text text = text_in(room, sizeof room);
     double value = 0, share = 0, before = 0;
     unsigned long long count = 0;
 
-    (void)state;
     for (unsigned i = 1; i <= 100000; i++)
         histogram_record(&results.latency, i * UINT64_C(1000), 1);
     report_hgrm(&results, &text);
@@ -184,23 +166,21 @@ static void test_hgrm(void **state)
     contains(line, "#[Mean");
 }
 
-static void test_times_have_units(void **state)
+TEST(times_have_units)
 {
     char room[REPORT_TIME_MAX];
 
-    (void)state;
     assert_string_equal(report_time(room, 1500), "1.5 us");
     assert_string_equal(report_time(room, 1500000), "1.50 ms");
     assert_string_equal(report_time(room, 2500000000), "2.50 s");
 }
 
-static void test_sparkline(void **state)
+TEST(sparkline)
 {
     const double values[] = {0, 0.1, 4, 8};
     char room[64];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     live_sparkline(values, 4, false, &text);
     assert_string_equal(text_end(&text), " .=#");
     text = text_in(room, sizeof room);
@@ -219,11 +199,10 @@ static size_t live_length(size_t columns)
 }
 
 // The last column stays free: a terminal would go on to the next line.
-static void test_live_fits_its_terminal(void **state)
+TEST(live_fits_its_terminal)
 {
     size_t all = live_length(200);
 
-    (void)state;
     assert_in_range(all, LIVE_POINTS + 20, 79);
     assert_int_equal(live_length(all), all - 1);
     assert_int_equal(live_length(all + 1), all);
@@ -231,13 +210,12 @@ static void test_live_fits_its_terminal(void **state)
         assert_int_equal(live_length(columns), columns - 1);
 }
 
-static void test_live_rate(void **state)
+TEST(live_rate)
 {
     struct live live = {.shown = true};
     char room[256];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     live_note(&live, 0, 1000000000);
     live_note(&live, 500, 1500000000);
     live_write(&live, 0.25, &results.latency, 80, &text);
@@ -247,24 +225,4 @@ static void test_live_rate(void **state)
     text = text_in(room, sizeof room);
     live_write(&live, 0.5, &results.latency, 80, &text);
     contains(text_end(&text), "        100/s");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_json_has_what_programs_rely_on, prepare),
-        cmocka_unit_test_setup(test_what_was_not_measured_is_null, prepare),
-        cmocka_unit_test_setup(test_errors_are_named, prepare),
-        cmocka_unit_test_setup(test_the_loop_is_told, prepare),
-        cmocka_unit_test_setup(test_no_messages_at_all, prepare),
-        cmocka_unit_test_setup(test_no_time_at_all, prepare),
-        cmocka_unit_test_setup(test_what_makes_a_run_bad, prepare),
-        cmocka_unit_test_setup(test_hgrm, prepare),
-        cmocka_unit_test(test_times_have_units),
-        cmocka_unit_test(test_sparkline),
-        cmocka_unit_test_setup(test_live_fits_its_terminal, prepare),
-        cmocka_unit_test_setup(test_live_rate, prepare),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

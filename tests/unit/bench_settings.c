@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <string.h>
+#include "unit.h"
 
 #include "ground/util.h"
 #include "settings.h"
@@ -32,9 +25,8 @@ static bool parse(const char *line)
     return parsed;
 }
 
-static void test_defaults(void **state)
+TEST(defaults)
 {
-    (void)state;
     assert_true(parse("localhost:7"));
     assert_string_equal(settings.host, "localhost");
     assert_string_equal(settings.port, "7");
@@ -48,16 +40,15 @@ static void test_defaults(void **state)
     assert_int_equal(settings.rest, 0);
 }
 
-static void test_no_warmup_where_messages_are_counted(void **state)
+TEST(no_warmup_where_messages_are_counted)
 {
-    (void)state;
     assert_true(parse("-n 10 localhost:7"));
     assert_int_equal(settings.warmup, 0);
     assert_true(parse("-n 10 -w 2 localhost:7"));
     assert_int_equal(settings.warmup, 2000000000);
 }
 
-static void test_seconds(void **state)
+TEST(seconds)
 {
     static const struct {
         const char *line;
@@ -74,14 +65,13 @@ static void test_seconds(void **state)
         {"-t 5.0000000000 h:1", 5000000000},
     };
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         assert_true(parse(rows[i].line));
         assert_int_equal(settings.duration, rows[i].nanoseconds);
     }
 }
 
-static void test_counts(void **state)
+TEST(counts)
 {
     static const struct {
         const char *line;
@@ -92,7 +82,6 @@ static void test_counts(void **state)
                 {"-r .1E4 h:1", 1000},
                 {"-r 3.0 h:1", 3}};
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         assert_true(parse(rows[i].line));
         assert_int_equal(settings.rate, rows[i].rate);
@@ -105,9 +94,8 @@ static void test_counts(void **state)
 }
 
 // Each of both ends a run; without either it takes five seconds.
-static void test_messages_and_duration(void **state)
+TEST(messages_and_duration)
 {
-    (void)state;
     assert_true(parse("-n 10 h:1"));
     assert_int_equal(settings.duration, 0);
     assert_true(parse("-n 10 -t 2 h:1"));
@@ -115,9 +103,8 @@ static void test_messages_and_duration(void **state)
     assert_int_equal(settings.messages, 10);
 }
 
-static void test_addresses(void **state)
+TEST(addresses)
 {
-    (void)state;
     assert_true(parse("[::1]:12345"));
     assert_string_equal(settings.host, "::1");
     assert_string_equal(settings.port, "12345");
@@ -128,11 +115,10 @@ static void test_addresses(void **state)
     assert_true(parse("h:3com-tsmux")); // a service's name has a letter, and may begin with a digit
 }
 
-static void test_request(void **state)
+TEST(request)
 {
     static const char expected[] = "PING\r\n\t\0\\\xff.";
 
-    (void)state;
     assert_true(parse("--request=PING\\r\\n\\t\\0\\\\\\xfF. --reply-bytes=7 h:1"));
     assert_int_equal(settings.size, sizeof expected - 1);
     assert_memory_equal(settings.request, expected, sizeof expected - 1);
@@ -202,9 +188,8 @@ static const char *const wrong[] = {
     "--hgrm= h:1",
 };
 
-static void test_wrong_usage(void **state)
+TEST(wrong_usage)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         if (parse(wrong[i]))
             fail_msg("'%s' was accepted", wrong[i]);
@@ -213,42 +198,22 @@ static void test_wrong_usage(void **state)
     }
 }
 
-static void test_help_needs_nothing_else(void **state)
+TEST(help_needs_nothing_else)
 {
-    (void)state;
     assert_true(parse("--help"));
     assert_true(settings.help);
     assert_true(parse("-V"));
     assert_true(settings.version);
 }
 
-static void test_help_fits(void **state)
+TEST(help_fits)
 {
     char room[4096];
     struct text help = text_in(room, sizeof room);
 
-    (void)state;
     settings_help(&help);
     text_end(&help);
     assert_false(help.cut);
     for (const char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 95);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_no_warmup_where_messages_are_counted),
-        cmocka_unit_test(test_seconds),
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_messages_and_duration),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_request),
-        cmocka_unit_test(test_wrong_usage),
-        cmocka_unit_test(test_help_needs_nothing_else),
-        cmocka_unit_test(test_help_fits),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

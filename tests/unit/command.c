@@ -27,12 +27,11 @@ static struct {
     struct gate gate;
 } asked;
 
-static int begin(void **state)
+BEFORE_EACH
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_TCP, "192.0.2.1", "192.0.2.2");
     asked.gate = (struct gate){.passed = false};
-    return token_take(&asked.gate.token, "open sesame\n", 12) ? -1 : 0;
+    assert_null(token_take(&asked.gate.token, "open sesame\n", 12));
 }
 
 // The message, LENGTH bytes, is in a block of its own: AddressSanitizer sees a byte too far.
@@ -62,9 +61,8 @@ static void expect_line(const char *message, const char *expected)
     "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 udp_dropped=6\n"
 #define UNKNOWN "ERR unknown-command\n"
 
-static void a_command_begins_with_a_slash(void **state)
+TEST(a_command_begins_with_a_slash)
 {
-    (void)state;
     assert_true(is_command("/", 1));
     assert_true(is_command("/x", 2));
     assert_false(is_command("", 0));
@@ -72,9 +70,8 @@ static void a_command_begins_with_a_slash(void **state)
     assert_false(is_command("stats", 5));
 }
 
-static void each_command_has_its_answer(void **state)
+TEST(each_command_has_its_answer)
 {
-    (void)state;
     expect_line("/stats\n", STATS);
     expect_line("/time\n", "2026-11-21T02:01:03.123456789Z\n");
     expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345\n");
@@ -83,12 +80,11 @@ static void each_command_has_its_answer(void **state)
 }
 
 // In one turn all facts are of one instant: what is told once is told again as it is.
-static void a_text_is_made_once_a_turn(void **state)
+TEST(a_text_is_made_once_a_turn)
 {
     char room[8 * TURN_TEXT_MAX_BYTES];
     struct reply reply = {.buffer = room};
 
-    (void)state;
     asked.facts.gate = &asked.gate;
     reply_echo(&reply, "x\n", 2);
     command_answer("/stats\n", 7, &asked.facts, &reply);
@@ -103,7 +99,7 @@ static void a_text_is_made_once_a_turn(void **state)
     assert_int_equal(reply.texts, 5);
 }
 
-static void a_name_ends_at_white_space_or_the_end(void **state)
+TEST(a_name_ends_at_white_space_or_the_end)
 {
     static const char *const stats[] = {
         "/stats",    "/stats\n",        "/stats\r\n", "/stats\r",    "/stats ",   "/stats x y\n",
@@ -113,7 +109,6 @@ static void a_name_ends_at_white_space_or_the_end(void **state)
         "/",       "/\n",     "/ stats",    "//stats",  "/stat",     "/statsx",  "/STATS",
         "/stats/", "/stats.", "/stats\x85", "/\nstats", "/helphelp", "/\r\n\r\n"};
 
-    (void)state;
     for (size_t i = 0; i < sizeof stats / sizeof stats[0]; i++)
         expect_line(stats[i], STATS);
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
@@ -122,9 +117,8 @@ static void a_name_ends_at_white_space_or_the_end(void **state)
     expect("/stats \0", 8, STATS);
 }
 
-static void shutdown_takes_the_token_and_nothing_else(void **state)
+TEST(shutdown_takes_the_token_and_nothing_else)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_TCP, "127.0.0.1", "127.0.0.1");
     expect_line("/shutdown\n", "ERR shutdown-token-required\n");
     expect_line("/shutdown \t\r\n", "ERR shutdown-token-required\n");
@@ -134,11 +128,10 @@ static void shutdown_takes_the_token_and_nothing_else(void **state)
     assert_true(asked.gate.passed);
 }
 
-static void shutdown_is_for_loopback(void **state)
+TEST(shutdown_is_for_loopback)
 {
     static const char *const near[] = {"127.0.0.1", "::1", "::ffff:127.1.2.3"};
 
-    (void)state;
     expect_line("/shutdown open sesame", "ERR shutdown-loopback-required\n");
     assert_false(asked.gate.passed);
     for (size_t i = 0; i < sizeof near / sizeof near[0]; i++) {
@@ -149,9 +142,8 @@ static void shutdown_is_for_loopback(void **state)
     }
 }
 
-static void shutdown_without_a_token_configured_is_refused(void **state)
+TEST(shutdown_without_a_token_configured_is_refused)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_TCP, "::1", "::1");
     asked.gate.token.length = 0;
     expect_line("/shutdown", "ERR shutdown-token-required\n");
@@ -159,9 +151,8 @@ static void shutdown_without_a_token_configured_is_refused(void **state)
     assert_false(asked.gate.passed);
 }
 
-static void shutdown_is_throttled(void **state)
+TEST(shutdown_is_throttled)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_TCP, "::1", "::1");
     for (int i = 0; i < GUESSES_MAX; i++)
         expect_line("/shutdown x", "ERR shutdown-token-invalid\n");
@@ -170,9 +161,8 @@ static void shutdown_is_throttled(void **state)
     expect_line("/shutdown open sesame", "OK, shutting down\n");
 }
 
-static void shutdown_over_udp_is_never_allowed(void **state)
+TEST(shutdown_over_udp_is_never_allowed)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_UDP, "127.0.0.1", "127.0.0.1");
     for (int i = 0; i < 2 * GUESSES_MAX; i++)
         expect_line("/shutdown x", "ERR shutdown-not-allowed\n"); // and no guess is counted
@@ -182,14 +172,13 @@ static void shutdown_over_udp_is_never_allowed(void **state)
     assert_int_equal(asked.gate.wrong_count, 0);
 }
 
-static void whoami_shows_ipv6_in_brackets(void **state)
+TEST(whoami_shows_ipv6_in_brackets)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_UDP, "2001:db8::1", "::ffff:192.0.2.2");
     expect_line("/whoami", "proto=udp peer=[2001:db8::1]:40000 local=192.0.2.2:12345\n");
 }
 
-static void time_has_nine_decimals_at_any_instant(void **state)
+TEST(time_has_nine_decimals_at_any_instant)
 {
     static const struct {
         struct timespec time;
@@ -201,16 +190,14 @@ static void time_has_nine_decimals_at_any_instant(void **state)
         {{4102444800, 10}, "2100-01-01T00:00:00.000000010Z\n"},
     };
 
-    (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         asked.facts.time = row[i].time;
         expect_line("/time\n", row[i].line);
     }
 }
 
-static void the_longest_answers_fit(void **state)
+TEST(the_longest_answers_fit)
 {
-    (void)state;
     asked.facts = facts_of(PROTOCOL_TCP, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
                            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
     asked.facts.peer.port = asked.facts.local.port = UINT16_MAX;
@@ -221,26 +208,4 @@ static void the_longest_answers_fit(void **state)
     expect_line("/stats", NULL);
     asked.facts.time = (struct timespec){INT64_MAX, 999999999}; // no such year
     expect_line("/time", NULL);
-}
-
-#define test(name) cmocka_unit_test_setup(name, begin)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        test(a_command_begins_with_a_slash),
-        test(each_command_has_its_answer),
-        test(a_text_is_made_once_a_turn),
-        test(a_name_ends_at_white_space_or_the_end),
-        test(shutdown_takes_the_token_and_nothing_else),
-        test(shutdown_is_for_loopback),
-        test(shutdown_without_a_token_configured_is_refused),
-        test(shutdown_is_throttled),
-        test(shutdown_over_udp_is_never_allowed),
-        test(whoami_shows_ipv6_in_brackets),
-        test(time_has_nine_decimals_at_any_instant),
-        test(the_longest_answers_fit),
-    };
-
-    return cmocka_run_group_tests_name("command", tests, NULL, NULL);
 }

@@ -11,25 +11,28 @@ static struct {
     char directory[64], path[128];
     struct token token;
     char error[256];
+    int free; // the lowest descriptor that is
 } file;
 
-static int begin(void **state)
+BEFORE_EACH
 {
-    (void)state;
     snprintf(file.directory, sizeof file.directory, "/tmp/unit-credential-XXXXXX");
-    if (!mkdtemp(file.directory))
-        return -1;
+    assert_non_null(mkdtemp(file.directory));
     snprintf(file.path, sizeof file.path, "%s/shutdown-token", file.directory);
     file.token = (struct token){.length = 1, .bytes = "x"};
-    return unsetenv("CREDENTIALS_DIRECTORY");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    file.free = dup(STDERR_FILENO);
+    close(file.free);
 }
 
-static int end(void **state)
+// And no descriptor is left open.
+AFTER_EACH
 {
-    (void)state;
     unlink(file.path);
     rmdir(file.path);
-    return rmdir(file.directory);
+    assert_int_equal(rmdir(file.directory), 0);
+    assert_int_equal(dup(STDERR_FILENO), file.free);
+    close(file.free);
 }
 
 static void put(const char *content, size_t length, mode_t mode)
@@ -62,17 +65,31 @@ static void expect_problem(const char *path, const char *problem)
     assert_bytes(file.token.bytes, file.token.length, "x"); // as it was
 }
 
-static void a_named_file_holds_the_token(void **state)
+static void expect_token(const char *path)
 {
-    (void)state;
-    put("sesame\n", 7, 0600);
-    assert_true(load(file.path));
+    file.token.length = 0;
+    assert_true(load(path));
     assert_bytes(file.token.bytes, file.token.length, "sesame");
 }
 
-static void without_a_file_there_is_no_token(void **state)
+TEST(a_named_file_or_the_credentials_directory_holds_the_token)
 {
-    (void)state;
+    static const char *const end[] = {"", "/", "//"};
+    char directory[80];
+
+    put("sesame\n", 7, 0600);
+    expect_token(file.path);
+    put("sesame", 6, 0444); // access to the directory is systemd's business
+    for (size_t i = 0; i < ARRAY_LENGTH(end); i++) {
+        snprintf(directory, sizeof directory, "%s%s", file.directory, end[i]);
+        setenv("CREDENTIALS_DIRECTORY", directory, 1);
+        expect_token(NULL);
+        expect_token(file.path); // the same place, named
+    }
+}
+
+TEST(without_a_file_there_is_no_token)
+{
     assert_true(load(NULL));
     assert_int_equal(file.token.length, 0);
     setenv("CREDENTIALS_DIRECTORY", "", 1);
@@ -83,34 +100,10 @@ static void without_a_file_there_is_no_token(void **state)
     assert_int_equal(file.token.length, 0);
 }
 
-static void the_credentials_directory_holds_the_token(void **state)
-{
-    (void)state;
-    setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
-    put("sesame", 6, 0444); // access is systemd's business there
-    assert_true(load(NULL));
-    assert_bytes(file.token.bytes, file.token.length, "sesame");
-    assert_true(load(file.path)); // the same place, named
-}
-
-static void a_slash_after_the_directorys_name_does_not_matter(void **state)
-{
-    char directory[80];
-
-    (void)state;
-    put("sesame", 6, 0444);
-    snprintf(directory, sizeof directory, "%s//", file.directory);
-    setenv("CREDENTIALS_DIRECTORY", directory, 1);
-    assert_true(load(NULL));
-    assert_bytes(file.token.bytes, file.token.length, "sesame");
-    assert_true(load(file.path));
-}
-
-static void a_path_out_of_the_directory_is_not_inside(void **state)
+TEST(a_path_out_of_the_directory_is_not_inside)
 {
     char path[2048];
 
-    (void)state;
     setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
     put("sesame", 6, 0444);
     snprintf(path, sizeof path, "%s/..%s", file.directory, strrchr(file.path, '/'));
@@ -120,11 +113,10 @@ static void a_path_out_of_the_directory_is_not_inside(void **state)
     assert_non_null(strstr(file.error, "can be read by group or others"));
 }
 
-static void a_file_beside_the_directory_is_not_inside(void **state)
+TEST(a_file_beside_the_directory_is_not_inside)
 {
     char name[sizeof file.path];
 
-    (void)state;
     put("sesame", 6, 0444);
     setenv("CREDENTIALS_DIRECTORY", "", 1);
     expect_problem(file.path, "can be read by group or others");
@@ -136,31 +128,31 @@ static void a_file_beside_the_directory_is_not_inside(void **state)
     expect_problem(file.path, "can be read by group or others");
 }
 
-static void what_cannot_be_read_is_named(void **state)
+TEST(what_cannot_be_read_is_named)
 {
-    (void)state;
-    expect_problem(file.path, "No such file or directory");
-    put("", 0, 0600);
-    expect_problem(file.path, "is empty");
-    put("a\nb\n", 4, 0600);
-    expect_problem(file.path, "has more than one line");
-    put("sesame", 6, 0640);
-    expect_problem(file.path, "can be read by group or others");
-    put("sesame", 6, 0604);
-    expect_problem(file.path, "can be read by group or others");
-}
+    static const struct {
+        const char *content;
+        mode_t mode;
+        const char *problem;
+    } row[] = {
+        {"", 0600, "is empty"},
+        {"a\nb\n", 0600, "has more than one line"},
+        {"sesame", 0640, "can be read by group or others"},
+        {"sesame", 0604, "can be read by group or others"},
+    };
 
-static void an_empty_file_in_the_directory_is_an_error_too(void **state)
-{
-    (void)state;
+    expect_problem(file.path, "No such file or directory");
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        put(row[i].content, strlen(row[i].content), row[i].mode);
+        expect_problem(file.path, row[i].problem);
+    }
     setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
     put("", 0, 0400);
     expect_problem(NULL, "is empty");
 }
 
-static void only_a_regular_file_is_read(void **state)
+TEST(only_a_regular_file_is_read)
 {
-    (void)state;
     assert_int_equal(mkdir(file.path, 0700), 0);
     expect_problem(file.path, "is not a regular file");
     assert_int_equal(rmdir(file.path), 0);
@@ -168,11 +160,10 @@ static void only_a_regular_file_is_read(void **state)
     expect_problem(file.path, "is not a regular file");
 }
 
-static void a_token_has_a_longest(void **state)
+TEST(a_token_has_a_longest)
 {
     static char content[TOKEN_MAX_BYTES + 100];
 
-    (void)state;
     memset(content, 'a', sizeof content);
     content[TOKEN_MAX_BYTES] = '\n';
     put(content, TOKEN_MAX_BYTES + 1, 0600);
@@ -185,49 +176,12 @@ static void a_token_has_a_longest(void **state)
     expect_problem(file.path, "is longer than 1024 bytes");
 }
 
-static void a_directory_too_long_is_an_error(void **state)
+TEST(a_directory_too_long_is_an_error)
 {
     static char directory[5000];
 
-    (void)state;
     memset(directory, 'x', sizeof directory - 1);
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
     assert_false(load(NULL));
     assert_string_equal(file.error, "CREDENTIALS_DIRECTORY is too long");
-}
-
-static void no_descriptor_is_left_open(void **state)
-{
-    int next = dup(STDERR_FILENO);
-
-    (void)state;
-    close(next);
-    put("sesame", 6, 0600);
-    load(file.path);
-    put("", 0, 0644);
-    load(file.path);
-    assert_int_equal(dup(STDERR_FILENO), next);
-    close(next);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        test(a_named_file_holds_the_token),
-        test(without_a_file_there_is_no_token),
-        test(the_credentials_directory_holds_the_token),
-        test(a_slash_after_the_directorys_name_does_not_matter),
-        test(a_path_out_of_the_directory_is_not_inside),
-        test(a_file_beside_the_directory_is_not_inside),
-        test(what_cannot_be_read_is_named),
-        test(an_empty_file_in_the_directory_is_an_error_too),
-        test(only_a_regular_file_is_read),
-        test(a_token_has_a_longest),
-        test(a_directory_too_long_is_an_error),
-        test(no_descriptor_is_left_open),
-    };
-
-    return cmocka_run_group_tests_name("credential", tests, NULL, NULL);
 }

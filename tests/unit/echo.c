@@ -1,89 +1,68 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
-#include "ground/util.h"
-#include "model.h"
+#include "feed.h"
 #include "roles/role.h"
 
 static struct facts facts;
 static struct gate gate;
 
-static int begin(void **state)
+BEFORE_EACH
 {
-    (void)state;
     facts = (struct facts){.time = {1795226463, 5}, .now = 1000, .gate = &gate};
     gate = (struct gate){.passed = false};
-    if (!address_parse("127.0.0.1", &facts.peer) || !address_parse("::1", &facts.local))
-        return -1;
-    return token_take(&gate.token, "sesame", 6) ? -1 : 0;
+    assert_true(address_parse("127.0.0.1", &facts.peer) && address_parse("::1", &facts.local));
+    assert_null(token_take(&gate.token, "sesame", 6));
 }
 
-static size_t cut_nowhere(struct cuts *cuts, size_t left)
+static const struct cuts whole = {&(size_t){SIZE_MAX}, 1};
+
+#define LONG LINES_TOO_LONG
+#define UNKNOWN LINES_UNKNOWN
+
+TEST(streams_are_answered_line_by_line)
 {
-    (void)cuts;
-    return left;
-}
+    static const struct {
+        size_t max_line;
+        const char *stream, *answers;
+        bool closed;
+    } row[] = {
+        // Lines come back as they are.
+        {4096, "a\r\nb\n", "a\r\nb\n", false},
+        {4096, "\n\n\n", "\n\n\n", false},
+        {4096, "a/b\n /c\n", "a/b\n /c\n", false},
+        // An unterminated last one is answered at the end.
+        {4096, "a\nb", "a\nb", false},
+        {4096, "a\n/x", "a\n" UNKNOWN, false},
+        {1, "/", UNKNOWN, false},
+        {4096, "", "", false},
+        // Commands stand in line.
+        {4096, "a\n/x\nb\n/y\n/z\nc", "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false},
+        // One byte too long is an error.
+        {4, "abcd\n", "abcd\n", false},
+        {4, "abcde\n", LONG, false},
+        {4, "/bcd\n", UNKNOWN, false},
+        {4, "/bcde\n", LONG, false},
+        {4, "abcde\nok\nx", LONG "ok\nx", false},
+        {4, "abcdeabcde\n/x\nx", LONG UNKNOWN "x", false},
+        {4, "abcde", LONG, false},
+        {4, "abcdeabcdeabcdeabcde\n", LONG, false}, // however long
+        // The second in a row is the last.
+        {4, "abcde\nabcde\nok\n", LONG LONG, true},
+        {4, "abcde\nok\nabcde\nok\n", LONG "ok\n" LONG "ok\n", false},
+        {4, "abcde\n\nabcde\n", LONG "\n" LONG, false},
+        {4, "abcde\n/x\nabcde\n", LONG UNKNOWN LONG, false},
+    };
 
-static struct cuts whole = {cut_nowhere};
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct terms terms = {row[i].max_line, &facts};
+        struct answers answers;
 
-// All of STREAM in one read, then the end: what comes back.
-static void expect(const char *stream, size_t max_line, const char *expected, bool closed)
-{
-    struct terms terms = {max_line, &facts};
-    struct answers answers;
-
-    assert_true(feed_answers(stream, strlen(stream), &terms, &whole, &answers));
-    assert_bytes(answers.bytes, answers.length, expected);
-    assert_int_equal(answers.closed, closed);
-    free(answers.bytes);
-}
-
-#define LONG MODEL_TOO_LONG
-#define UNKNOWN "ERR unknown-command\n"
-
-static void lines_come_back_as_they_are(void **state)
-{
-    (void)state;
-    expect("a\r\nb\n", 4096, "a\r\nb\n", false);
-    expect("\n\n\n", 4096, "\n\n\n", false);
-    expect("a/b\n /c\n", 4096, "a/b\n /c\n", false);
-}
-
-static void an_unterminated_last_line_is_answered_at_the_end(void **state)
-{
-    (void)state;
-    expect("a\nb", 4096, "a\nb", false);
-    expect("a\n/x", 4096, "a\n" UNKNOWN, false);
-    expect("/", 1, UNKNOWN, false);
-    expect("", 4096, "", false);
-}
-
-static void commands_stand_in_line(void **state)
-{
-    (void)state;
-    expect("a\n/x\nb\n/y\n/z\nc", 4096, "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false);
-}
-
-static void a_line_one_byte_too_long_is_an_error(void **state)
-{
-    (void)state;
-    expect("abcd\n", 4, "abcd\n", false);
-    expect("abcde\n", 4, LONG, false);
-    expect("/bcd\n", 4, UNKNOWN, false);
-    expect("/bcde\n", 4, LONG, false);
-    expect("abcde\nok\nx", 4, LONG "ok\nx", false);
-    expect("abcdeabcde\n/x\nx", 4, LONG UNKNOWN "x", false);
-    expect("abcde", 4, LONG, false);
-}
-
-static void the_second_overlong_line_in_a_row_is_the_last(void **state)
-{
-    (void)state;
-    expect("abcde\nabcde\nok\n", 4, LONG LONG, true);
-    expect("abcde\nok\nabcde\nok\n", 4, LONG "ok\n" LONG "ok\n", false);
-    expect("abcde\n\nabcde\n", 4, LONG "\n" LONG, false);
-    expect("abcde\n/x\nabcde\n", 4, LONG UNKNOWN LONG, false);
-    expect("abcdeabcdeabcdeabcde\n", 4, LONG, false); // one line, however long
+        assert_true(feed_answers(row[i].stream, strlen(row[i].stream), &terms, &whole, &answers));
+        assert_bytes(answers.bytes, answers.length, row[i].answers);
+        assert_int_equal(answers.closed, row[i].closed);
+        free(answers.bytes);
+    }
 }
 
 static char buffer[65536 + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES];
@@ -99,29 +78,22 @@ static struct turn turn_of(const char *bytes, size_t length, size_t max_line)
                          .reply.buffer = buffer};
 }
 
-static void an_overlong_line_is_answered_before_its_end(void **state)
+TEST(a_line_is_answered_at_its_end_and_an_overlong_one_before)
 {
-    struct turn turn = turn_of("abcde", 5, 4);
+    struct turn turn = turn_of("a\n/stats", 8, 4096);
 
-    (void)state;
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, "a\n");
+    assert_int_equal(turn.done, 2);
+    turn = turn_of("abcde", 5, 4);
     assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
     assert_bytes(turn.reply.bytes, turn.reply.length, LONG);
     assert_true(memory.discarding);
     assert_int_equal(turn.done, turn.length); // and nothing of it is kept
 }
 
-static void nothing_is_answered_before_the_line_ends(void **state)
-{
-    struct turn turn = turn_of("a\n/stats", 8, 4096);
-
-    (void)state;
-    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
-    assert_bytes(turn.reply.bytes, turn.reply.length, "a\n");
-    assert_int_equal(turn.done, 2);
-}
-
 // Where the line begins that a client has begun: it is not timed anew by what follows of it.
-static void it_is_said_where_the_unfinished_line_begins(void **state)
+TEST(it_is_said_where_the_unfinished_line_begins)
 {
     static const struct {
         const char *before, *bytes;
@@ -140,7 +112,6 @@ static void it_is_said_where_the_unfinished_line_begins(void **state)
         {"abcdef", "g\nabcdef", 2},
     };
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         struct turn turn = turn_of(row[i].before, strlen(row[i].before), 4);
 
@@ -153,12 +124,11 @@ static void it_is_said_where_the_unfinished_line_begins(void **state)
     }
 }
 
-static void echoes_are_not_copied(void **state)
+TEST(echoes_are_not_copied)
 {
     static const char bytes[] = "a\nbc\nd/e\n\nunfinished";
     struct turn turn = turn_of(bytes, sizeof bytes - 1, 4096);
 
-    (void)state;
     turn.reply.buffer = NULL;
     assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
     assert_ptr_equal(turn.reply.bytes, bytes);
@@ -166,11 +136,10 @@ static void echoes_are_not_copied(void **state)
     assert_int_equal(turn.reply.texts, 0);
 }
 
-static void facts_are_asked_for_only_by_a_command(void **state)
+TEST(facts_are_asked_for_only_by_a_command)
 {
     struct turn turn = turn_of("a\n/x\n", 5, 9);
 
-    (void)state;
     turn.facts = NULL;
     assert_int_equal(role_echo.stream(&memory, &turn), TURN_FACTS);
     assert_int_equal(turn.done, 2);
@@ -179,14 +148,13 @@ static void facts_are_asked_for_only_by_a_command(void **state)
     assert_bytes(turn.reply.bytes, turn.reply.length, "a\n" UNKNOWN);
 }
 
-static void a_turn_has_so_many_texts(void **state)
+TEST(a_turn_has_so_many_texts)
 {
     enum { MANY = 2 * TURN_TEXTS_MAX + 1 };
     static char bytes[2 * MANY];
     enum outcome outcome = TURN_AGAIN;
     size_t done = 0;
 
-    (void)state;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = "/\n"[i % 2];
     for (size_t i = 0; i < 3; i++) {
@@ -202,11 +170,10 @@ static void a_turn_has_so_many_texts(void **state)
     assert_int_equal(done, sizeof bytes);
 }
 
-static void a_datagram_is_one_message(void **state)
+TEST(a_datagram_is_one_message)
 {
     struct turn turn = turn_of("a\n/x\nb", 6, 0);
 
-    (void)state;
     turn.facts = NULL;
     assert_int_equal(role_echo.datagram(&turn), TURN_MORE);
     assert_ptr_equal(turn.reply.bytes, turn.input);
@@ -222,28 +189,25 @@ static void a_datagram_is_one_message(void **state)
     assert_int_equal(turn.reply.length, 0);
 }
 
-static void what_ends_nothing_pends(void **state)
+TEST(what_ends_nothing_pends)
 {
-    (void)state;
     assert_true(role_echo.pends("ab", 2, 2, 4));
     assert_false(role_echo.pends("ab", 2, 3, 4));
     assert_false(role_echo.pends("a\n", 2, 1, 4));
 }
 
 // Anything may be said by a client that is turned away: it has not been heard.
-static void who_is_turned_away_is_told(void **state)
+TEST(who_is_turned_away_is_told)
 {
     struct turn turn = turn_of("a\n", 2, 9);
 
-    (void)state;
     assert_int_equal(role_busy.stream(&memory, &turn), TURN_CLOSE);
     assert_bytes(turn.reply.bytes, turn.reply.length, "Server Busy\n");
     assert_int_equal(turn.done, turn.length);
 }
 
-static void a_role_is_found_by_its_whole_name(void **state)
+TEST(a_role_is_found_by_its_whole_name)
 {
-    (void)state;
     assert_ptr_equal(role_find("echo", 4), &role_echo);
     assert_null(role_find("echo", 3));
     assert_null(role_find("echoes", 6));
@@ -252,7 +216,7 @@ static void a_role_is_found_by_its_whole_name(void **state)
 
 // The two properties: any cuts give what the model says.
 
-static void check(const char *stream, size_t length, size_t max_line, struct cuts *cuts)
+static void check(const char *stream, size_t length, size_t max_line, const struct cuts *cuts)
 {
     struct gate of_model = gate, of_feed = gate;
     struct facts for_model = facts, for_feed = facts;
@@ -271,39 +235,28 @@ static void check(const char *stream, size_t length, size_t max_line, struct cut
 }
 
 // A bit for each place between two bytes.
-struct cuts_by_bits {
-    struct cuts cuts;
-    unsigned bits;
-};
-
-static size_t cut_by_bits(struct cuts *cuts, size_t left)
-{
-    struct cuts_by_bits *of = container_of(cuts, struct cuts_by_bits, cuts);
-    size_t got = 1;
-
-    for (; got < left && !(of->bits & 1); got++)
-        of->bits >>= 1;
-    of->bits >>= 1;
-    return got;
-}
-
 static void check_every_cut(const char *stream, unsigned length, size_t max_line)
 {
     unsigned places = length > 0 ? length - 1 : 0;
 
     for (unsigned bits = 0; bits >> places == 0; bits++) {
-        struct cuts_by_bits cuts = {{cut_by_bits}, bits};
+        size_t sizes[8] = {1};
+        struct cuts cuts = {sizes, 1};
 
-        check(stream, length, max_line, &cuts.cuts);
+        for (unsigned place = 0; place < places; place++)
+            if (bits >> place & 1)
+                sizes[cuts.count++] = 1;
+            else
+                sizes[cuts.count - 1]++;
+        check(stream, length, max_line, &cuts);
     }
 }
 
-static void every_short_stream_in_every_cut_is_answered_as_the_model_says(void **state)
+TEST(every_short_stream_in_every_cut_is_answered_as_the_model_says)
 {
     enum { LONGEST = 6, LETTERS = 3 };
     unsigned streams = 1;
 
-    (void)state;
     for (unsigned length = 0; length <= LONGEST; length++, streams *= LETTERS) {
         for (unsigned number = 0; number < streams; number++) {
             char stream[LONGEST];
@@ -314,19 +267,6 @@ static void every_short_stream_in_every_cut_is_answered_as_the_model_says(void *
                 check_every_cut(stream, length, max_line);
         }
     }
-}
-
-struct cuts_by_chance {
-    struct cuts cuts;
-    struct chance *chance;
-    size_t most;
-};
-
-static size_t cut_by_chance(struct cuts *cuts, size_t left)
-{
-    struct cuts_by_chance *of = container_of(cuts, struct cuts_by_chance, cuts);
-
-    return 1 + chance_below(of->chance, size_min(left, of->most));
 }
 
 static struct text *add_some(struct text *stream, struct chance *chance, const char *letters,
@@ -383,51 +323,25 @@ static void add_piece(struct text *stream, struct chance *chance, size_t max_lin
     }
 }
 
-static void random_streams_in_random_cuts_are_answered_as_the_model_says(void **state)
+TEST(random_streams_in_random_cuts_are_answered_as_the_model_says)
 {
     static const size_t limits[] = {1, 2, 3, 7, 16, 64, 300, 4096};
     static const size_t most[] = {1, 2, 5, 40, 500, 65536};
     static char room[60000];
     struct chance chance = chance_start(3);
 
-    (void)state;
     for (int i = 0; i < 2500; i++) {
         size_t max_line = limits[chance_below(&chance, ARRAY_LENGTH(limits))];
-        struct cuts_by_chance cuts = {
-            {cut_by_chance}, &chance, most[chance_below(&chance, ARRAY_LENGTH(most))]};
+        size_t sizes[100], longest = most[chance_below(&chance, ARRAY_LENGTH(most))];
+        struct cuts cuts = {sizes, ARRAY_LENGTH(sizes)};
         struct text stream = text_in(room, chance_below(&chance, 8) ? 2000 : sizeof room);
         size_t pieces = chance_below(&chance, chance_below(&chance, 50) ? 20 : 1500);
 
+        for (size_t at = 0; at < ARRAY_LENGTH(sizes); at++)
+            sizes[at] = 1 + chance_below(&chance, longest);
         for (; pieces > 0; pieces--)
             add_piece(&stream, &chance, max_line);
-        check(stream.bytes, stream.length, max_line, &cuts.cuts);
+        check(stream.bytes, stream.length, max_line, &cuts);
         check(stream.bytes, stream.length, max_line, &whole);
     }
-}
-
-#define test(name) cmocka_unit_test_setup(name, begin)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        test(lines_come_back_as_they_are),
-        test(an_unterminated_last_line_is_answered_at_the_end),
-        test(commands_stand_in_line),
-        test(a_line_one_byte_too_long_is_an_error),
-        test(the_second_overlong_line_in_a_row_is_the_last),
-        test(an_overlong_line_is_answered_before_its_end),
-        test(nothing_is_answered_before_the_line_ends),
-        test(echoes_are_not_copied),
-        test(facts_are_asked_for_only_by_a_command),
-        test(a_turn_has_so_many_texts),
-        test(it_is_said_where_the_unfinished_line_begins),
-        test(a_datagram_is_one_message),
-        test(what_ends_nothing_pends),
-        test(who_is_turned_away_is_told),
-        test(a_role_is_found_by_its_whole_name),
-        test(every_short_stream_in_every_cut_is_answered_as_the_model_says),
-        test(random_streams_in_random_cuts_are_answered_as_the_model_says),
-    };
-
-    return cmocka_run_group_tests_name("echo", tests, NULL, NULL);
 }

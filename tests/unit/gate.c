@@ -18,11 +18,10 @@ static enum gate_answer knock(struct gate *gate, const char *guess, ticks now)
     return gate_knock(gate, guess, strlen(guess), true, now);
 }
 
-static void a_file_of_one_line_is_a_token(void **state)
+TEST(a_file_of_one_line_is_a_token)
 {
     struct token token;
 
-    (void)state;
     assert_null(token_take(&token, "sesame\n", 7));
     assert_bytes(token.bytes, token.length, "sesame");
     assert_null(token_take(&token, "open sesame", 11));
@@ -33,7 +32,7 @@ static void a_file_of_one_line_is_a_token(void **state)
     assert_null(token_take(&token, "\0a", 2)); // a NUL is no white space
 }
 
-static void what_cannot_be_a_token_is_refused(void **state)
+TEST(what_cannot_be_a_token_is_refused)
 {
     static const struct {
         const char *content;
@@ -54,19 +53,17 @@ static void what_cannot_be_a_token_is_refused(void **state)
     };
     struct token token = {.length = 1, .bytes = "x"};
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
         assert_string_equal(token_take(&token, row[i].content, strlen(row[i].content)),
                             row[i].problem);
     assert_bytes(token.bytes, token.length, "x"); // and the one before is kept
 }
 
-static void a_token_has_a_longest(void **state)
+TEST(a_token_has_a_longest)
 {
     char content[1026];
     struct gate gate = {.passed = false};
 
-    (void)state;
     memset(content, 'a', sizeof content);
     assert_non_null(token_take(&gate.token, content, 1024 + 1));
     content[1024] = '\n';
@@ -79,65 +76,51 @@ static void a_token_has_a_longest(void **state)
     assert_int_equal(gate_knock(&gate, content, 1024, true, 0), GATE_PASSED);
 }
 
-static void the_right_token_passes(void **state)
+TEST(only_the_right_token_from_loopback_passes)
 {
-    struct gate gate = with_token("sesame");
+    static const struct {
+        const char *token, *guess;
+        bool elsewhere;
+        enum gate_answer answer;
+    } row[] = {
+        {"sesame", "sesame", false, GATE_PASSED},
+        {"sesame", "s", false, GATE_TOKEN_INVALID},
+        {"sesame", "sesam", false, GATE_TOKEN_INVALID},
+        {"sesame", "sesamf", false, GATE_TOKEN_INVALID},
+        {"sesame", "sesame ", false, GATE_TOKEN_INVALID},
+        {"sesame", "Sesame", false, GATE_TOKEN_INVALID},
+        {"sesame", "sesamesesame", false, GATE_TOKEN_INVALID},
+        {"sesame", "sesame", true, GATE_LOOPBACK_REQUIRED},
+        {"sesame", "other", true, GATE_TOKEN_INVALID},
+        {"sesame", "", false, GATE_TOKEN_REQUIRED},
+        {NULL, "", false, GATE_TOKEN_REQUIRED},
+        {NULL, "sesame", false, GATE_TOKEN_MISSING},
+    };
 
-    (void)state;
-    assert_int_equal(knock(&gate, "sesame", 0), GATE_PASSED);
-    assert_true(gate.passed);
-}
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct gate gate = {.passed = false};
 
-static void anything_else_does_not(void **state)
-{
-    static const char *const wrong[] = {"s",       "sesam",  "sesamf",
-                                        "sesame ", "Sesame", "sesamesesame"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        struct gate gate = with_token("sesame");
-
-        assert_int_equal(knock(&gate, wrong[i], 0), GATE_TOKEN_INVALID);
-        assert_false(gate.passed);
+        if (row[i].token)
+            gate = with_token(row[i].token);
+        assert_int_equal(
+            gate_knock(&gate, row[i].guess, strlen(row[i].guess), !row[i].elsewhere, 0),
+            row[i].answer);
+        assert_int_equal(gate.passed, row[i].answer == GATE_PASSED);
     }
 }
 
-static void a_nul_is_a_byte_like_any_other(void **state)
+TEST(a_nul_is_a_byte_like_any_other)
 {
     struct gate gate = with_token("sesame");
 
-    (void)state;
     assert_int_equal(gate_knock(&gate, "sesame\0", 7, true, 0), GATE_TOKEN_INVALID);
     assert_int_equal(gate_knock(&gate, "sesame\0", 6, true, 0), GATE_PASSED);
 }
 
-static void the_right_token_from_elsewhere_does_not_pass(void **state)
+TEST(five_wrong_guesses_close_the_gate_for_a_minute)
 {
     struct gate gate = with_token("sesame");
 
-    (void)state;
-    assert_int_equal(gate_knock(&gate, "sesame", 6, false, 0), GATE_LOOPBACK_REQUIRED);
-    assert_int_equal(gate_knock(&gate, "other", 5, false, 0), GATE_TOKEN_INVALID);
-    assert_false(gate.passed);
-}
-
-static void a_guess_and_a_token_are_needed(void **state)
-{
-    struct gate none = {.passed = false};
-    struct gate gate = with_token("sesame");
-
-    (void)state;
-    assert_int_equal(knock(&none, "", 0), GATE_TOKEN_REQUIRED);
-    assert_int_equal(knock(&none, "sesame", 0), GATE_TOKEN_MISSING);
-    assert_int_equal(knock(&gate, "", 0), GATE_TOKEN_REQUIRED);
-    assert_false(none.passed || gate.passed);
-}
-
-static void five_wrong_guesses_close_the_gate_for_a_minute(void **state)
-{
-    struct gate gate = with_token("sesame");
-
-    (void)state;
     for (ticks now = 0; now < GUESSES; now++)
         assert_int_equal(knock(&gate, "wrong", now), GATE_TOKEN_INVALID);
     assert_int_equal(knock(&gate, "wrong", GUESSES), GATE_THROTTLED);
@@ -149,26 +132,13 @@ static void five_wrong_guesses_close_the_gate_for_a_minute(void **state)
     assert_int_equal(knock(&gate, "sesame", MINUTE + 2), GATE_PASSED);
 }
 
-static void throttled_guesses_do_not_prolong_the_minute(void **state)
-{
-    struct gate gate = with_token("sesame");
-
-    (void)state;
-    for (int i = 0; i < GUESSES; i++)
-        knock(&gate, "wrong", 0);
-    for (ticks now = 1; now <= MINUTE; now++)
-        assert_int_equal(knock(&gate, "wrong", now), GATE_THROTTLED);
-    assert_int_equal(knock(&gate, "sesame", MINUTE + 1), GATE_PASSED);
-}
-
-static void no_minute_has_more_than_five_wrong_guesses(void **state)
+TEST(no_minute_has_more_than_five_wrong_guesses)
 {
     struct chance chance = chance_start(1);
     struct gate gate = with_token("sesame");
     ticks now = 0, examined[10000] = {0};
     size_t count = 0;
 
-    (void)state;
     for (int i = 0; i < 10000; i++) {
         now += (ticks)chance_below(&chance, 60);
         enum gate_answer answer = knock(&gate, "wrong", now);
@@ -179,23 +149,4 @@ static void no_minute_has_more_than_five_wrong_guesses(void **state)
         if (answer == GATE_TOKEN_INVALID)
             examined[count++] = now;
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_of_one_line_is_a_token),
-        cmocka_unit_test(what_cannot_be_a_token_is_refused),
-        cmocka_unit_test(a_token_has_a_longest),
-        cmocka_unit_test(the_right_token_passes),
-        cmocka_unit_test(anything_else_does_not),
-        cmocka_unit_test(a_nul_is_a_byte_like_any_other),
-        cmocka_unit_test(the_right_token_from_elsewhere_does_not_pass),
-        cmocka_unit_test(a_guess_and_a_token_are_needed),
-        cmocka_unit_test(five_wrong_guesses_close_the_gate_for_a_minute),
-        cmocka_unit_test(throttled_guesses_do_not_prolong_the_minute),
-        cmocka_unit_test(no_minute_has_more_than_five_wrong_guesses),
-    };
-
-    return cmocka_run_group_tests_name("gate", tests, NULL, NULL);
 }

@@ -3,49 +3,36 @@
 #include "unit.h"
 
 #include "core/life.h"
-#include "ground/util.h"
 
 enum { FLAGS = 16 };
 
-static bool output_unsent(const struct balance *balance)
-{
-    return balance->unsent;
-}
+enum reason { UNSENT, USED_UP, ROLE_CLOSES, FIN_CAME, SERVER_ENDS, UNFLUSHED, ELSE, ALWAYS };
 
-static bool turn_used_up(const struct balance *balance)
-{
-    return balance->outcome == TURN_AGAIN;
-}
+static const char *const words[] = {[UNSENT] = "output is unsent",
+                                    [USED_UP] = "the turn was used up",
+                                    [ROLE_CLOSES] = "the role closes",
+                                    [FIN_CAME] = "FIN came",
+                                    [SERVER_ENDS] = "the server ends",
+                                    [UNFLUSHED] = "it has not",
+                                    [ELSE] = "else",
+                                    [ALWAYS] = "always"};
 
-static bool role_closes(const struct balance *balance)
+static bool holds(enum reason reason, const struct balance *balance)
 {
-    return balance->outcome == TURN_CLOSE;
-}
+    const bool truth[] = {[UNSENT] = balance->unsent,
+                          [USED_UP] = balance->outcome == TURN_AGAIN,
+                          [ROLE_CLOSES] = balance->outcome == TURN_CLOSE,
+                          [FIN_CAME] = balance->ended,
+                          [SERVER_ENDS] = balance->over,
+                          [UNFLUSHED] = !balance->flushed,
+                          [ELSE] = true,
+                          [ALWAYS] = true};
 
-static bool fin_came(const struct balance *balance)
-{
-    return balance->ended;
-}
-
-static bool server_ends(const struct balance *balance)
-{
-    return balance->over;
-}
-
-static bool kernel_owes(const struct balance *balance)
-{
-    return !balance->flushed;
-}
-
-static bool otherwise(const struct balance *balance)
-{
-    (void)balance;
-    return true;
+    return truth[reason];
 }
 
 struct rule {
-    bool (*holds)(const struct balance *balance);
-    const char *words;
+    enum reason reason;
     enum life next;
 };
 
@@ -54,11 +41,8 @@ static const char *const name[LIVES] = {"READING", "WRITING", "FLUSHING", "GOODB
 // The first rule that holds says what follows.
 #define AFTER_A_TURN                                                                               \
     {                                                                                              \
-        {output_unsent, "output is unsent", LIFE_WRITING},                                         \
-            {turn_used_up, "the turn was used up", LIFE_WRITING},                                  \
-            {role_closes, "the role closes", LIFE_FLUSHING},                                       \
-            {fin_came, "FIN came", LIFE_FLUSHING},                                                 \
-            {server_ends, "the server ends", LIFE_FLUSHING}, {otherwise, "else", LIFE_READING},    \
+        {UNSENT, LIFE_WRITING}, {USED_UP, LIFE_WRITING}, {ROLE_CLOSES, LIFE_FLUSHING},             \
+            {FIN_CAME, LIFE_FLUSHING}, {SERVER_ENDS, LIFE_FLUSHING}, {ELSE, LIFE_READING},         \
     }
 
 static const struct {
@@ -68,26 +52,22 @@ static const struct {
     [LIFE_READING] = {"input", AFTER_A_TURN},
     [LIFE_WRITING] = {"room to send", AFTER_A_TURN},
     [LIFE_FLUSHING] = {"the kernel to have sent all",
-                       {{kernel_owes, "it has not", LIFE_FLUSHING},
-                        {fin_came, "FIN came", LIFE_CLOSED},
-                        {otherwise, "else", LIFE_GOODBYE}}},
-    [LIFE_GOODBYE] = {"FIN, 2 s at most",
-                      {{fin_came, "FIN came", LIFE_CLOSED}, {otherwise, "else", LIFE_GOODBYE}}},
-    [LIFE_CLOSED] = {"nothing", {{otherwise, "always", LIFE_CLOSED}}},
+                       {{UNFLUSHED, LIFE_FLUSHING}, {FIN_CAME, LIFE_CLOSED}, {ELSE, LIFE_GOODBYE}}},
+    [LIFE_GOODBYE] = {"FIN, 2 s at most", {{FIN_CAME, LIFE_CLOSED}, {ELSE, LIFE_GOODBYE}}},
+    [LIFE_CLOSED] = {"nothing", {{ALWAYS, LIFE_CLOSED}}},
 };
 
 static enum life by_the_table(enum life life, const struct balance *balance)
 {
     const struct rule *rule = table[life].rules;
 
-    while (!rule->holds(balance))
+    while (!holds(rule->reason, balance))
         rule++;
     return rule->next;
 }
 
-static void every_pair_is_as_the_table_has_it(void **state)
+TEST(every_pair_is_as_the_table_has_it)
 {
-    (void)state;
     for (enum life life = 0; life < LIVES; life++)
         for (unsigned flags = 0; flags < FLAGS; flags++)
             for (enum outcome outcome = 0; outcome <= TURN_CLOSE; outcome++) {
@@ -98,12 +78,11 @@ static void every_pair_is_as_the_table_has_it(void **state)
             }
 }
 
-static void the_document_shows_the_table(void **state)
+TEST(the_document_shows_the_table)
 {
     static char document[1 << 16];
     FILE *file = fopen("ARCHITECTURE.md", "r");
 
-    (void)state;
     assert_non_null(file); // unit tests run from the project's root
     document[fread(document, 1, sizeof document - 1, file)] = '\0';
     fclose(file);
@@ -111,25 +90,15 @@ static void the_document_shows_the_table(void **state)
         char line[512];
         int length = snprintf(line, sizeof line, "| %s | %s | ", name[life], table[life].waits_for);
 
-        for (const struct rule *rule = table[life].rules; rule->holds; rule++) {
-            length +=
-                snprintf(line + length, sizeof line - (size_t)length, "%s%s → %s",
-                         rule == table[life].rules ? "" : "; ", rule->words, name[rule->next]);
-            if (rule->holds == otherwise)
+        for (const struct rule *rule = table[life].rules;; rule++) {
+            length += snprintf(line + length, sizeof line - (size_t)length, "%s%s → %s",
+                               rule == table[life].rules ? "" : "; ", words[rule->reason],
+                               name[rule->next]);
+            if (rule->reason >= ELSE)
                 break;
         }
         snprintf(line + length, sizeof line - (size_t)length, " |\n");
         if (!strstr(document, line))
             fail_msg("ARCHITECTURE.md has no line %s", line);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_pair_is_as_the_table_has_it),
-        cmocka_unit_test(the_document_shows_the_table),
-    };
-
-    return cmocka_run_group_tests_name("life", tests, NULL, NULL);
 }

@@ -8,9 +8,10 @@
 
 #include "ground/log.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
 static time_t monotonic_seconds = 1000;
 
-int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
     *time = (struct timespec){.tv_sec = clock == CLOCK_REALTIME ? 1795226463 : monotonic_seconds,
@@ -26,30 +27,25 @@ static struct {
     char line[8192];
 } errors;
 
-static int begin(void **state)
+BEFORE_EACH
 {
     int pair[2];
 
-    (void)state;
-    if (pipe2(pair, O_NONBLOCK) < 0)
-        return -1;
+    assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
     errors.real = dup(STDERR_FILENO);
     errors.reading = pair[0];
     dup2(pair[1], STDERR_FILENO);
     close(pair[1]);
     log_set_level(LOG_INFO);
     monotonic_seconds++; // what the limiter counted is over
-    return 0;
 }
 
-static int end(void **state)
+AFTER_EACH
 {
-    (void)state;
     dup2(errors.real, STDERR_FILENO);
     close(errors.real);
     close(errors.reading);
     log_set_sink(NULL);
-    return 0;
 }
 
 static const char *logged(void)
@@ -69,14 +65,17 @@ static size_t lines_logged(void)
     return lines;
 }
 
-static void an_event_is_one_line_of_fields(void **state)
+TEST(an_event_is_one_line_of_fields)
 {
-    (void)state;
     log_event(LOG_INFO, "listening", LOG_TEXT("proto", "tcp"), LOG_TEXT("addr", "[::]:12345"));
     assert_string_equal(logged(), STAMP "level=info msg=listening proto=tcp addr=[::]:12345\n");
+    log_event(LOG_INFO, "m", LOG_NUMBER("a", 0), LOG_NUMBER("b", UINT64_MAX));
+    assert_string_equal(logged(), STAMP "level=info msg=m a=0 b=18446744073709551615\n");
+    log_event(LOG_INFO, "m", LOG_TEXT("a", NULL), LOG_NUMBER("b", 2)); // none is left out
+    assert_string_equal(logged(), STAMP "level=info msg=m b=2\n");
 }
 
-static void each_level_has_its_name_and_severity(void **state)
+TEST(each_level_has_its_name_and_severity)
 {
     static const struct {
         enum log_level level;
@@ -90,18 +89,16 @@ static void each_level_has_its_name_and_severity(void **state)
         {LOG_DEBUG, STAMP "level=debug msg=m\n", 7},
     };
 
-    (void)state;
     log_set_level(LOG_DEBUG);
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         log_event(row[i].level, "m");
         assert_string_equal(logged(), row[i].line);
         assert_int_equal(log_severity(row[i].level), row[i].severity);
     }
 }
 
-static void events_above_the_level_are_left_out(void **state)
+TEST(events_above_the_level_are_left_out)
 {
-    (void)state;
     log_set_level(LOG_WARNING);
     log_event(LOG_INFO, "m");
     log_limited(LOG_INFO, "m");
@@ -112,7 +109,7 @@ static void events_above_the_level_are_left_out(void **state)
     assert_string_equal(logged(), STAMP "level=warning msg=m\n");
 }
 
-static void values_that_are_not_plain_are_quoted(void **state)
+TEST(values_that_are_not_plain_are_quoted)
 {
     static const char *const row[][2] = {
         {"plain", "plain"},
@@ -131,26 +128,17 @@ static void values_that_are_not_plain_are_quoted(void **state)
     };
     char expected[256];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         log_event(LOG_INFO, "m", LOG_TEXT("value", row[i][0]));
         snprintf(expected, sizeof expected, STAMP "level=info msg=m value=%s\n", row[i][1]);
         assert_string_equal(logged(), expected);
     }
 }
 
-static void a_text_that_is_null_is_left_out(void **state)
-{
-    (void)state;
-    log_event(LOG_INFO, "m", LOG_TEXT("a", NULL), LOG_NUMBER("b", 2));
-    assert_string_equal(logged(), STAMP "level=info msg=m b=2\n");
-}
-
-static void a_line_too_long_is_cut_and_still_one_line(void **state)
+TEST(a_line_too_long_is_cut_and_still_one_line)
 {
     static char value[10000];
 
-    (void)state;
     memset(value, 'x', sizeof value - 1);
     log_event(LOG_INFO, "m", LOG_TEXT("value", value));
     assert_int_equal(strlen(logged()), 4096);
@@ -158,9 +146,8 @@ static void a_line_too_long_is_cut_and_still_one_line(void **state)
     assert_null(memchr(errors.line, '\n', 4095));
 }
 
-static void limited_events_are_so_many_a_second(void **state)
+TEST(limited_events_are_so_many_a_second)
 {
-    (void)state;
     for (int i = 0; i < 3 * LOG_LIMITED_PER_SECOND; i++)
         log_limited(LOG_INFO, "m");
     assert_int_equal(lines_logged(), LOG_LIMITED_PER_SECOND);
@@ -171,9 +158,8 @@ static void limited_events_are_so_many_a_second(void **state)
     assert_string_equal(logged(), STAMP "level=info msg=m\n");
 }
 
-static void a_line_that_would_wait_is_dropped_and_counted(void **state)
+TEST(a_line_that_would_wait_is_dropped_and_counted)
 {
-    (void)state;
     fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096);
     while (write(STDERR_FILENO, "x", 1) == 1)
         ;
@@ -211,9 +197,8 @@ static bool take(enum log_level level, const struct log_field *fields, size_t co
     return sink.written;
 }
 
-static void a_sink_takes_the_place_of_standard_error(void **state)
+TEST(a_sink_takes_the_place_of_standard_error_and_what_it_refuses_is_counted_too)
 {
-    (void)state;
     sink.written = true;
     log_set_sink(take);
     log_event(LOG_WARNING, "m", LOG_TEXT("a", "two words"));
@@ -223,13 +208,6 @@ static void a_sink_takes_the_place_of_standard_error(void **state)
     assert_string_equal(sink.field, "a=two words");
     log_event(LOG_DEBUG, "m");
     assert_int_equal(sink.calls, 1);
-    assert_string_equal(logged(), "");
-}
-
-static void what_a_sink_refuses_is_counted_too(void **state)
-{
-    (void)state;
-    log_set_sink(take);
     sink.written = false;
     log_event(LOG_INFO, "m");
     sink.written = true;
@@ -237,32 +215,5 @@ static void what_a_sink_refuses_is_counted_too(void **state)
     assert_int_equal(sink.suppressed, 1);
     log_event(LOG_INFO, "m");
     assert_int_equal(sink.suppressed, 0);
-}
-
-static void numbers_are_decimal(void **state)
-{
-    (void)state;
-    log_event(LOG_INFO, "m", LOG_NUMBER("a", 0), LOG_NUMBER("b", UINT64_MAX));
-    assert_string_equal(logged(), STAMP "level=info msg=m a=0 b=18446744073709551615\n");
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        test(an_event_is_one_line_of_fields),
-        test(each_level_has_its_name_and_severity),
-        test(events_above_the_level_are_left_out),
-        test(values_that_are_not_plain_are_quoted),
-        test(a_text_that_is_null_is_left_out),
-        test(a_line_too_long_is_cut_and_still_one_line),
-        test(limited_events_are_so_many_a_second),
-        test(a_line_that_would_wait_is_dropped_and_counted),
-        test(a_sink_takes_the_place_of_standard_error),
-        test(what_a_sink_refuses_is_counted_too),
-        test(numbers_are_decimal),
-    };
-
-    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+    assert_string_equal(logged(), "");
 }

@@ -73,20 +73,17 @@ static void count_expired(struct loop *of)
     expired++;
 }
 
-static int begin(void **state)
+BEFORE_EACH
 {
-    (void)state;
     memset(&kernel, 0, sizeof kernel);
     memset(&loop, 0xff, sizeof loop);
     expired = 0;
-    return loop_init(&loop, count_expired);
+    assert_int_equal(loop_init(&loop, count_expired), 0);
 }
 
-static int end(void **state)
+AFTER_EACH
 {
-    (void)state;
     loop_finish(&loop);
-    return 0;
 }
 
 // A watch on an eventfd, which is readable as soon as it is told so.
@@ -147,9 +144,8 @@ static void turn(void)
     assert_int_equal(loop_turn(&loop, true), 0);
 }
 
-static void a_new_loop_is_at_rest(void **state)
+TEST(a_new_loop_is_at_rest)
 {
-    (void)state;
     assert_int_equal(loop.at, 0);
     assert_int_equal(loop.ready, 0);
     assert_int_equal(loop.armed, TICKS_NEVER);
@@ -159,11 +155,10 @@ static void a_new_loop_is_at_rest(void **state)
     assert_int_equal(loop_now(&loop), 5 * 4 + 1);
 }
 
-static void only_what_is_ready_is_called(void **state)
+TEST(only_what_is_ready_is_called)
 {
     struct bell *quiet = bell_add(EPOLLIN, false), *ringing = bell_add(EPOLLIN, true);
 
-    (void)state;
     turn();
     assert_int_equal(quiet->rung, 0);
     assert_int_equal(ringing->rung, 1);
@@ -180,11 +175,10 @@ static void only_what_is_ready_is_called(void **state)
     bell_remove(ringing);
 }
 
-static void a_changed_watch_reports_what_it_is_changed_to(void **state)
+TEST(a_changed_watch_reports_what_it_is_changed_to)
 {
     struct bell *bell = bell_add(EPOLLIN, true);
 
-    (void)state;
     assert_int_equal(loop_change(&loop, &bell->watch, EPOLLOUT), 0);
     assert_int_equal(bell->watch.events, EPOLLOUT);
     turn();
@@ -192,12 +186,11 @@ static void a_changed_watch_reports_what_it_is_changed_to(void **state)
     bell_remove(bell);
 }
 
-static void a_removed_watchs_waiting_events_are_taken_back(void **state)
+TEST(a_removed_watchs_waiting_events_are_taken_back)
 {
     // Whichever comes first frees the other, whose event stands in the same batch.
     struct bell *one = bell_add(EPOLLIN, true), *other = bell_add(EPOLLIN, true);
 
-    (void)state;
     one->takes_away = other;
     other->takes_away = one;
     turn();
@@ -216,11 +209,10 @@ static void bell_rung_last(struct watch *watch, uint32_t events)
     bell_remove(container_of(watch, struct bell, watch));
 }
 
-static void a_handler_may_free_its_own_watch(void **state)
+TEST(a_handler_may_free_its_own_watch)
 {
     struct bell *once = bell_add(EPOLLIN, true), *after = bell_add(EPOLLIN, true);
 
-    (void)state;
     once->watch.ready = bell_rung_last;
     turn();
     assert_int_equal(loop.ready, 2);
@@ -231,11 +223,10 @@ static void a_handler_may_free_its_own_watch(void **state)
     bell_remove(after);
 }
 
-static void an_edge_is_reported_once_and_again_when_asked(void **state)
+TEST(an_edge_is_reported_once_and_again_when_asked)
 {
     struct bell *edge = bell_add(EPOLLIN | EPOLLET, true), *level = bell_add(EPOLLIN, true);
 
-    (void)state;
     turn();
     turn();
     assert_int_equal(level->rung, 2);
@@ -253,12 +244,11 @@ static void an_edge_is_reported_once_and_again_when_asked(void **state)
     bell_remove(level);
 }
 
-static void more_than_a_batch_takes_turns(void **state)
+TEST(more_than_a_batch_takes_turns)
 {
     enum { MANY = 2 * LOOP_BATCH_MAX };
     struct bell *bell[MANY];
 
-    (void)state;
     for (int i = 0; i < MANY; i++)
         bell[i] = bell_add(EPOLLIN, true);
     turn();
@@ -277,13 +267,12 @@ static void bell_counts(struct watch *watch, uint32_t events)
     container_of(watch, struct bell, watch)->rung = ++in_turn;
 }
 
-static void who_took_a_long_turn_comes_after_the_others(void **state)
+TEST(who_took_a_long_turn_comes_after_the_others)
 {
     enum { COUNT = 6 };
     static const bool longs[COUNT] = {true, false, true, false, false, true};
     struct bell *bell[COUNT];
 
-    (void)state;
     for (int i = 0; i < COUNT; i++) {
         bell[i] = bell_add(EPOLLIN, true);
         bell[i]->watch.ready = bell_counts;
@@ -302,11 +291,10 @@ static void who_took_a_long_turn_comes_after_the_others(void **state)
         bell_remove(bell[i]);
 }
 
-static void so_many_short_turns_in_a_row_end_it(void **state)
+TEST(so_many_short_turns_in_a_row_end_it)
 {
     struct bell *bell = bell_add(EPOLLIN, false);
 
-    (void)state;
     loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES);
     for (int i = 1; i < LOOP_CALM_TURNS; i++)
         loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES - 1);
@@ -331,12 +319,11 @@ static void bell_spends(struct watch *watch, uint32_t events)
 
 // What is left of those with long turns waits for another look at the others, and each has its
 // turn, edge-triggered or not.
-static void long_turns_are_so_many_a_turn(void **state)
+TEST(long_turns_are_so_many_a_turn)
 {
     enum { COUNT = 12, TURNS = 300 };
     struct bell *bell[COUNT], *other = bell_add(EPOLLIN, true);
 
-    (void)state;
     for (int i = 0; i < COUNT; i++) {
         bell[i] = bell_add(EPOLLIN | (i % 2 ? EPOLLET : 0), true);
         bell[i]->watch.ready = bell_spends;
@@ -368,12 +355,11 @@ static void urgent_ready(struct watch *watch, uint32_t events)
     urgent_rung++;
 }
 
-static void a_full_batch_does_not_hide_what_is_urgent(void **state)
+TEST(a_full_batch_does_not_hide_what_is_urgent)
 {
     struct watch urgent = {.ready = urgent_ready, .fd = -1};
     struct bell *bell[LOOP_BATCH_MAX];
 
-    (void)state;
     loop_urgent(&loop, &urgent);
     for (int i = 0; i < LOOP_BATCH_MAX; i++) {
         if (i > 0)
@@ -388,19 +374,17 @@ static void a_full_batch_does_not_hide_what_is_urgent(void **state)
         bell_remove(bell[i]);
 }
 
-static void a_turn_that_does_not_wait_finds_nothing(void **state)
+TEST(a_turn_that_does_not_wait_finds_nothing)
 {
-    (void)state;
     assert_int_equal(loop_turn(&loop, false), 0);
     assert_int_equal(loop.ready, 0);
 }
 
-static void the_end_of_a_pipe_is_reported_unasked(void **state)
+TEST(the_end_of_a_pipe_is_reported_unasked)
 {
     struct bell bell = {.watch = {.ready = bell_ready}};
     int pair[2];
 
-    (void)state;
     assert_int_equal(pipe(pair), 0);
     bell.watch.fd = pair[0];
     assert_int_equal(loop_add(&loop, &bell.watch, 0), 0);
@@ -411,9 +395,8 @@ static void the_end_of_a_pipe_is_reported_unasked(void **state)
     close(pair[0]);
 }
 
-static void an_interrupted_wait_is_no_failure(void **state)
+TEST(an_interrupted_wait_is_no_failure)
 {
-    (void)state;
     kernel.wait_error = EINTR;
     turn();
     kernel.wait_error = EBADF;
@@ -421,12 +404,11 @@ static void an_interrupted_wait_is_no_failure(void **state)
     assert_int_equal(errno, EBADF);
 }
 
-static void what_epoll_refuses_is_told(void **state)
+TEST(what_epoll_refuses_is_told)
 {
     struct bell *bell = bell_add(EPOLLIN, false);
     struct watch none = {.ready = bell_ready, .fd = -1};
 
-    (void)state;
     assert_int_equal(loop_add(&loop, &bell->watch, EPOLLIN), -1);
     assert_int_equal(errno, EEXIST);
     assert_int_equal(loop_add(&loop, &none, EPOLLIN), -1);
@@ -438,13 +420,12 @@ static void what_epoll_refuses_is_told(void **state)
     bell_remove(bell);
 }
 
-static void without_descriptors_nothing_is_left_open(void **state)
+TEST(without_descriptors_nothing_is_left_open)
 {
     struct loop other;
     struct rlimit limit, low;
     int next = dup(STDERR_FILENO); // the lowest that is free
 
-    (void)state;
     close(next);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     low = limit;
@@ -461,12 +442,11 @@ static void without_descriptors_nothing_is_left_open(void **state)
 }
 
 // Standard input may be closed: then 0 is a descriptor like any other.
-static void descriptor_zero_is_served_and_closed(void **state)
+TEST(descriptor_zero_is_served_and_closed)
 {
     struct loop other;
     int standard = dup(0);
 
-    (void)state;
     for (int timer = 0; timer <= 1; timer++) {
         if (timer)
             assert_int_equal(dup2(standard, 0), 0);
@@ -482,11 +462,10 @@ static void descriptor_zero_is_served_and_closed(void **state)
     close(standard);
 }
 
-static void a_deadline_that_has_come_expires_once(void **state)
+TEST(a_deadline_that_has_come_expires_once)
 {
     struct bell *bell = bell_add(EPOLLIN, true);
 
-    (void)state;
     assert_int_equal(loop_arm(&loop, 1), 0); // a quarter of a second after the machine's start
     assert_int_equal(loop.armed, 1);
     turn();
@@ -498,9 +477,8 @@ static void a_deadline_that_has_come_expires_once(void **state)
 }
 
 // The timer is set to the start of its tick, which is a quarter of a second, and not before.
-static void a_deadline_is_exact(void **state)
+TEST(a_deadline_is_exact)
 {
-    (void)state;
     time_t begun = kernel.seconds;
     uint64_t at = loop.start + UINT64_C(4000000003) * 250000000;
 
@@ -511,9 +489,8 @@ static void a_deadline_is_exact(void **state)
     assert_int_equal(loop_now(&loop), 4000000001); // the clock began at 1
 }
 
-static void a_deadline_that_cannot_be_set_is_told(void **state)
+TEST(a_deadline_that_cannot_be_set_is_told)
 {
-    (void)state;
     kernel.arm_error = EINVAL;
     assert_int_equal(loop_arm(&loop, 1), -1);
     assert_int_equal(errno, EINVAL);
@@ -529,11 +506,10 @@ static void bell_disarms(struct watch *watch, uint32_t events)
     assert_int_equal(__real_timerfd_settime(loop.timer.fd, 0, &never, NULL), 0);
 }
 
-static void a_deadline_put_off_within_its_turn_does_not_expire(void **state)
+TEST(a_deadline_put_off_within_its_turn_does_not_expire)
 {
     struct bell *bell = bell_add(EPOLLIN, true); // ready before the timer, and so handled before it
 
-    (void)state;
     bell->watch.ready = bell_disarms;
     assert_int_equal(loop_arm(&loop, 1), 0);
     turn();
@@ -544,11 +520,10 @@ static void a_deadline_put_off_within_its_turn_does_not_expire(void **state)
     bell_remove(bell);
 }
 
-static void only_an_earlier_deadline_counts(void **state)
+TEST(only_an_earlier_deadline_counts)
 {
     struct itimerspec before, after;
 
-    (void)state;
     assert_int_equal(loop_arm(&loop, TICKS_NEVER), 0); // never: nothing is armed
     assert_int_equal(timerfd_gettime(loop.timer.fd, &before), 0);
     assert_int_equal(before.it_value.tv_sec, 0);
@@ -563,11 +538,10 @@ static void only_an_earlier_deadline_counts(void **state)
     assert_int_equal(expired, 0);
 }
 
-static void the_clock_is_read_once_a_turn_and_only_if_asked(void **state)
+TEST(the_clock_is_read_once_a_turn_and_only_if_asked)
 {
     struct bell *bell = bell_add(EPOLLIN, true);
 
-    (void)state;
     turn();
     assert_int_equal(kernel.clock_reads, 1); // by loop_init
     kernel.seconds += 100;
@@ -579,37 +553,4 @@ static void the_clock_is_read_once_a_turn_and_only_if_asked(void **state)
     turn();
     assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 1);
     bell_remove(bell);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        test(a_new_loop_is_at_rest),
-        test(only_what_is_ready_is_called),
-        test(a_changed_watch_reports_what_it_is_changed_to),
-        test(a_removed_watchs_waiting_events_are_taken_back),
-        test(a_handler_may_free_its_own_watch),
-        test(an_edge_is_reported_once_and_again_when_asked),
-        test(more_than_a_batch_takes_turns),
-        test(who_took_a_long_turn_comes_after_the_others),
-        test(so_many_short_turns_in_a_row_end_it),
-        test(long_turns_are_so_many_a_turn),
-        test(a_full_batch_does_not_hide_what_is_urgent),
-        test(a_turn_that_does_not_wait_finds_nothing),
-        test(the_end_of_a_pipe_is_reported_unasked),
-        test(an_interrupted_wait_is_no_failure),
-        test(what_epoll_refuses_is_told),
-        test(without_descriptors_nothing_is_left_open),
-        test(descriptor_zero_is_served_and_closed),
-        test(a_deadline_that_has_come_expires_once),
-        test(a_deadline_is_exact),
-        test(a_deadline_that_cannot_be_set_is_told),
-        test(a_deadline_put_off_within_its_turn_does_not_expire),
-        test(only_an_earlier_deadline_counts),
-        test(the_clock_is_read_once_a_turn_and_only_if_asked),
-    };
-
-    return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include "core/peers.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
 enum { WINDOW = 60 * TICKS_PER_SECOND };
 
 static const uint64_t key[2] = {1, 2};
@@ -11,23 +13,19 @@ static struct peers peers;
 static unsigned fails_at; // which of the next allocations; 0: none
 
 void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
 {
     return fails_at > 0 && --fails_at == 0 ? NULL : __real_calloc(count, size);
 }
 
-static int begin(void **state)
+BEFORE_EACH
 {
-    (void)state;
-    return peers_init(&peers, key) ? 0 : -1;
+    assert_true(peers_init(&peers, key));
 }
 
-static int end(void **state)
+AFTER_EACH
 {
-    (void)state;
     peers_finish(&peers);
-    return 0;
 }
 
 // The NUMBER-th of many peers: every byte of an address and the port take their turn.
@@ -51,11 +49,10 @@ static bool heard(uint32_t number, ticks now)
     return first;
 }
 
-static void without_memory_it_says_so(void **state)
+TEST(without_memory_it_says_so)
 {
     struct peers other;
 
-    (void)state;
     for (unsigned i = 1; i <= 2; i++) {
         fails_at = i;
         assert_false(peers_init(&other, key));
@@ -64,28 +61,13 @@ static void without_memory_it_says_so(void **state)
     }
 }
 
-static void the_key_is_taken_whole(void **state)
-{
-    (void)state;
-    assert_int_equal(peers.key[0], 1);
-    assert_int_equal(peers.key[1], 2);
-}
-
-static void a_peer_is_new_once(void **state)
-{
-    (void)state;
-    assert_true(heard(1, 100));
-    assert_false(heard(1, 100));
-    assert_false(heard(1, 200));
-    assert_int_equal(peers.count, 1);
-}
-
-static void address_and_port_make_a_peer(void **state)
+TEST(address_and_port_make_a_peer)
 {
     struct address address = peer_of(1);
     bool first;
 
-    (void)state;
+    assert_int_equal(peers.key[0], 1); // taken whole
+    assert_int_equal(peers.key[1], 2);
     peers_heard(&peers, &address, 0, &first);
     address.port++;
     peers_heard(&peers, &address, 0, &first);
@@ -96,10 +78,10 @@ static void address_and_port_make_a_peer(void **state)
     assert_int_equal(peers.count, 3);
 }
 
-static void a_peer_is_forgotten_after_the_window(void **state)
+TEST(a_peer_is_forgotten_after_the_window)
 {
-    (void)state;
-    heard(1, 100);
+    heard(1, 99);
+    heard(1, 100); // which begins the window anew
     heard(2, 101);
     peers_expire(&peers, 100 + WINDOW);
     assert_int_equal(peers.count, 2);
@@ -109,20 +91,8 @@ static void a_peer_is_forgotten_after_the_window(void **state)
     assert_true(heard(1, 100 + WINDOW + 1));
 }
 
-static void being_heard_again_begins_the_window_anew(void **state)
+TEST(at_the_bound_the_longest_silent_is_forgotten)
 {
-    (void)state;
-    heard(1, 100);
-    heard(2, 100);
-    heard(1, 100 + WINDOW);
-    peers_expire(&peers, 100 + WINDOW + 1);
-    assert_int_equal(peers.count, 1);
-    assert_false(heard(1, 100 + WINDOW + 1));
-}
-
-static void at_the_bound_the_longest_silent_is_forgotten(void **state)
-{
-    (void)state;
     for (uint32_t i = 0; i < PEERS_MAX; i++)
         assert_true(heard(i, 100 + i / 1000));
     assert_int_equal(peers.count, PEERS_MAX);
@@ -136,9 +106,8 @@ static void at_the_bound_the_longest_silent_is_forgotten(void **state)
     assert_int_equal(peers.count, PEERS_MAX);
 }
 
-static void a_flood_of_sources_leaves_the_table_whole(void **state)
+TEST(a_flood_of_sources_leaves_the_table_whole)
 {
-    (void)state;
     for (uint32_t i = 0; i < 10 * PEERS_MAX; i++)
         assert_true(heard(i, 100));
     assert_int_equal(peers.count, 32768);
@@ -149,12 +118,11 @@ static void a_flood_of_sources_leaves_the_table_whole(void **state)
     assert_int_equal(peers.newest, 0);
 }
 
-static void longer_answers_are_few_for_each_and_in_all(void **state)
+TEST(longer_answers_are_few_for_each_and_in_all)
 {
     unsigned allowed = 0;
     bool first;
 
-    (void)state;
     for (uint32_t i = 0; i < 20; i++) {
         struct address address = peer_of(i);
         uint32_t peer = peers_heard(&peers, &address, 400, &first);
@@ -170,11 +138,10 @@ static void longer_answers_are_few_for_each_and_in_all(void **state)
     assert_true(peers_allow_longer(&peers, 1, 400 + TICKS_PER_SECOND));
 }
 
-static void the_next_expiry_is_at_a_whole_period_and_not_early(void **state)
+TEST(the_next_expiry_is_at_a_whole_period_and_not_early)
 {
     enum { PERIOD = 4 * TICKS_PER_SECOND };
 
-    (void)state;
     assert_int_equal(peers_next(&peers), TICKS_NEVER);
     for (ticks now = 1000; now < 1000 + 2 * PERIOD; now++) {
         heard(1, now);
@@ -199,12 +166,11 @@ static uint32_t active(const ticks heard_at[FEW], ticks now)
     return count;
 }
 
-static void the_table_agrees_with_a_plain_array(void **state)
+TEST(the_table_agrees_with_a_plain_array)
 {
     struct chance chance = chance_start(2);
     ticks heard_at[FEW] = {NEVER_HEARD}, now = 1;
 
-    (void)state;
     for (int i = 0; i < 20000; i++) {
         uint32_t number = (uint32_t)chance_below(&chance, FEW);
         bool fresh = heard_at[number] == NEVER_HEARD || now - heard_at[number] > WINDOW;
@@ -215,25 +181,4 @@ static void the_table_agrees_with_a_plain_array(void **state)
         now += (ticks)(chance_below(&chance, 10) == 0 ? chance_below(&chance, 40) : 0);
     }
     assert_true(peers.used <= FEW);
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_memory_it_says_so),
-        test(the_key_is_taken_whole),
-        test(a_peer_is_new_once),
-        test(address_and_port_make_a_peer),
-        test(a_peer_is_forgotten_after_the_window),
-        test(being_heard_again_begins_the_window_anew),
-        test(at_the_bound_the_longest_silent_is_forgotten),
-        test(a_flood_of_sources_leaves_the_table_whole),
-        test(longer_answers_are_few_for_each_and_in_all),
-        test(the_next_expiry_is_at_a_whole_period_and_not_early),
-        test(the_table_agrees_with_a_plain_array),
-    };
-
-    return cmocka_run_group_tests_name("peers", tests, NULL, NULL);
 }

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "ground/log.h"
+#include "system/net.h"
 #include "transport/ports.h"
 
-enum { MINUTE_SECONDS = 60, PERIODS = 10 };
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
 
-int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+enum { MINUTE_SECONDS = 60, PERIODS = 10 };
 
 static struct {
     struct loop loop;
@@ -53,35 +53,25 @@ static void expire(struct loop *loop)
     (void)loop;
 }
 
-static int listening(struct sockaddr_in *address)
-{
-    socklen_t length = sizeof *address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    *address =
-        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(bind(fd, (struct sockaddr *)address, length), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
-    return fd;
-}
-
 // A client waits all the time, and accepting is tried again and again.
-static void that_descriptors_have_run_out_is_told_once_a_minute(void **state)
+TEST(that_descriptors_have_run_out_is_told_once_a_minute)
 {
-    struct sockaddr_in address;
+    const char *call;
+    struct address any = address_of_v4((struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)});
+    int listening = net_open(SOCK_STREAM, &any, NET_ONE_FAMILY, 1, &call);
+    struct address address = net_local(listening);
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&address, AF_INET, &storage);
     int client = socket(AF_INET, SOCK_STREAM, 0);
 
-    (void)state;
     test.seconds = 1000;
     test.options = (struct options){.max_tcp = 10, .max_line = 100};
     log_set_sink(count_warning);
     assert_int_equal(loop_init(&test.loop, expire), 0);
     assert_true(ports_init(&test.ports, &test.loop, &test.options, &test.service));
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening(&address), true),
-                     0);
+    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening, true), 0);
     assert_int_equal(ports_serve(&test.ports), 0);
-    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&storage, length), 0);
     for (unsigned i = 0; i < PERIODS; i++) {
         // Some time within each period but the first, whose beginning is the first message.
         for (time_t second = 0; second <= MINUTE_SECONDS; second += MINUTE_SECONDS / 4) {
@@ -97,13 +87,4 @@ static void that_descriptors_have_run_out_is_told_once_a_minute(void **state)
     ports_finish(&test.ports);
     loop_finish(&test.loop);
     close(client);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(that_descriptors_have_run_out_is_told_once_a_minute),
-    };
-
-    return cmocka_run_group_tests_name("ports", tests, NULL, NULL);
 }

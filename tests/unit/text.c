@@ -3,12 +3,11 @@
 
 #include "ground/text.h"
 
-static void texts_follow_each_other(void **state)
+TEST(texts_follow_each_other)
 {
     char room[32];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     text_bytes(&text, "a\0b", 3);
     text_string(&text, "-cd");
     text_format(&text, "-%d", 42);
@@ -17,12 +16,11 @@ static void texts_follow_each_other(void **state)
     assert_false(text.cut);
 }
 
-static void what_does_not_fit_is_cut_off_and_remembered(void **state)
+TEST(what_does_not_fit_is_cut_off_and_remembered)
 {
     char room[4];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     text_string(&text, "abc");
     text_string(&text, "de");
     assert_bytes(text.bytes, text.length, "abcd");
@@ -33,36 +31,27 @@ static void what_does_not_fit_is_cut_off_and_remembered(void **state)
     assert_true(text.cut);
 }
 
-static void what_just_fits_is_not_cut(void **state)
+TEST(what_just_fits_is_not_cut)
 {
     char room[4];
-    struct text text = text_in(room, sizeof room);
+    struct text text = text_in(room, sizeof room), none = text_in(NULL, 0);
 
-    (void)state;
     text_string(&text, "abcd");
     text_bytes(&text, "", 0);
     assert_bytes(text.bytes, text.length, "abcd");
     assert_false(text.cut);
+    text_bytes(&none, NULL, 0);
+    assert_false(none.cut);
+    text_string(&none, "a");
+    assert_true(none.cut);
+    assert_int_equal(none.length, 0);
 }
 
-static void no_room_is_room_for_nothing(void **state)
-{
-    struct text text = text_in(NULL, 0);
-
-    (void)state;
-    text_bytes(&text, NULL, 0);
-    assert_false(text.cut);
-    text_string(&text, "a");
-    assert_true(text.cut);
-    assert_int_equal(text.length, 0);
-}
-
-static void a_piece_longer_than_any_is_left_out_whole(void **state)
+TEST(a_piece_longer_than_any_is_left_out_whole)
 {
     char room[1024];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     text_format(&text, "%255s", "");
     assert_int_equal(text.length, 255);
     assert_false(text.cut);
@@ -71,7 +60,7 @@ static void a_piece_longer_than_any_is_left_out_whole(void **state)
     assert_true(text.cut);
 }
 
-static void times_are_rfc_3339_with_as_many_decimals_as_asked(void **state)
+TEST(times_are_rfc_3339_with_as_many_decimals_as_asked)
 {
     static const struct {
         struct timespec time;
@@ -82,12 +71,13 @@ static void times_are_rfc_3339_with_as_many_decimals_as_asked(void **state)
         {{1795226463, 123456789}, 3, "2026-11-21T02:01:03.123Z"},
         {{0, 999999999}, 1, "1970-01-01T00:00:00.9Z"},
         {{951782399, 1}, 9, "2000-02-28T23:59:59.000000001Z"},
+        {{951782400, 10}, 9, "2000-02-29T00:00:00.000000010Z"},
+        {{4102444800, 0}, 9, "2100-01-01T00:00:00.000000000Z"},
         {{INT64_MAX, 0}, 9, ""}, // there is no such year
     };
     char room[64];
 
-    (void)state;
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         struct text text = text_in(room, sizeof room);
 
         text_time(&text, row[i].time, row[i].digits);
@@ -95,31 +85,15 @@ static void times_are_rfc_3339_with_as_many_decimals_as_asked(void **state)
     }
 }
 
-static void the_end_is_a_nul_within_the_room(void **state)
+TEST(the_end_is_a_nul_within_the_room)
 {
     char room[4];
     struct text text = text_in(room, sizeof room);
 
-    (void)state;
     text_string(&text, "abc");
     assert_string_equal(text_end(&text), "abc");
     assert_false(text.cut);
     text_string(&text, "d");
     assert_string_equal(text_end(&text), "abc");
     assert_true(text.cut);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_follow_each_other),
-        cmocka_unit_test(what_does_not_fit_is_cut_off_and_remembered),
-        cmocka_unit_test(what_just_fits_is_not_cut),
-        cmocka_unit_test(no_room_is_room_for_nothing),
-        cmocka_unit_test(a_piece_longer_than_any_is_left_out_whole),
-        cmocka_unit_test(times_are_rfc_3339_with_as_many_decimals_as_asked),
-        cmocka_unit_test(the_end_is_a_nul_within_the_room),
-    };
-
-    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

@@ -3,28 +3,26 @@
 
 #include "core/timeouts.h"
 
-static void nothing_started_is_never_due(void **state)
-{
-    struct timeouts timeouts;
-    struct timeout timeout;
+static struct timeouts timeouts;
+static struct timeout timeout;
 
-    (void)state;
-    timeouts_init(&timeouts, 30);
+BEFORE_EACH
+{
     timeout_init(&timeout);
+}
+
+TEST(nothing_started_is_never_due)
+{
+    timeouts_init(&timeouts, 30);
     assert_false(timeout_running(&timeout));
     assert_int_equal(timeout.due, TICKS_NEVER);
     assert_null(timeouts_due(&timeouts, TICKS_NEVER - 1));
     assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
 }
 
-static void a_timeout_never_falls_due_early(void **state)
+TEST(a_timeout_never_falls_due_early)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
-    (void)state;
     timeouts_init(&timeouts, 2);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 100);
     assert_true(timeout_running(&timeout));
     // Two seconds after the end of tick 100.
@@ -33,14 +31,9 @@ static void a_timeout_never_falls_due_early(void **state)
     assert_ptr_equal(timeouts_due(&timeouts, 100 + 2 * TICKS_PER_SECOND + 1), &timeout);
 }
 
-static void what_is_due_stays_until_it_is_stopped(void **state)
+TEST(what_is_due_stays_until_it_is_stopped)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
-    (void)state;
     timeouts_init(&timeouts, 1);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 0);
     assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
     assert_ptr_equal(timeouts_due(&timeouts, 1000), &timeout);
@@ -50,34 +43,27 @@ static void what_is_due_stays_until_it_is_stopped(void **state)
     assert_false(timeout_running(&timeout));
 }
 
-static void they_fall_due_in_order_of_starting(void **state)
+TEST(they_fall_due_in_order_of_starting)
 {
-    struct timeouts timeouts;
-    struct timeout timeout[3];
+    struct timeout three[3];
 
-    (void)state;
     timeouts_init(&timeouts, 1);
     for (int i = 0; i < 3; i++) {
-        timeout_init(&timeout[i]);
-        timeouts_start(&timeouts, &timeout[i], (ticks)i);
+        timeout_init(&three[i]);
+        timeouts_start(&timeouts, &three[i], (ticks)i);
     }
-    timeouts_start(&timeouts, &timeout[0], 3); // anew: the last now
+    timeouts_start(&timeouts, &three[0], 3); // anew: the last now
     for (int i = 1; i <= 3; i++) {
         struct timeout *due = timeouts_due(&timeouts, 1000);
 
-        assert_ptr_equal(due, &timeout[i % 3]);
+        assert_ptr_equal(due, &three[i % 3]);
         timeout_stop(due);
     }
 }
 
-static void no_seconds_is_never(void **state)
+TEST(no_seconds_is_never)
 {
-    struct timeouts timeouts;
-    struct timeout timeout;
-
-    (void)state;
     timeouts_init(&timeouts, 0);
-    timeout_init(&timeout);
     timeouts_start(&timeouts, &timeout, 100);
     assert_true(timeout_running(&timeout)); // it stands in the list all the same
     assert_int_equal(timeouts_next(&timeouts), TICKS_NEVER);
@@ -85,11 +71,10 @@ static void no_seconds_is_never(void **state)
     timeout_stop(&timeout);
 }
 
-static void a_whole_list_moves_to_another(void **state)
+TEST(a_whole_list_moves_to_another)
 {
     struct list from, to, one, other;
 
-    (void)state;
     list_init(&from);
     list_move_all(&to, &from);
     assert_true(list_empty(&to) && list_empty(&from));
@@ -102,18 +87,4 @@ static void a_whole_list_moves_to_another(void **state)
     assert_ptr_equal(to.next, &other);
     list_remove(&other);
     assert_true(list_empty(&to));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_started_is_never_due),
-        cmocka_unit_test(a_timeout_never_falls_due_early),
-        cmocka_unit_test(what_is_due_stays_until_it_is_stopped),
-        cmocka_unit_test(they_fall_due_in_order_of_starting),
-        cmocka_unit_test(no_seconds_is_never),
-        cmocka_unit_test(a_whole_list_moves_to_another),
-    };
-
-    return cmocka_run_group_tests_name("timeouts", tests, NULL, NULL);
 }

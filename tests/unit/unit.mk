@@ -1,8 +1,8 @@
-# `make unit`: each tests/unit/NAME.c is a program build/unit/NAME of its own. It links what it uses of
-# the daemon, or of the load generator if its name begins with bench_. `make unit-asan` runs them once
-# more, built with sanitizers. UNIT_UNDER runs them, if they are for another architecture.
+# `make unit`: each tests/unit/NAME.c but unit.c is, with unit.c, a program build/unit/NAME of its own. It
+# links what it uses of the daemon, or of the load generator if its name begins with bench_. `make
+# unit-asan` runs them once more, built with sanitizers. UNIT_UNDER runs them, if they are for another architecture.
 
-UNIT = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+UNIT = $(filter-out unit,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c)))
 UNIT_PROGRAMS = $(UNIT:%=$(B)/unit/%)
 UNIT_DAEMON = $(addprefix $(B)/src/,$(addsuffix .o,$(filter-out main,$(DAEMON))))
 UNIT_BENCH = $(patsubst bench/src/%.c,$(B)/bench/%.o,$(filter-out %/main.c,$(wildcard bench/src/*.c)))
@@ -31,7 +31,7 @@ $(B)/unit/bench.a: $(UNIT_BENCH)
 
 $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Isrc -Ibench/src -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -Isrc -Ibench/src -Itests/model -MMD -MP -c -o $@ $<
 
 # Calls that a test answers itself. With 32 bits, libc's clock of 64 bits has another name.
 UNIT_CLOCK = -Wl,--wrap=clock_gettime,--wrap=__clock_gettime64,--defsym=__wrap___clock_gettime64=__wrap_clock_gettime
@@ -40,12 +40,12 @@ $(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4
 $(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
 $(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
 
-$(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/bench.a $(B)/unit/daemon.a
+$(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/unit.o $(B)/unit/bench.a $(B)/unit/daemon.a
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
 
-$(B)/unit/%: $(B)/unit/%.o $(B)/unit/daemon.a
+$(B)/unit/%: $(B)/unit/%.o $(B)/unit/unit.o $(B)/unit/daemon.a
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
 
 .PRECIOUS: $(B)/unit/%.o
 
--include $(UNIT:%=$(B)/unit/%.d)
+-include $(UNIT:%=$(B)/unit/%.d) $(B)/unit/unit.d

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// chance: the one source of randomness of a universe: splitmix64 (Steele, Lea and Flood 2014).
-#ifndef CHANCE_H
-#define CHANCE_H
+// chance: randomness that can be replayed: splitmix64 (Steele, Lea and Flood 2014).
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,27 +18,30 @@ static inline uint64_t chance_next(struct chance *chance)
     return z ^ (z >> 31);
 }
 
+static inline uint64_t chance_below(struct chance *chance, uint64_t bound)
+{
+    return chance_next(chance) % bound;
+}
+
 // From LOW to HIGH, both included.
 static inline uint64_t chance_between(struct chance *chance, uint64_t low, uint64_t high)
 {
-    return low + chance_next(chance) % (high - low + 1);
+    return low + chance_below(chance, high - low + 1);
 }
 
 static inline bool chance_one_in(struct chance *chance, uint64_t n)
 {
-    return chance_next(chance) % n == 0;
+    return chance_below(chance, n) == 0;
 }
 
 // A number up to HIGH whose magnitude, not value, is evenly spread: small ones are as likely as
 // large ones.
 static inline uint64_t chance_magnitude(struct chance *chance, uint64_t high)
 {
-    uint64_t bits = 0;
+    uint64_t bits = 0, drawn = chance_next(chance);
 
     while (high >> bits)
         bits++;
-    uint64_t value = chance_next(chance) % ((uint64_t)1 << chance_between(chance, 0, bits));
+    uint64_t value = drawn % ((uint64_t)1 << chance_between(chance, 0, bits));
     return value < high ? value : high;
 }
-
-#endif
