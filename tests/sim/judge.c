@@ -513,10 +513,8 @@ void judge_turn_over(void)
 // Whether they are still there is asked now and then.
 static bool anybody_owed(void)
 {
-    struct flow *flow;
-
-    for (unsigned i = 0; (flow = flow_held(i)); i++)
-        if (expect_owes(&flow->expect) || leaving(flow))
+    for (unsigned i = 0; i < flows.held_count; i++)
+        if (expect_owes(&flows.held[i]->expect) || leaving(flows.held[i]))
             return true;
     return false;
 }

@@ -57,7 +57,7 @@ TEST(what_is_begun_is_owed)
 TEST(answers_in_pieces)
 {
     for (size_t piece = 1; piece <= DEPTH * SIZE; piece++) {
-        finish(state);
+        unit_after_each();
         create();
         line_begin(line, 1000);
         const char *bytes = echo(0, DEPTH - 1);
@@ -121,7 +121,7 @@ static void refuse(const char *text, size_t piece)
 TEST(a_refusal_at_once)
 {
     for (unsigned size = 1; size <= SIZE; size++) {
-        finish(state);
+        unit_after_each();
         settings.size = settings.reply_size = size;
         create();
         line_begin(line, 1000);
@@ -132,7 +132,7 @@ TEST(a_refusal_at_once)
 TEST(a_refusal_after_answers)
 {
     for (size_t piece = 1; piece <= 18; piece++) {
-        finish(state);
+        unit_after_each();
         create();
         line_begin(line, 1000);
         line_take(line, echo(0, 2), 3 * SIZE, 1050);
@@ -143,7 +143,7 @@ TEST(a_refusal_after_answers)
 
 TEST(where_each_message_has_a_connection_the_next_is_tried)
 {
-    finish(state);
+    unit_after_each();
     settings.churn = true;
     settings.depth = 1;
     create();
