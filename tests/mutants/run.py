@@ -72,6 +72,8 @@ def read(words):
 def call(words, seconds=600.0):
     """The exit status; -1 if it took too long. What it leaves running ends with it."""
     quiet = subprocess.DEVNULL
+    # timeout(1) for the case that this process is ended before.
+    words = ["timeout", "-s", "KILL", f"{seconds + GRACE_SECONDS:.0f}", *words]
     process = subprocess.Popen(words, stdin=quiet, stdout=quiet, stderr=quiet, cwd=ROOT, env=ENVIRONMENT,
                                start_new_session=True)  # fmt: skip
     try:
