@@ -28,7 +28,7 @@ static struct {
     int unsent;                     // SIOCOUTQNSD
     uint32_t sent, acked, received; // milliseconds ago: TCP_INFO
     bool no_info;
-    unsigned seconds, clock_reads, names, controls;
+    unsigned seconds, clock_reads, names, controls, trims;
     uint32_t events; // that epoll was last asked for
 } kernel;
 
@@ -121,6 +121,12 @@ int __wrap_ioctl(int fd, unsigned long request, int *value)
     return 0;
 }
 
+int __wrap_malloc_trim(size_t kept)
+{
+    kernel.trims += kept == 0;
+    return 1;
+}
+
 static bool refused(void)
 {
     errno = ENOMEM;
@@ -147,8 +153,8 @@ static struct {
     struct port port;
     struct conn *conn; // the latest
     int client;
-    char logged[256]; // the last event, but for the peer and the descriptor
-    bool peer_logged;
+    char logged[256];        // the last event, but for the peer and the descriptor
+    bool peer_logged, crowd; // there is more than one connection
 } test;
 
 // What the role `test` says of each turn; and what of the last turn it was shown.
@@ -333,6 +339,14 @@ static void put_list(struct text *text, const char *name, const struct list *lis
             text_format(text, ", %s %u", name, test.conn->idle.due - loop_now(&test.loop));
 }
 
+static ticks soonest(const struct conn *conn)
+{
+    const struct held *held = conn->held;
+    ticks due = ticks_sooner(conn->idle.due, pool_trim_due(conn->port->pool));
+
+    return held && timeout_running(&held->line) ? ticks_sooner(due, held->line.due) : due;
+}
+
 // The connection's life, its list and the ticks to its deadline, what epoll has been asked for, and
 // what it holds: room, first unsent byte - end of the output + input, and the line's deadline.
 static void expect_state(const char *expected)
@@ -359,6 +373,8 @@ static void expect_state(const char *expected)
                         held->input);
         if (held && timeout_running(&held->line))
             text_format(&text, ", line %u", held->line.due - loop_now(&test.loop));
+        if (list_empty(&pool->undrained) && !test.crowd)
+            assert_int_equal(crowd_next(pool), soonest(test.conn));
     }
     assert_string_equal(text_end(&text), expected);
 }
@@ -719,6 +735,7 @@ TEST(who_is_not_admitted_has_a_goodbyes_time_for_all_of_it)
     turn();
     expect_state("goodbye, goodbye 9, in");
     hears("Server Busy\n");
+    test.crowd = true;
     come_by(&test.port);
     assert_string_equal(test.logged, "connected tcp");
     assert_int_equal(counters->total_clients, 1);
@@ -850,4 +867,232 @@ TEST(a_connection_has_its_listeners_options)
         __real_getsockopt(test.conn->watch.fd, row[i].level, row[i].name, &value, &length);
         assert_int_equal(value, row[i].value);
     }
+}
+
+static void expire_now(void)
+{
+    crowd_expire(&test.pool, loop_now(&test.loop));
+}
+
+// tcp(7), TCP_INFO: what is sent again and again is no traffic, but what is acknowledged is.
+TEST(who_is_silent_for_so_long_is_idle)
+{
+    enum { LONG = IDLE_SECONDS * 1000 - TICK_MILLISECONDS, SHORT = LONG - 1 };
+    static const struct {
+        uint32_t sent, acked, received;
+        bool no_info;
+        const char *state;
+    } row[] = {
+        {LONG, LONG, LONG, false, "closed tcp idle timeout"},
+        {SHORT, LONG, LONG, false, "closed tcp idle timeout"},
+        {LONG, SHORT, LONG, false, "closed tcp idle timeout"},
+        {SHORT, SHORT, LONG, false, "reading, idle 21, in"},
+        {LONG, LONG, SHORT, false, "reading, idle 21, in"},
+        {0, 0, 0, true, "closed tcp idle timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        come(&role_echo);
+        kernel.sent = row[i].sent;
+        kernel.acked = row[i].acked;
+        kernel.received = row[i].received;
+        kernel.no_info = row[i].no_info;
+        pass(IDLE_SECONDS);
+        expire_now();
+        expect_state("reading, idle 1, in");
+        pass(1);
+        expire_now();
+        expect_state(row[i].state);
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+// Whether a client that is owed something is still there; with and without an idle timeout.
+TEST(who_is_owed_something_is_asked_for_now_and_then)
+{
+    enum { VANISHED = VANISHED_SECONDS * 1000 };
+    static const struct {
+        unsigned idle;
+        uint32_t acked, received;
+        const char *state;
+    } row[] = {
+        {0, VANISHED, VANISHED, "closed tcp vanished"},
+        {0, VANISHED - 1, VANISHED, "writing, owing 241, out, 64: 0-2+0"},
+        {0, VANISHED, VANISHED - 1, "writing, owing 241, out, 64: 0-2+0"},
+        {1000, VANISHED - 1, VANISHED - 1, "writing, owing 241, out, 64: 0-2+0"},
+        {61, VANISHED - 1, VANISHED - 1, "closed tcp idle timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i].idle);
+        come(&role_echo);
+        kernel.bound = 0;
+        says("x\n");
+        kernel.acked = kernel.sent = row[i].acked;
+        kernel.received = row[i].received;
+        pass(OWING_SECONDS);
+        expire_now();
+        expect_state("writing, owing 1, out, 64: 0-2+0");
+        pass(1);
+        expire_now();
+        expect_state(row[i].state);
+    }
+    begin_again(0);
+    come(&role_echo);
+    kernel.bound = 0;
+    says("x\n");
+    kernel.no_info = true;
+    pass(OWING_SECONDS + 1);
+    expire_now();
+    expect_state("writing, owing 241, out, 64: 0-2+0");
+}
+
+TEST(who_is_owed_something_is_asked_for_as_often_as_idle_ones)
+{
+    static const unsigned row[][2] = {{0, 60}, {1, 1}, {59, 59}, {60, 60}, {61, 60}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i][0]);
+        assert_int_equal(test.pool.owing.after, row[i][1] * TICKS_PER_SECOND);
+    }
+}
+
+// For the process itself may have slept.
+TEST(who_has_sent_something_meanwhile_is_heard_first)
+{
+    kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+    for (int heard = 0; heard < 2; heard++) {
+        come(&role_echo);
+        if (heard)
+            write_all("x\n", 2);
+        pass(IDLE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "reading, idle 21, in" : "closed tcp idle timeout");
+        begin_again(IDLE_SECONDS);
+        kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+        come(&role_echo);
+        says("x");
+        if (heard)
+            write_all("\n", 1);
+        pass(LINE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "reading, idle 21, in" : "closed tcp line timeout");
+        begin_again(IDLE_SECONDS);
+        come(&role_test);
+        said.outcome = TURN_CLOSE;
+        says("x");
+        if (heard)
+            client_ends();
+        pass(GOODBYE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "closed tcp goodbye" : "closed tcp goodbye timeout");
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+// Of many that are due or have a last turn, so many a turn.
+TEST(a_crowd_is_looked_at_in_parts)
+{
+    const uint32_t *left = &test.service.counters.connected_tcp;
+
+    for (int drain = 0; drain < 2; drain++) {
+        for (int i = 0; i < CROWD_PER_TURN_MAX + 1; i++) {
+            come(&role_echo);
+            client_ends();
+            close(test.client);
+        }
+        test.client = 0;
+        pass(IDLE_SECONDS + 1);
+        kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+        if (!drain) {
+            expire_now();
+            assert_int_equal(*left, 1);
+            expire_now();
+            assert_int_equal(*left, 0);
+            continue;
+        }
+        crowd_drain(&test.pool);
+        assert_true(crowd_drain_some(&test.pool));
+        assert_int_equal(*left, 1);
+        assert_false(crowd_drain_some(&test.pool));
+        assert_int_equal(*left, 0);
+    }
+}
+
+TEST(who_is_still_heard_at_the_end_is_timed_again)
+{
+    come(&role_echo);
+    test.service.phase = PHASE_DRAIN;
+    pass(1);
+    crowd_drain(&test.pool);
+    expect_state("reading, undrained 17, in");
+    write_all("a", 1);
+    kernel.recv = EINTR;
+    assert_false(crowd_drain_some(&test.pool));
+    expect_state("reading, idle 21, in");
+    crowd_drain(&test.pool); // and crowd_close finds it
+}
+
+TEST(what_was_freed_is_given_back_a_second_later)
+{
+    struct pool *pool = &test.pool;
+
+    pass(100);
+    pool->trimmed = loop_now(&test.loop);
+    pool->given_back = GIVE_BACK_BYTES - 1;
+    assert_int_equal(crowd_next(pool), TICKS_NEVER);
+    pool->given_back = GIVE_BACK_BYTES;
+    assert_int_equal(crowd_next(pool), pool->trimmed + GIVE_BACK_SECONDS * TICKS_PER_SECOND);
+    for (ticks later = 1; later <= 4; later++) {
+        assert_int_equal(kernel.trims, 0);
+        crowd_expire(pool, loop_now(&test.loop) + later);
+    }
+    assert_int_equal(kernel.trims, 1);
+    assert_int_equal(pool->given_back, 0);
+    assert_int_equal(pool->trimmed, loop_now(&test.loop) + 4);
+}
+
+TEST(without_memory_no_pool_begins)
+{
+    struct pool pool;
+
+    for (unsigned left = 0; left <= 2; left++) {
+        kernel.memory_left = left;
+        assert_int_equal(pool_init(&pool, &test.loop, &test.options, &test.service), left == 2);
+        kernel.memory_left = NO_BOUND;
+        pool_finish(&pool);
+    }
+}
+
+// held: what it keeps fits, and is less than a quarter of the room only where that is the least.
+TEST(room_follows_what_is_held)
+{
+    static const size_t row[][3] = {// room before, bytes, room
+                                    {0, 0, 64},      {0, 64, 64},       {0, 65, 128},
+                                    {64, 65, 128},   {256, 1, 256},     {512, 1, 64},
+                                    {512, 128, 512}, {1024, 129, 1024}, {1024, 128, 128}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct held *held = NULL;
+
+        if (row[i][0] > 0)
+            assert_true(held_reserve(&held, NULL, row[i][0]));
+        assert_true(held_reserve(&held, NULL, row[i][1]));
+        assert_int_equal(held->room, row[i][2]);
+        held_drop(&held);
+        assert_null(held);
+    }
+}
+
+TEST(what_a_role_remembers_is_held_until_it_closes)
+{
+    struct held *held = NULL;
+    struct memory memory = {.overlong_before = true};
+    struct turn turn = {.input = "abc", .length = 3, .done = 3};
+
+    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_MORE));
+    assert_true(held->memory.overlong_before);
+    assert_int_equal(held->input + held->output, 0);
+    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_CLOSE));
+    assert_null(held);
 }
