@@ -577,18 +577,19 @@ TEST(what_only_lengthens_what_is_pending_is_kept_at_once)
     says("pends");
     assert_int_equal(said.length, 5);
     says("pends");
+    says("p");
     assert_int_equal(said.length, 5);
-    expect_state("reading, idle 21, in, 64: 0-0+10, line 9");
-    assert_memory_equal(test.conn->held->bytes, "pendspends", 10);
+    expect_state("reading, idle 21, in, 64: 0-0+11, line 9");
+    assert_memory_equal(test.conn->held->bytes, "pendspendsp", 11);
     kernel.bound = 0;
     said.answer = "answer";
     says("!");
-    assert_int_equal(said.length, 11);
-    expect_state("writing, owing 21, out, 64: 0-6+11");
+    assert_int_equal(said.length, 12);
+    expect_state("writing, owing 21, out, 64: 0-6+12");
     kernel.bound = NO_BOUND;
     says("pends");
-    assert_int_equal(said.length, 16);
-    expect_state("reading, idle 21, in, 64: 0-0+16, line 9");
+    assert_int_equal(said.length, 17);
+    expect_state("reading, idle 21, in, 64: 0-0+17, line 9");
 }
 
 TEST(who_has_ended_is_answered_and_left)
