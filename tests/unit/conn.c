@@ -750,7 +750,10 @@ TEST(who_is_not_admitted_has_a_goodbyes_time_for_all_of_it)
     const struct counters *counters = &test.service.counters;
 
     kernel.bound = 3;
+    log_set_level(LOG_DEBUG);
     come_by(&test.pool.busy_port);
+    assert_string_equal(test.logged, "turn tcp 0 0 12 3");
+    log_set_level(LOG_DETAIL);
     expect_state("writing, goodbye 9, out, 64: 0-9+0");
     assert_int_equal(counters->busy_tcp, 1);
     assert_int_equal(test.pool.busy, 1);
