@@ -29,6 +29,7 @@ static struct {
     uint32_t sent, acked, received; // milliseconds ago: TCP_INFO
     bool no_info;
     unsigned seconds, clock_reads, names, controls, trims;
+    size_t size;     // of the last allocation
     uint32_t events; // that epoll was last asked for
 } kernel;
 
@@ -136,6 +137,7 @@ static bool refused(void)
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size)
 {
+    kernel.size = size;
     return refused() ? NULL : __real_malloc(size);
 }
 
@@ -988,6 +990,7 @@ TEST(who_is_owed_something_is_asked_for_as_often_as_idle_ones)
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         begin_again(row[i][0]);
         assert_int_equal(test.pool.owing.after, row[i][1] * TICKS_PER_SECOND);
+        assert_int_equal(test.pool.busy_port.watch.fd, -1);
     }
 }
 
@@ -1093,6 +1096,8 @@ TEST(without_memory_no_pool_begins)
     for (unsigned left = 0; left <= 2; left++) {
         kernel.memory_left = left;
         assert_int_equal(pool_init(&pool, &test.loop, &test.options, &test.service), left == 2);
+        assert_int_equal(kernel.size, READ_MAX_BYTES + test.options.max_line +
+                                          TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES);
         kernel.memory_left = NO_BOUND;
         pool_finish(&pool);
     }
@@ -1111,7 +1116,10 @@ TEST(room_follows_what_is_held)
 
         if (row[i][0] > 0)
             assert_true(held_reserve(&held, NULL, row[i][0]));
+        if (row[i][0] == row[i][2])
+            kernel.memory_left = 0; // none is needed
         assert_true(held_reserve(&held, NULL, row[i][1]));
+        kernel.memory_left = NO_BOUND;
         assert_int_equal(held->room, row[i][2]);
         held_drop(&held);
         assert_null(held);
