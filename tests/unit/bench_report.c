@@ -41,8 +41,8 @@ TEST(json_has_what_programs_rely_on_and_null_for_what_was_not_measured)
         "\"messages_per_second\": 500.0,",
         "\"errors\": 0,",
         "\"loop\": \"closed\"",
-        "\"latency_us\": {\"p50\": 50.000, \"p90\": 50.000, \"p99\": 50.000, \"p999\": 50.000, "
-        "\"max\": 50.000",
+        "\"latency_us\": {\"p50\": 50.000, \"p90\": 50.000, \"p99\": 50.000,",
+        " \"p999\": 50.000, \"max\": 50.000",
         "\"client\": {\"cpu_us_per_message\": 2.000000}",
         "\"cpu_us_per_message\": 3.000000",
         "\"context_switches_per_message\": 0.500000",
