@@ -27,10 +27,12 @@ def figure(values):
 
 
 class Runs:
-    """The values of single runs, by server, load, metric and round."""
+    """The values of single runs, by server, load, metric and round. LOADS are those that are measured:
+    a mean that lacks one of them is none. Without them it is a mean of whatever there is."""
 
-    def __init__(self):
+    def __init__(self, loads=None):
         self.values = {}
+        self.loads = loads
 
     def add(self, server, load, round_, values):
         for metric, value in values.items():
@@ -46,10 +48,14 @@ class Runs:
         return {round_: a[round_] / b[round_] for round_ in a if b.get(round_)}
 
     def mean_ratio(self, above, below, metric):
-        """The geometric mean of two servers' ratio over the TCP loads that both can take."""
+        """The geometric mean of two servers' ratio over the TCP loads that both can take, of the rounds in
+        which none of them is missing."""
+        both = [server for server in matrix.SERVERS if server.name in (above, below)]
         ratios = [self.ratio((above, load.name, metric), (below, load.name, metric))
-                  for load in matrix.LOADS if load.mean]
-        ratios = [ratio for ratio in ratios if ratio]
+                  for load in self.loads or matrix.LOADS
+                  if load.mean and all(matrix.fits(server, load) for server in both)]
+        if not self.loads:
+            ratios = [ratio for ratio in ratios if ratio]
         if not ratios:
             return {}
         rounds = set.intersection(*(set(ratio) for ratio in ratios))

@@ -66,6 +66,17 @@ LOADS = [
     Load("udp-1", "1 socket, 1 in flight", "--udp -c 1", 1, protocol="udp"),
     Load("udp-16x8", "16 sockets, 8 in flight", "--udp -c 16 -d 8", 16, protocol="udp", quick=True),
 ]
+
+
+def fits(server, load):
+    """Whether SERVER is given LOAD."""
+    if server.protocol != load.protocol or load.connections > server.most:
+        return False
+    # A load in place of another is only for those that cannot take the other.
+    return not load.instead or next(
+        other for other in LOADS if other.name == load.instead).connections > server.most
+
+
 # The same measurement under a second name: no idle connections is 50 connections.
 ALIASES = {"tcp-50": "idle-0"}
 

@@ -58,6 +58,9 @@ class Report:
         self.machine = json.loads((directory / "machine.json").read_text())
         self.directory = directory
         self.pictures = 0
+        # Of a run that does not say it, as many as there were of the figure that has most.
+        self.rounds = self.machine.get("rounds") or max(
+            (f.runs for (server, _, _), f in self.figures.items() if server != "machine"), default=0)
 
     def get(self, server, load, metric):
         return self.figures.get((server, load, metric))
@@ -74,10 +77,12 @@ class Report:
 
     def verdict(self, claim):
         """The figure, and whether it is reached, missed, or open: medians decide, but nothing counts as
-        missed while the spread covers the bound."""
+        missed while the spread covers the bound, and nothing is decided by some of the rounds."""
         found = self.get(claim.server, claim.load, claim.metric)
         if found is None:
             return None, "open", "not measured"
+        if found.runs < self.rounds:
+            return found, "open", f"undecided; measured in {found.runs} of {self.rounds} rounds"
         bound = claim.most if claim.most is not None else claim.least
         reached = found.median <= bound if claim.most is not None else found.median >= bound
         covered = found.runs > 1 and found.low < found.high and found.covers(bound)
@@ -109,13 +114,21 @@ class Report:
                          f"(up to {foreign.high:.0f} %)")
         if stolen and stolen.median > NOISE["steal_percent"]:
             words.append(f"the host took {stolen.median:.0f} % away")
-        calm = self.machine.get("calm_percent")
+        again, calm = "", self.machine.get("calm_percent")
         if calm is not None:
-            words.append(f"{self.machine['disturbed']} runs in which others took more than {calm:g} % were made again")
+            again = (f" Runs in which others took more than {calm:g} % were made again: "
+                     f"{self.machine['disturbed']}.")
         if not words:
-            return "<p>The machine was quiet: the speed probe beside the runs hardly moved.</p>"
-        return ('<p class="warning"><b>This machine was noisy</b>: ' + "; ".join(words) +
-                ". Ratios are taken between neighbouring runs; what lies within the spread is no difference.</p>")
+            return f"<p>The machine was quiet: the speed probe beside the runs hardly moved.{again}</p>"
+        return ('<p class="warning"><b>This machine was noisy</b>: ' + "; ".join(words) + f".{again} "
+                "Ratios are taken between runs of the same round; what lies within the spread is no difference.</p>")
+
+    def missing(self):
+        made, wanted = self.machine.get("runs_made", 0), self.machine.get("runs_wanted", 0)
+        if made == wanted:
+            return ""
+        return (f'<p class="warning"><b>Incomplete</b>: {made} of {wanted} runs were made. What was not measured in '
+                "every round is undecided.</p>")
 
     def machine_words(self):
         m = self.machine
@@ -124,7 +137,8 @@ class Report:
                 f"Linux {html.escape(m['kernel'])}; {html.escape(m['compiler'])}; "
                 f"commit {html.escape(m['commit'])}; {m['date']}. The server ran on core {m['server_core']}, "
                 f"the load on core {m['load_core']}, in every second round the other way round; "
-                f"{m['seconds_per_run']} s a run.</p>")
+                f"{self.rounds} rounds, {m['seconds_per_run']} s a run"
+                + (f"; the order of servers by seed {m['seed']}" if "seed" in m else "") + ".</p>")
 
     def gaps(self):
         m = self.machine
@@ -264,9 +278,10 @@ class Report:
 
     def page(self):
         parts = [
-            "<h1>epoll-echo against other designs</h1>", self.machine_words(), self.noise(), self.claims(),
-            "<p>Figures are medians of interleaved runs, with the lowest and the highest below. A ratio is taken "
-            "between runs that stand side by side.</p>",
+            "<h1>epoll-echo against other designs</h1>", self.machine_words(), self.noise(), self.missing(),
+            self.claims(),
+            f"<p>Figures are medians of {self.rounds} interleaved runs, with the lowest and the highest below. A ratio "
+            "is taken between runs of the same round.</p>",
             "<h2>O(1) against O(n)</h2>", self.idle_picture(),
             "<h2>Memory</h2>", self.memory_picture(), self.table("rss_bytes"),
             "<h2>Sleeping and waking</h2>", self.switches_picture(), self.table("switches"),

@@ -2,7 +2,8 @@
 """Runs the matrix of servers and loads, and writes the report: see bench/README.md.
 
 The server runs on one core and the load on another. Every load goes round all servers before the
-next one, and all of it several times, so that what changes on the machine meets all alike.
+next one, in an order drawn anew each time, and all of it several times, so that what changes on the
+machine, and what one run leaves behind for the next, meets all alike.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import random
 import re
 import resource
 import shutil
@@ -35,9 +37,11 @@ class Trouble(Exception):
 
 
 class Plan:
-    def __init__(self, quick, calm=None, minutes=None):
+    def __init__(self, quick, calm=None, minutes=None, seed=0):
         self.quick = quick
+        self.seed = seed  # of the order of servers
         self.disturbed = 0  # runs that were thrown away
+        self.made = self.wanted = 0  # runs
         self.calm = calm  # per cent of CPU time that other programs may take; None: whatever they take
         self.rounds = 2 if quick else 4  # even: see cores_of
         self.seconds = 0.4 if quick else 0.6
@@ -47,14 +51,6 @@ class Plan:
 
     def loads(self):
         return [load for load in matrix.LOADS if load.quick or not self.quick]
-
-
-def fits(server, load):
-    if server.protocol != load.protocol or load.connections > server.most:
-        return False
-    # A load in place of another is only for those that cannot take the other.
-    return not load.instead or next(
-        other for other in matrix.LOADS if other.name == load.instead).connections > server.most
 
 
 def command_of(server, models):
@@ -111,9 +107,10 @@ def measure(server, load, plan, pid, port, core):
         raise Trouble(f"no end within {PATIENCE} s") from None
     if done.returncode != 0:
         try:
-            raise Trouble(f"{load.name}: {json.loads(done.stdout)['first_error']}")
+            error = json.loads(done.stdout)["first_error"]
         except ValueError:
-            raise Trouble(f"{load.name}: {done.stderr.strip()[:200]}") from None
+            error = ""
+        raise Trouble(f"{load.name}: {error or done.stderr.strip()[:200]}")
     return json.loads(done.stdout)
 
 
@@ -211,12 +208,16 @@ class Progress:
 
 
 def work(plan, left_out):
-    """Every run of the matrix, as round, load and server."""
+    """Every run of the matrix, as round, load and server. Who comes first finds another machine than who
+    comes later: each time it is somebody else, drawn by the seed."""
+    order = random.Random(plan.seed)
     for round_ in range(plan.rounds):
         for load in plan.loads():
-            for server in matrix.SERVERS:
-                if fits(server, load) and server.name not in left_out:
-                    yield round_, load, server
+            servers = [server for server in matrix.SERVERS
+                       if matrix.fits(server, load) and server.name not in left_out]
+            order.shuffle(servers)
+            for server in servers:
+                yield round_, load, server
 
 
 def cores_of(round_, cores):
@@ -226,8 +227,9 @@ def cores_of(round_, cores):
 
 
 def run_matrix(plan, models, cores, left_out, troubles):
-    runs = figures.Runs()
-    progress = Progress(sum(1 for _ in work(plan, left_out)))
+    runs = figures.Runs(plan.loads())
+    plan.wanted = sum(1 for _ in work(plan, left_out))
+    progress = Progress(plan.wanted)
     for number, (round_, load, server) in enumerate(work(plan, left_out)):
         if time.monotonic() - progress.began > plan.budget:
             troubles.append(f"out of time: {progress.total - number} of {progress.total} runs were not made")
@@ -244,6 +246,7 @@ def run_matrix(plan, models, cores, left_out, troubles):
             runs.add(server.name, matrix.ALIASES[load.name], round_, values)
         runs.add("machine", "all", number, noise)
         plan.disturbed += disturbed
+        plan.made += 1
         progress.step(f"{server.name} {load.name}: {values['cpu_us']:.2f} µs")
     progress.end()
     return runs
@@ -292,7 +295,8 @@ def machine(plan, left_out, troubles, cores):
         "compiler": first_line(os.environ.get("CC", "cc"), "--version"),
         "commit": first_line("git", "describe", "--always", "--dirty"),
         "server_core": cores[0], "load_core": cores[1],
-        "quick": plan.quick, "seconds_per_run": plan.seconds,
+        "quick": plan.quick, "seconds_per_run": plan.seconds, "rounds": plan.rounds, "seed": plan.seed,
+        "runs_wanted": plan.wanted, "runs_made": plan.made,
         "powercap": os.path.isdir("/sys/class/powercap") and bool(os.listdir("/sys/class/powercap")),
         "calm_percent": plan.calm, "disturbed": plan.disturbed, "left_out": left_out, "troubles": sorted(set(troubles)),
     }
@@ -311,13 +315,15 @@ def main():
                         help="less than two minutes, for a first impression (also QUICK=1)")
     parser.add_argument("--calm", type=float, metavar="PERCENT",
                         help="make a run again if other programs took more than that of the CPU time meanwhile")
+    parser.add_argument("--seed", type=int, default=random.randrange(1000000),
+                        help="of the order in which servers take their turns (any)")
     parser.add_argument("--minutes", type=float, help="how long it may take (14, with --quick 1.5)")
     parser.add_argument("--models", type=Path, default=ROOT / "build/models", help="where the model servers are")
     parser.add_argument("--output", type=Path, default=ROOT / "bench/report")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    plan, cores, troubles = Plan(options.quick, options.calm, options.minutes), choose_cores(), []
+    plan, cores, troubles = Plan(options.quick, options.calm, options.minutes, options.seed), choose_cores(), []
     left_out = find_left_out(options.models)
     for name, why in left_out.items():
         print(f"left out: {name}: {why}")

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,12 +23,25 @@ static inline int must(int result, const char *what)
     return result;
 }
 
+// The number that a word of the command line is; what is none, or more than MOST, is an error: a
+// cast would make 77881 port 12345.
+static inline int number_of(const char *word, int most)
+{
+    char *end;
+    long number = strtol(word, &end, 10);
+    if (end == word || *end || number < 0 || number > most) {
+        fprintf(stderr, "%s is not a number from 0 to %d\n", word, most);
+        exit(2);
+    }
+    return (int)number;
+}
+
 // Listens on a port ("0": the kernel chooses) and says which it is. NULL: on any, silently.
 static inline int listen_on(const char *port)
 {
     int fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    at.sin_port = htons((uint16_t)(port ? atoi(port) : 0));
+    at.sin_port = htons((uint16_t)(port ? number_of(port, UINT16_MAX) : 0));
     socklen_t length = sizeof(at);
     must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), "SO_REUSEADDR");
     must(bind(fd, (struct sockaddr *)&at, length), "bind");

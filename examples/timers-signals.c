@@ -111,7 +111,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL); // a signal that is not blocked never gets to a signalfd
     setvbuf(stdout, NULL, _IOLBF, 0);
-    limit = argc > 2 ? atoi(argv[2]) : limit;
+    limit = argc > 2 ? number_of(argv[2], 86400) : limit;
     loop = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     signals = must(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
     timer = must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");

@@ -82,6 +82,16 @@ static void reload(struct server *server)
         notify(server, NOTICE_RELOADING | NOTICE_READY);
 }
 
+static void end_asked(struct server *server, const char *cause)
+{
+    // After /shutdown the first signal changes nothing: it was not known to be under way.
+    if (server->service.phase == PHASE_READY)
+        drain(server, cause);
+    else if (server->signalled)
+        server->service.phase = PHASE_OVER;
+    server->signalled = true;
+}
+
 static void signals_ready(struct watch *watch, uint32_t events)
 {
     struct server *server = container_of(watch, struct server, signals);
@@ -92,10 +102,8 @@ static void signals_ready(struct watch *watch, uint32_t events)
         return; // EAGAIN: nothing came after all
     if (info.ssi_signo == SIGHUP)
         reload(server);
-    else if (server->service.phase != PHASE_READY)
-        server->service.phase = PHASE_OVER;
     else
-        drain(server, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+        end_asked(server, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 static int watch_signals(struct server *server)
@@ -108,6 +116,7 @@ static int watch_signals(struct server *server)
         return failed("signalfd");
     if (loop_add(&server->loop, &server->signals, EPOLLIN) < 0)
         return failed("epoll_ctl");
+    loop_urgent(&server->loop, &server->signals);
     return 0;
 }
 
@@ -254,14 +263,20 @@ static bool finished(const struct server *server)
            (server->service.phase == PHASE_DRAIN && ports_empty(&server->ports));
 }
 
+// Whether the graceful end has more to do at once.
+static bool drain_some(struct server *server)
+{
+    return server->service.phase == PHASE_DRAIN && ports_drain_some(&server->ports);
+}
+
 int server_run(struct server *server)
 {
     struct service *service = &server->service;
 
-    while (!finished(server)) {
+    for (bool more = false; !finished(server); more = drain_some(server)) {
         if (loop_arm(&server->loop, next_due(server)) < 0)
             return failed("timerfd_settime");
-        if (loop_turn(&server->loop) < 0)
+        if (loop_turn(&server->loop, !more) < 0)
             return failed("epoll_wait");
         ports_resume(&server->ports);
         notify(server, 0);

@@ -20,6 +20,7 @@ struct server {
     struct notify notify;
     struct ports ports;
     ticks drain_over; // when the time for the graceful end is over
+    bool signalled;   // a signal has asked for the end: another one ends at once
 };
 
 // The signals that the server takes from its signalfd, blocked as the first step of a process: one

@@ -33,11 +33,16 @@ static inline void model_set(int fd, int level, int name, int value)
 static inline int model_socket(int argc, char *argv[], int type)
 {
     int fd = socket(AF_INET6, type, 0);
-    long port = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
+    char *end = "";
+    long port = argc > 1 ? strtol(argv[1], &end, 10) : 0;
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     socklen_t length = sizeof address;
     struct rlimit limit;
 
+    if (*end || port < 0 || port > UINT16_MAX) {
+        fprintf(stderr, "%s is not a port\n", argv[1]);
+        exit(2);
+    }
     model_check(fd, "socket");
     model_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     model_check(bind(fd, (const struct sockaddr *)&address, length), "bind");

@@ -88,7 +88,8 @@ static struct watched look(const struct settings *settings)
 static void compare(struct server_results *server, const struct watched *before,
                     const struct watched *after)
 {
-    server->cost = before->cost && after->cost;
+    // Who answers needs some time for it: who took none is not the server.
+    server->cost = before->cost && after->cost && after->spent.cpu > before->spent.cpu;
     server->cpu = after->spent.cpu - before->spent.cpu;
     server->switches = after->spent.switches - before->spent.switches;
     // A counter that has wrapped around in between tells nothing.
@@ -98,30 +99,24 @@ static void compare(struct server_results *server, const struct watched *before,
 
 static uint64_t messages_wanted(const struct settings *settings)
 {
-    if (settings->messages > 0)
-        return settings->messages;
-    if (settings->rate > 0)
-        return (uint64_t)((double)settings->rate * (double)settings->duration / 1e9 + 0.5);
-    return UINT64_MAX;
-}
+    double planned = (double)settings->rate * (double)settings->duration / 1e9;
+    uint64_t messages = settings->messages > 0 ? settings->messages : UINT64_MAX;
 
-static void run_phase(struct bench *bench, uint64_t duration, uint64_t messages)
-{
-    phase_run(&bench->engine, bench->traffic, bench->live, duration, messages);
-    bench->results->interrupted = bench->engine.interrupted;
+    return settings->rate > 0 && settings->duration > 0 && planned < (double)messages
+               ? (uint64_t)(planned + 0.5)
+               : messages;
 }
 
 static void measure(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
-    const struct pace *pace = &bench->traffic->flows.pace;
     struct watched before = look(settings), after;
     uint64_t cpu = clock_own_cpu();
 
     results_restart(bench->results);
-    run_phase(bench, settings->messages > 0 ? 0 : settings->duration, messages_wanted(settings));
+    phase_run(&bench->engine, bench->traffic, bench->live, settings->duration,
+              messages_wanted(settings));
     bench->results->own_cpu = clock_own_cpu() - cpu;
-    bench->results->unsent = settings->rate > 0 ? pace->messages - pace->begun : 0;
     after = look(settings);
     compare(&bench->results->server, &before, &after);
 }
@@ -133,13 +128,15 @@ static int run(struct bench *bench)
     if (rest_measure(&bench->rest, &bench->target) < 0)
         return -1;
     if (traffic_open(bench->traffic) < 0)
-        return failed(settings->server, strerror(errno));
+        return failed(settings->server, dial_error(errno));
     if (engine_take_signals(&bench->engine) < 0)
         return failed("signalfd", strerror(errno));
     if (settings->warmup > 0)
-        run_phase(bench, settings->warmup, UINT64_MAX);
-    if (!bench->results->interrupted)
+        phase_run(&bench->engine, bench->traffic, bench->live, settings->warmup, UINT64_MAX);
+    if (bench->engine.interrupts == 0)
         measure(bench);
+    else
+        results_restart(bench->results);
     return 0;
 }
 
@@ -151,6 +148,7 @@ int bench_run(const struct settings *settings, struct live *live, struct results
 
     rest_finish(&bench.rest);
     traffic_destroy(bench.traffic);
+    dial_finish(&bench.target);
     engine_finish(&bench.engine);
     return result;
 }

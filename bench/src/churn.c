@@ -2,7 +2,6 @@
 #include "churn.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "clock.h"
 #include "lines.h"
@@ -16,7 +15,7 @@ static void connect_line(struct line *line)
 
     flow->watch = (struct watch){.ready = ready, .fd = dial_begin(traffic_of(flow)->target)};
     if (flow->watch.fd < 0 || loop_add(flow->flows->loop, &flow->watch, EPOLLIN) < 0)
-        flow_fail(flow, FAULT_CONNECT, strerror(errno));
+        line_fail(line, errno);
     else
         lines_send(line);
 }
@@ -37,21 +36,30 @@ static void ready(struct watch *watch, uint32_t events)
 
     if (events != EPOLLOUT)
         lines_read(line);
-    if (flow->ended)
-        return;
     if (flow->in_flight > 0) {
         lines_send(line);
         return;
     }
     flow_close(flow);
+    line_renew(line);
     go(flow, clock_now());
 }
 
-// Nothing to be connected before the first message.
+// The connections are made with the messages.
 static bool open_line(struct flow *flow)
 {
     line_init(container_of(flow, struct line, flow));
-    return true;
+    return dial_choose(traffic_of(flow)->target) == 0;
+}
+
+static void give_up(struct flow *flow, uint64_t before)
+{
+    struct line *line = container_of(flow, struct line, flow);
+
+    (void)before;
+    line_give_up(line);
+    flow_close(flow);
+    line_renew(line);
 }
 
 struct traffic *churn_create(const struct settings *settings)
@@ -62,5 +70,6 @@ struct traffic *churn_create(const struct settings *settings)
         return NULL;
     traffic->open = open_line;
     traffic->go = go;
+    traffic->give_up = give_up;
     return traffic;
 }

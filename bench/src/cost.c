@@ -31,13 +31,17 @@ static bool read_file(const char *path, char *room, size_t size)
     return got == 0;
 }
 
-// The number after the line's beginning KEY in a file of "Key: number" lines; 0 if there is none.
-static uint64_t value_of(const char *file, const char *key)
+// Adds the number after the line's beginning KEY in a file of "Key: number" lines. False if there
+// is none.
+static bool add_value(const char *file, const char *key, uint64_t *sum)
 {
     for (const char *at = strstr(file, key); at; at = strstr(at + 1, key))
-        if (at == file || at[-1] == '\n')
-            return strtoull(at + strlen(key), NULL, 10);
-    return 0;
+        if (at == file || at[-1] == '\n') {
+            *sum += strtoull(at + strlen(key), NULL, 10);
+            return true;
+        }
+    errno = ENODATA;
+    return false;
 }
 
 static bool number_of(const char *name, pid_t *number)
@@ -119,11 +123,13 @@ static bool for_processes(pid_t pid, bool tree, bool (*sum)(pid_t pid, void *dat
         list.all[i].inside = list.all[i].pid == pid;
     while (mark_children(&list))
         continue;
-    bool found = false;
-    for (size_t i = 0; i < list.count; i++)
-        if (list.all[i].inside && sum(list.all[i].pid, data))
-            found = true;
+    bool found = sum(pid, data);
+    int error = errno;
+    for (size_t i = 0; found && i < list.count; i++)
+        if (list.all[i].inside && list.all[i].pid != pid)
+            sum(list.all[i].pid, data); // one that has ended meanwhile costs nothing more
     free(list.all);
+    errno = error;
     return found;
 }
 
@@ -132,12 +138,13 @@ static bool for_processes(pid_t pid, bool tree, bool (*sum)(pid_t pid, void *dat
 static bool sum_cpu(pid_t pid, void *data)
 {
     uint64_t *sum = data;
+    struct timespec time;
     clockid_t clock;
 
     errno = clock_getcpuclockid(pid, &clock);
-    if (errno != 0)
+    if (errno != 0 || clock_gettime(clock, &time) < 0)
         return false;
-    *sum += clock_read(clock);
+    *sum += (uint64_t)time.tv_sec * NANOSECONDS_PER_SECOND + (uint64_t)time.tv_nsec;
     return true;
 }
 
@@ -154,9 +161,9 @@ static void sum_thread_switches(pid_t thread, void *data)
     snprintf(path, sizeof path, "/proc/%d/task/%d/status", switches->pid, thread);
     if (!read_file(path, file, sizeof file))
         return;
-    uint64_t voluntary = value_of(file, "voluntary_ctxt_switches:");
-    switches->cost->voluntary += voluntary;
-    switches->cost->switches += voluntary + value_of(file, "nonvoluntary_ctxt_switches:");
+    add_value(file, "voluntary_ctxt_switches:", &switches->cost->voluntary);
+    add_value(file, "voluntary_ctxt_switches:", &switches->cost->switches);
+    add_value(file, "nonvoluntary_ctxt_switches:", &switches->cost->switches);
 }
 
 static bool sum_cost(pid_t pid, void *data)
@@ -187,12 +194,14 @@ static bool sum_memory(pid_t pid, void *data)
 {
     struct memory *memory = data;
     char path[64], file[4096];
+    uint64_t rss = 0, pss = 0;
 
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
-    if (!read_file(path, file, sizeof file))
+    if (!read_file(path, file, sizeof file) || !add_value(file, "Rss:", &rss) ||
+        !add_value(file, "Pss:", &pss))
         return false;
-    memory->rss += (int64_t)value_of(file, "Rss:") * 1024;
-    memory->pss += (int64_t)value_of(file, "Pss:") * 1024;
+    memory->rss += (int64_t)rss * 1024;
+    memory->pss += (int64_t)pss * 1024;
     return true;
 }
 

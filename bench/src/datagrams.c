@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "payload.h"
 
-enum { BATCH_MAX = 64 };
+enum { BATCH_MAX = 64, REFUSAL_MAX = 64 };
 
 struct datagrams {
     struct traffic traffic;
@@ -65,7 +65,7 @@ static void begin(struct flow *flow, uint64_t now)
             break;
         *flight = (struct flight){.since = flow_since(flow, count, now), .sent = now};
     }
-    flow_begin(flow, count);
+    flow_begin(flow, count, now);
 }
 
 static void land(struct flow *flow, uint64_t sequence)
@@ -74,10 +74,33 @@ static void land(struct flow *flow, uint64_t sequence)
     flow_land(flow, 1);
 }
 
-// A socket that learns that nobody listens at the other end says so in some later call.
-static void fail(struct flow *flow, int error)
+// The message that an answer is for which does not say so.
+static uint64_t oldest(struct flow *flow)
 {
-    flow_fail(flow, error == ECONNREFUSED ? FAULT_CONNECT : FAULT_CLOSED, strerror(error));
+    uint64_t sequence = flow->answered;
+
+    while (sequence < flow->begun && !in_flight(flow, sequence))
+        sequence++;
+    return sequence;
+}
+
+// That message has got its answer, though not the right one.
+static void land_oldest(struct flow *flow)
+{
+    uint64_t sequence = oldest(flow);
+
+    if (sequence < plug_of(flow)->out)
+        land(flow, sequence);
+}
+
+// A socket that learns, from ICMP, that nobody listens at the other end says so in some later call.
+// Soon somebody may.
+static void stumble(struct flow *flow, int error)
+{
+    flow_wait(flow, false); // it can do so, or else is woken for nothing
+    land_oldest(flow);
+    flow_stumble(flow, dial_failed(error) ? FAULT_CONNECT : FAULT_CLOSED, dial_error(error),
+                 clock_now());
 }
 
 // Sends one batch: the number that went out, or -1 with errno.
@@ -85,7 +108,7 @@ static int send_batch(struct flow *flow, unsigned count)
 {
     struct datagrams *datagrams = datagrams_of(flow);
 
-    if (traffic_stamped(&datagrams->traffic))
+    if (datagrams->traffic.stamped)
         for (unsigned i = 0; i < count; i++)
             payload_write(datagrams->out_bytes[i].iov_base, datagrams->out_room, flow->number,
                           plug_of(flow)->out + i);
@@ -102,7 +125,7 @@ static void send_owed(struct flow *flow)
         int sent = send_batch(flow, count);
 
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
-            fail(flow, errno);
+            stumble(flow, errno);
             return;
         }
         plug->out += sent > 0 ? (uint64_t)sent : 0;
@@ -110,12 +133,12 @@ static void send_owed(struct flow *flow)
             break;
     }
     if (flow_wait(flow, plug->out < flow->begun) < 0)
-        fail(flow, errno);
+        stumble(flow, errno);
 }
 
 static void go(struct flow *flow, uint64_t now)
 {
-    if (flow->ended)
+    if (flow->ended || flow->paused)
         return;
     begin(flow, now);
     send_owed(flow);
@@ -127,11 +150,9 @@ static bool find_sequence(struct flow *flow, const char *bytes, size_t length, u
     const struct traffic *traffic = traffic_of(flow);
     uint32_t stream;
 
-    if (traffic_stamped(traffic) && traffic->settings->size > PAYLOAD_STAMP_BYTES)
+    if (traffic->stamped && traffic->settings->size > PAYLOAD_STAMP_BYTES)
         return payload_read(bytes, length, &stream, sequence) && stream == flow->number;
-    *sequence = flow->answered;
-    while (*sequence < flow->begun && !in_flight(flow, *sequence))
-        ++*sequence;
+    *sequence = oldest(flow);
     return true;
 }
 
@@ -151,16 +172,28 @@ static void answered(struct flow *flow, uint64_t sequence, uint64_t now)
         flow->answered = sequence + 1;
 }
 
+// No answer to any message, or not the right one.
+static void take_other(struct flow *flow, const char *bytes, size_t length)
+{
+    size_t came = size_min(length, datagrams_of(flow)->in_room);
+    bool refusal = payload_refusal(bytes, came) > 0;
+    char sample[48];
+
+    results_fault(flow->flows->results, refusal ? FAULT_REFUSED : FAULT_CORRUPT, 1,
+                  "socket %u: an answer of %zu bytes is %s", flow->number, length,
+                  results_sample(sample, sizeof sample, bytes, came));
+    if (refusal)
+        land_oldest(flow);
+}
+
 static void take(struct flow *flow, const char *bytes, size_t length, uint64_t now)
 {
     struct results *results = flow->flows->results;
     size_t came = size_min(length, datagrams_of(flow)->in_room);
     uint64_t sequence;
-    char sample[48];
 
     if (!find_sequence(flow, bytes, came, &sequence) || !is_right(flow, bytes, length, sequence)) {
-        results_fault(results, FAULT_CORRUPT, 1, "socket %u: an answer of %zu bytes is %s",
-                      flow->number, length, results_sample(sample, sizeof sample, bytes, came));
+        take_other(flow, bytes, length);
         return;
     }
     if (!in_flight(flow, sequence)) {
@@ -183,7 +216,7 @@ static void receive_batch(struct flow *flow)
     uint64_t now = clock_now();
 
     if (came < 0 && errno != EAGAIN && errno != EINTR)
-        fail(flow, errno);
+        stumble(flow, errno);
     for (int i = 0; i < came; i++)
         take(flow, datagrams->in_bytes[i].iov_base, datagrams->in[i].msg_len, now);
     go(flow, now);
@@ -253,7 +286,8 @@ static void lay_out(struct datagrams *datagrams)
 
 struct traffic *datagrams_create(const struct settings *settings)
 {
-    size_t in_room = settings->reply_size + 1; // one more, to tell what is too long
+    // One more, to tell what is too long; and what a server may say in place of a short one.
+    size_t in_room = settings->reply_size < REFUSAL_MAX ? REFUSAL_MAX : settings->reply_size + 1;
     size_t room = BATCH_MAX * (in_room + settings->size);
     struct traffic *traffic = traffic_create(settings, sizeof(struct datagrams) + room);
 

@@ -18,7 +18,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
 
     (void)events;
     if (read(watch->fd, &info, sizeof info) > 0)
-        container_of(watch, struct engine, signals)->interrupted = true;
+        container_of(watch, struct engine, signals)->interrupts++;
 }
 
 static void alarm_ready(struct watch *watch, uint32_t events)
@@ -86,7 +86,7 @@ void engine_finish(struct engine *engine)
 void engine_turn(struct engine *engine)
 {
     engine->rang = engine->ticked = false;
-    if (loop_turn(&engine->loop) < 0)
+    if (loop_turn(&engine->loop, true) < 0)
         abort(); // EBADF, EFAULT or EINVAL: of our own making
 }
 

@@ -11,16 +11,16 @@
 struct engine {
     struct loop loop;
     struct watch signals, alarm, ticker;
-    bool rang;        // the alarm's time has come, in the last turn
-    bool ticked;      // another quarter of a second is over, in the last turn
-    bool interrupted; // the user has asked for the end
+    bool rang;           // the alarm's time has come, in the last turn
+    bool ticked;         // another quarter of a second is over, in the last turn
+    unsigned interrupts; // how often the user has asked for the end
 };
 
 // 0, or -1 with errno. engine_finish frees what was taken either way.
 int engine_init(struct engine *engine);
 void engine_finish(struct engine *engine);
 
-// SIGINT and SIGTERM set `interrupted` from now on; before, they end the process. 0, or -1 with
+// SIGINT and SIGTERM are counted from now on; before, they end the process. 0, or -1 with
 // errno.
 int engine_take_signals(struct engine *engine);
 

@@ -29,7 +29,7 @@ uint64_t flow_allowance(const struct flow *flow, uint64_t now)
 {
     const struct flows *flows = flow->flows;
 
-    if (flow->ended)
+    if (flow->ended || flow->paused)
         return 0;
     return size_min(pace_allowance(&flows->pace, flow->number, flow->phase_begun, now),
                     flows->depth - flow->in_flight);
@@ -40,13 +40,13 @@ uint64_t flow_since(const struct flow *flow, uint64_t n, uint64_t now)
     return pace_since(&flow->flows->pace, flow->number, flow->phase_begun + n, now);
 }
 
-void flow_begin(struct flow *flow, uint64_t count)
+void flow_begin(struct flow *flow, uint64_t count, uint64_t now)
 {
     flow->begun += count;
     flow->phase_begun += count;
     flow->in_flight += (unsigned)count;
     flow->flows->in_flight += count;
-    pace_count(&flow->flows->pace, count);
+    pace_count(&flow->flows->pace, count, now);
 }
 
 void flow_land(struct flow *flow, unsigned count)
@@ -57,6 +57,8 @@ void flow_land(struct flow *flow, unsigned count)
 
 void flow_record(struct flow *flow, uint64_t since, uint64_t now, unsigned count)
 {
+    flow->stumbling = 0;
+    flow->flows->answered = now;
     histogram_record(&flow->flows->results->latency, now > since ? now - since : 0, count);
 }
 
@@ -83,4 +85,16 @@ void flow_fail(struct flow *flow, enum fault fault, const char *cause)
     flow_land(flow, flow->in_flight);
     flow->ended = true;
     flow->flows->alive--;
+}
+
+void flow_stumble(struct flow *flow, enum fault fault, const char *cause, uint64_t now)
+{
+    if (flow->stumbling > 0 && now - flow->stumbling >= flow->flows->timeout) {
+        flow_fail(flow, fault, cause);
+        return;
+    }
+    results_fault(flow->flows->results, fault, 1, "connection %u: %s", flow->number, cause);
+    flow->paused = true;
+    if (flow->stumbling == 0)
+        flow->stumbling = now;
 }

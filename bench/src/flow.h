@@ -17,8 +17,10 @@ struct flows {
     struct loop *loop;
     struct results *results;
     unsigned depth;     // messages in flight on each
+    uint64_t timeout;   // nanoseconds that an answer may take
     uint64_t in_flight; // messages of all
     unsigned alive;     // flows that have not ended
+    uint64_t answered;  // when the last answer came
 };
 
 struct flow {
@@ -27,6 +29,8 @@ struct flow {
     unsigned number;
     unsigned in_flight; // messages
     bool ended;
+    bool paused;          // begins nothing until the next tick
+    uint64_t stumbling;   // since when there were faults and no answer; 0: it goes well
     uint64_t begun;       // messages, since the connection was made; the next one's number
     uint64_t answered;    // of these
     uint64_t phase_begun; // since the phase began
@@ -43,8 +47,8 @@ uint64_t flow_allowance(const struct flow *flow, uint64_t now);
 // From when the latency of message N of those that are begun next counts.
 uint64_t flow_since(const struct flow *flow, uint64_t n, uint64_t now);
 
-// COUNT messages, no more than were allowed, are in flight from now on.
-void flow_begin(struct flow *flow, uint64_t count);
+// COUNT messages, no more than were allowed, are in flight from NOW on.
+void flow_begin(struct flow *flow, uint64_t count, uint64_t now);
 
 // COUNT messages are in flight no more.
 void flow_land(struct flow *flow, unsigned count);
@@ -61,5 +65,9 @@ void flow_close(struct flow *flow);
 
 // The connection is over: a fault, with what is known of its cause.
 void flow_fail(struct flow *flow, enum fault fault, const char *cause);
+
+// The same fault where the next message may fare better, as after a restart of the server: FLOW is
+// paused. It ends all the same after a time without any answer in which one should have come.
+void flow_stumble(struct flow *flow, enum fault fault, const char *cause, uint64_t now);
 
 #endif

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "line.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "payload.h"
 
-enum { SAMPLE_BYTES = 40 };
+enum { SAMPLE_BYTES = 40, SAMPLE_ROOM = SAMPLE_BYTES + 1 };
 
 static const struct settings *settings_of(const struct line *line)
 {
@@ -39,6 +39,17 @@ void line_init(struct line *line)
 {
     line->mask = places(traffic_of(&line->flow)) - 1;
     line->reply = (char *)&line->messages[line->mask + 1];
+    line->fresh = true;
+}
+
+void line_renew(struct line *line)
+{
+    flow_land(&line->flow, line->flow.in_flight);
+    line->flow.answered = line->flow.begun;
+    line->out = line->flow.begun * settings_of(line)->size;
+    line->first = line->end;
+    line->in = 0;
+    line->fresh = true;
 }
 
 uint64_t line_begin(struct line *line, uint64_t now)
@@ -50,7 +61,7 @@ uint64_t line_begin(struct line *line, uint64_t now)
     for (uint64_t i = 0; i < count; i += each)
         line->messages[line->end++ & line->mask] =
             (struct together){.since = flow_since(flow, i, now), .count = each};
-    flow_begin(flow, count);
+    flow_begin(flow, count, now);
     return count;
 }
 
@@ -82,7 +93,7 @@ static void judge(struct line *line, const char *reply, uint64_t sequence)
     size_t size = settings->reply_size;
     uint32_t stream = 0;
     uint64_t other = 0;
-    char sample[48];
+    char sample[SAMPLE_ROOM];
     bool moved = settings->verify && payload_read(reply, size, &stream, &other) &&
                  payload_matches(reply, size, stream, other);
 
@@ -137,47 +148,89 @@ static void take_rest(struct line *line, const char *bytes, size_t length, uint6
     take_replies(line, line->reply, 1, kept, now);
 }
 
+// What is kept of the reply that is under way.
+static const char *sample_of(const struct line *line, char room[SAMPLE_ROOM])
+{
+    size_t kept = size_min(line->in, reply_room(settings_of(line)));
+
+    return results_sample(room, SAMPLE_ROOM, line->reply, kept);
+}
+
+static void end(struct line *line, enum fault fault, const char *cause)
+{
+    struct flow *flow = &line->flow;
+
+    if (!settings_of(line)->churn) {
+        flow_fail(flow, fault, cause);
+        return;
+    }
+    flow_close(flow);
+    line_renew(line);
+    flow_stumble(flow, fault, cause, clock_now());
+}
+
+// Whether the server says something of its own: the first that it has to say, or what ends sooner
+// than a message would. Then LINE has come to its end.
+static bool take_refusal(struct line *line, const char *bytes, size_t length)
+{
+    char sample[SAMPLE_ROOM], cause[FAULT_TEXT_MAX];
+    size_t text =
+        settings_of(line)->has_request ? 0 : payload_refusal(bytes, size_min(length, SAMPLE_BYTES));
+
+    if (text == 0)
+        return false;
+    snprintf(cause, sizeof cause, "the server says: %s",
+             results_sample(sample, sizeof sample, bytes, text));
+    end(line, FAULT_REFUSED, cause);
+    return true;
+}
+
 void line_take(struct line *line, const char *bytes, size_t length, uint64_t now)
 {
     size_t size = settings_of(line)->reply_size;
 
-    if (line->in > 0) {
+    if (line->fresh && take_refusal(line, bytes, length))
+        return;
+    line->fresh = false;
+    if (line->in > 0 && line->in + length >= size) {
         size_t rest = size - line->in;
 
-        if (length < rest) {
-            keep(line, bytes, length);
-            return;
-        }
         take_rest(line, bytes, rest, now);
         bytes += rest;
         length -= rest;
     }
-    if (length >= size)
+    if (line->in == 0 && length >= size) {
         take_replies(line, bytes, length / size, size, now);
-    if (length % size > 0)
-        keep(line, bytes + length - length % size, length % size);
+        bytes += length - length % size;
+        length %= size;
+    }
+    if (length == 0)
+        return;
+    keep(line, bytes, length);
+    take_refusal(line, line->reply, size_min(line->in, reply_room(settings_of(line))));
 }
 
 void line_give_up(struct line *line)
 {
     struct flow *flow = &line->flow;
+    char sample[SAMPLE_ROOM];
 
     if (flow->in_flight > 0)
         results_fault(flow->flows->results, FAULT_LOST, flow->in_flight,
-                      "no answer to message %llu of connection %u",
-                      (unsigned long long)flow->answered, flow->number);
+                      "no %sanswer to message %llu of connection %u%s%s",
+                      line->in > 0 ? "whole " : "", (unsigned long long)flow->answered,
+                      flow->number, line->in > 0 ? ", but the bytes: " : "",
+                      sample_of(line, sample));
     flow_land(flow, flow->in_flight);
+    line->first = line->end;
 }
 
-// Some bytes of an answer often tell the cause: "Server Busy".
+// Some bytes of an answer often tell the cause.
 void line_fail(struct line *line, int error)
 {
-    char sample[48], cause[FAULT_TEXT_MAX];
-    size_t kept = size_min(line->in, reply_room(settings_of(line)));
+    char sample[SAMPLE_ROOM], cause[FAULT_TEXT_MAX];
 
-    snprintf(cause, sizeof cause, "%s%s%s", error == 0 ? "closed by the server" : strerror(error),
-             kept > 0 ? ", after the bytes: " : "",
-             results_sample(sample, sizeof sample, line->reply, kept));
-    flow_fail(&line->flow,
-              error == ECONNREFUSED || error == ETIMEDOUT ? FAULT_CONNECT : FAULT_CLOSED, cause);
+    snprintf(cause, sizeof cause, "%s%s%s", error == 0 ? "closed by the server" : dial_error(error),
+             line->in > 0 ? ", after the bytes: " : "", sample_of(line, sample));
+    end(line, dial_failed(error) ? FAULT_CONNECT : FAULT_CLOSED, cause);
 }

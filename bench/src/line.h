@@ -19,6 +19,7 @@ struct together {
 struct line {
     struct flow flow;
     uint64_t out;               // bytes that were sent
+    bool fresh;                 // no byte has come by this connection
     size_t in;                  // bytes of a reply that have come, if not all have
     char *reply;                // these bytes, or some of them: all to compare, or some to show
     uint64_t first, end;        // the places in use, first & mask and so on
@@ -32,6 +33,9 @@ struct line {
 size_t line_bytes(const struct traffic *traffic);
 void line_init(struct line *line);
 
+// Another connection, on which the next message is the first.
+void line_renew(struct line *line);
+
 // Begins as many messages as may be sent at NOW, and returns their number.
 uint64_t line_begin(struct line *line, uint64_t now);
 
@@ -44,7 +48,8 @@ void line_take(struct line *line, const char *bytes, size_t length, uint64_t now
 // Counts all messages in flight as lost.
 void line_give_up(struct line *line);
 
-// The connection is over, because of ERROR; 0: the server has closed it.
+// The connection is over, because of ERROR; 0: the server has closed it. Where each message has its
+// own, LINE goes on with the next one.
 void line_fail(struct line *line, int error);
 
 #endif

@@ -32,7 +32,7 @@ static size_t find_output(const struct line *line, uint64_t owed, const char **b
     size_t length = (size_t)size_min(owed, lines->output_length - within);
 
     *bytes = lines->output + within;
-    if (traffic_stamped(&lines->traffic))
+    if (lines->traffic.stamped)
         for (size_t at = 0; at < within + length; at += size)
             payload_write(lines->output + at, size, line->flow.number, (line->out + at) / size);
     return length;
@@ -80,7 +80,7 @@ static void go(struct flow *flow, uint64_t now)
 {
     struct line *line = container_of(flow, struct line, flow);
 
-    if (flow->ended)
+    if (flow->watch.fd < 0)
         return;
     line_begin(line, now);
     lines_send(line);

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "ground/util.h"
 #include "report.h"
@@ -40,13 +42,24 @@ void live_sparkline(const double *values, size_t count, bool unicode, struct tex
     }
 }
 
-void live_write(const struct live *live, double share, uint64_t p99, struct text *text)
+void live_write(const struct live *live, double share, const struct histogram *latency,
+                size_t columns, struct text *text)
 {
-    char latency[REPORT_TIME_MAX];
+    char p99[REPORT_TIME_MAX];
+    size_t before = text->length, most = columns - 1; // in the last one the cursor would move on
 
     text_format(text, "%3.0f %%  %9.0f/s  p99 %s  ", share * 100, live->rate[LIVE_POINTS - 1],
-                report_time(latency, p99));
-    live_sparkline(live->rate, LIVE_POINTS, live->unicode, text);
+                report_latency(p99, latency, 0.99));
+    text->length = size_min(text->length, before + most);
+    size_t points = size_min(LIVE_POINTS, before + most - text->length);
+    live_sparkline(live->rate + LIVE_POINTS - points, points, live->unicode, text);
+}
+
+static size_t columns_of_terminal(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 void live_show(struct live *live, const struct histogram *latency, double share, uint64_t time)
@@ -58,6 +71,6 @@ void live_show(struct live *live, const struct histogram *latency, double share,
         return;
     live_note(live, latency->total, time);
     text_string(&text, "\r\033[K");
-    live_write(live, share < 1 ? share : 1, histogram_percentile(latency, 0.99), &text);
+    live_write(live, share < 1 ? share : 1, latency, columns_of_terminal(), &text);
     fputs(text_end(&text), stderr);
 }

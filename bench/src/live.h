@@ -22,10 +22,12 @@ struct live {
 // Notes that there were MESSAGES at TIME (nanoseconds), both since the same moment as before.
 void live_note(struct live *live, uint64_t messages, uint64_t time);
 
-// Writes the line: SHARE of the run is done, P99 in nanoseconds.
-void live_write(const struct live *live, double share, uint64_t p99, struct text *text);
+// Writes the line, of less than COLUMNS: SHARE of the run is done.
+void live_write(const struct live *live, double share, const struct histogram *latency,
+                size_t columns, struct text *text);
 
-// Does both with the messages of LATENCY, on standard error, if the line is shown.
+// Does both with the messages of LATENCY, on the terminal that standard error is, if the line is
+// shown.
 void live_show(struct live *live, const struct histogram *latency, double share, uint64_t time);
 
 // VALUES as a row of bars, the highest as high as a line is.

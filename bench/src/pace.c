@@ -10,6 +10,7 @@ void pace_start(struct pace *pace, uint64_t now, uint64_t duration, uint64_t mes
     pace->messages = messages;
     pace->begun = 0;
     pace->stopped = false;
+    pace->last = now;
 }
 
 static uint64_t planned(const struct pace *pace, uint64_t of_all)
@@ -50,9 +51,31 @@ uint64_t pace_since(const struct pace *pace, unsigned flow, uint64_t n, uint64_t
     return pace->period > 0 ? planned(pace, n * pace->flows + flow) : now;
 }
 
-void pace_count(struct pace *pace, uint64_t count)
+void pace_count(struct pace *pace, uint64_t count, uint64_t now)
 {
+    if (count > 0)
+        pace->last = now;
     pace->begun += count;
     if (pace->begun == pace->messages)
         pace->stopped = true;
+}
+
+uint64_t pace_counted_until(const struct pace *pace, uint64_t answered, uint64_t over)
+{
+    uint64_t until = answered > pace->last ? answered : pace->last;
+
+    if (pace->begun < pace->messages && pace->end != UINT64_MAX)
+        until = pace->end;
+    else if (pace->period > 0 && pace->begun < pace->messages)
+        until = planned(pace, pace->messages);
+    else if (pace->period > 0)
+        until = pace->last + (uint64_t)pace->period;
+    return until < over ? until : over;
+}
+
+uint64_t pace_unsent(const struct pace *pace, uint64_t over)
+{
+    uint64_t due = pace->period > 0 ? size_min(pace_due(pace, over), pace->messages) : 0;
+
+    return due > pace->begun ? due - pace->begun : 0;
 }

@@ -19,6 +19,7 @@ struct pace {
     uint64_t messages; // so many may be begun in this phase …
     uint64_t begun;    // … and so many were
     bool stopped;      // no further ones
+    uint64_t last;     // when the last one was begun
 };
 
 // Begins a phase at NOW that ends after DURATION, or never if that is 0, or with MESSAGES messages.
@@ -30,11 +31,19 @@ uint64_t pace_allowance(const struct pace *pace, unsigned flow, uint64_t begun, 
 // From when the latency counts of message N of FLOW in this phase, if it is sent at NOW.
 uint64_t pace_since(const struct pace *pace, unsigned flow, uint64_t n, uint64_t now);
 
-// COUNT messages, no more than were allowed, have been begun.
-void pace_count(struct pace *pace, uint64_t count);
+// COUNT messages, no more than were allowed, have been begun at NOW.
+void pace_count(struct pace *pace, uint64_t count, uint64_t now);
 
 // The open loop: how many messages of all flows are due at NOW, and when the one after DUE is.
 uint64_t pace_due(const struct pace *pace, uint64_t now);
 uint64_t pace_next(const struct pace *pace, uint64_t due);
+
+// The end of the time in which messages were begun, which rates count: the wait for what never
+// comes is no part of it. OVER is when beginning them has ended, whatever for, and ANSWERED when
+// the last answer came: until then, in a closed loop, it takes to get a number of messages through.
+uint64_t pace_counted_until(const struct pace *pace, uint64_t answered, uint64_t over);
+
+// The open loop: how many messages were due before OVER and were not begun.
+uint64_t pace_unsent(const struct pace *pace, uint64_t over);
 
 #endif

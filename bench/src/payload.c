@@ -87,3 +87,10 @@ bool payload_read(const char *bytes, size_t size, uint32_t *stream, uint64_t *se
     *stream = (uint32_t)number;
     return true;
 }
+
+size_t payload_refusal(const char *bytes, size_t length)
+{
+    const char *end = memchr(bytes, '\n', length);
+
+    return end && memchr(bytes, ' ', (size_t)(end - bytes)) ? (size_t)(end - bytes) : 0;
+}

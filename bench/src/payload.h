@@ -28,4 +28,8 @@ bool payload_matches(const char *bytes, size_t size, uint32_t stream, uint64_t s
 // Reads the stamp. False if there is none: too short, or other characters.
 bool payload_read(const char *bytes, size_t size, uint32_t *stream, uint64_t *sequence);
 
+// The length of a text at BYTES that is no message but something that a server has to say, such as
+// "Server Busy": it has a space and, within LENGTH, an LF at its end. 0 if there is none.
+size_t payload_refusal(const char *bytes, size_t length);
+
 #endif

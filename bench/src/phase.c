@@ -3,6 +3,9 @@
 
 #include "clock.h"
 
+// What is in flight when the user asks for the end has a moment to come back.
+enum { GRACE_NANOSECONDS = 500000000 };
+
 struct phase {
     struct engine *engine;
     struct traffic *traffic;
@@ -10,6 +13,7 @@ struct phase {
     uint64_t paced; // planned messages whose time has come, of all flows
     uint64_t still; // since when nothing has gone or come
     uint64_t moved; // messages begun and answered by then
+    uint64_t over;  // when messages ceased to be begun; 0: not yet
     bool given_up;  // what is in flight will not be answered
 };
 
@@ -31,18 +35,34 @@ static void send_due(struct phase *phase, uint64_t now)
     engine_set_alarm(phase->engine, pace_next(&traffic->flows.pace, due));
 }
 
+static void stop(struct phase *phase, uint64_t now)
+{
+    pace_of(phase)->stopped = true;
+    if (phase->over == 0)
+        phase->over = now;
+}
+
 static void alarm_rang(struct phase *phase, uint64_t now)
 {
     struct pace *pace = pace_of(phase);
 
     if (now >= pace->end)
-        pace->stopped = true;
+        stop(phase, now);
     if (pace->stopped)
         engine_set_alarm(phase->engine, UINT64_MAX);
     else if (pace->period > 0)
         send_due(phase, now);
     else
         engine_set_alarm(phase->engine, pace->end);
+}
+
+static void interrupted(struct phase *phase, uint64_t now)
+{
+    if (phase->over == 0)
+        alarm_rang(phase, now); // what is due by now is not unsent
+    stop(phase, now);
+    engine_set_alarm(phase->engine, phase->over + GRACE_NANOSECONDS);
+    phase->given_up = phase->engine->interrupts > 1 || now >= phase->over + GRACE_NANOSECONDS;
 }
 
 // Gives up, on all flows, what was begun before BEFORE.
@@ -64,28 +84,25 @@ static void find_lost(struct phase *phase, uint64_t now)
         phase->moved = moved;
         phase->still = now;
     }
-    if (!traffic->settings->udp) {
-        phase->given_up =
-            now - phase->still >= timeout && (pace->stopped || pace->end == UINT64_MAX);
-        return;
-    }
-    give_up(traffic, now > timeout ? now - timeout : 0);
-    for (unsigned i = 0; i < traffic->opened; i++)
-        traffic->go(traffic->all[i], now);
+    if (traffic->settings->udp)
+        give_up(traffic, now > timeout ? now - timeout : 0);
+    else if (now - phase->still >= timeout && (pace->stopped || pace->end == UINT64_MAX))
+        phase->given_up = true;
 }
 
-static double share_done(const struct phase *phase, uint64_t now)
+static double share_done(struct phase *phase, uint64_t now)
 {
-    const struct pace *pace = &phase->traffic->flows.pace;
+    const struct pace *pace = pace_of(phase);
+    double count = (double)phase->traffic->flows.results->latency.total / (double)pace->messages;
+    double time = (double)(now - pace->started) / (double)(pace->end - pace->started);
 
-    if (pace->end == UINT64_MAX)
-        return (double)phase->traffic->flows.results->latency.total / (double)pace->messages;
-    return (double)(now - pace->started) / (double)(pace->end - pace->started);
+    return count > time ? count : time;
 }
 
 static void tick(struct phase *phase, uint64_t now)
 {
     find_lost(phase, now);
+    traffic_go(phase->traffic, now);
     live_show(phase->live, &phase->traffic->flows.results->latency, share_done(phase, now), now);
 }
 
@@ -93,8 +110,7 @@ static bool is_over(const struct phase *phase)
 {
     const struct flows *flows = &phase->traffic->flows;
 
-    return phase->engine->interrupted || phase->given_up || flows->alive == 0 ||
-           (flows->pace.stopped && flows->in_flight == 0);
+    return phase->given_up || flows->alive == 0 || (flows->pace.stopped && flows->in_flight == 0);
 }
 
 static void begin(struct phase *phase, uint64_t duration, uint64_t messages)
@@ -109,6 +125,21 @@ static void begin(struct phase *phase, uint64_t duration, uint64_t messages)
     alarm_rang(phase, now);
 }
 
+static void conclude(struct phase *phase)
+{
+    struct flows *flows = &phase->traffic->flows;
+    struct results *results = flows->results;
+
+    results->interrupted = phase->engine->interrupts > 0;
+    results->started = flows->pace.started;
+    results->ended = pace_counted_until(&flows->pace, flows->answered, phase->over);
+    results->unsent = pace_unsent(&flows->pace, phase->over);
+    if (results->interrupted)
+        results->in_flight = flows->in_flight;
+    else
+        give_up(phase->traffic, UINT64_MAX);
+}
+
 void phase_run(struct engine *engine, struct traffic *traffic, struct live *live, uint64_t duration,
                uint64_t messages)
 {
@@ -117,15 +148,14 @@ void phase_run(struct engine *engine, struct traffic *traffic, struct live *live
     begin(&phase, duration, messages);
     while (!is_over(&phase)) {
         engine_turn(engine);
-        if (engine->rang)
+        if (engine->interrupts > 0)
+            interrupted(&phase, clock_now());
+        else if (engine->rang)
             alarm_rang(&phase, clock_now());
         if (engine->ticked)
             tick(&phase, clock_now());
     }
-    traffic->flows.results->started = traffic->flows.pace.started;
-    traffic->flows.results->ended = clock_now();
-    traffic->flows.pace.stopped = true;
+    stop(&phase, clock_now());
     engine_set_alarm(engine, UINT64_MAX);
-    if (phase.given_up)
-        give_up(traffic, UINT64_MAX);
+    conclude(&phase);
 }

@@ -8,8 +8,11 @@
 static const struct {
     const char *label, *key;
     double share;
-} percentiles[] = {
-    {"p50", "p50", 0.5}, {"p90", "p90", 0.9}, {"p99", "p99", 0.99}, {"p99.9", "p999", 0.999}};
+} percentiles[] = {{"p50", "p50", 0.5},
+                   {"p90", "p90", 0.9},
+                   {"p99", "p99", 0.99},
+                   {"p99.9", "p999", 0.999},
+                   {"max", "max", 1}};
 
 const char *report_time(char room[REPORT_TIME_MAX], uint64_t nanoseconds)
 {
@@ -24,27 +27,55 @@ const char *report_time(char room[REPORT_TIME_MAX], uint64_t nanoseconds)
     return room;
 }
 
-// VALUE for each message, 0 if there were none.
-static double per_message(const struct results *results, double value)
+const char *report_latency(char room[REPORT_TIME_MAX], const struct histogram *latency,
+                           double share)
 {
-    return results->latency.total == 0 ? 0 : value / (double)results->latency.total;
+    return latency->total == 0 ? "-" : report_time(room, histogram_percentile(latency, share));
 }
 
-static double rate(const struct results *results)
-{
-    double seconds = results_seconds(results);
+// A figure, which may not have been measured: that is not 0.
+struct figure {
+    bool known;
+    double value;
+};
 
-    return seconds > 0 ? (double)results->latency.total / seconds : 0;
+static struct figure quotient(bool known, double value, double divisor)
+{
+    return (struct figure){known && divisor > 0, divisor > 0 ? value / divisor : 0};
 }
 
-static double wakeups_per_second(const struct server_results *server)
+static struct figure per_message(const struct results *results, bool known, uint64_t value,
+                                 double unit)
 {
-    return (double)server->wakeups * 1e9 / (double)server->rest_time;
+    return quotient(known, (double)value / unit, (double)results->latency.total);
 }
 
-static double microjoules_per_message(const struct results *results)
+static struct figure rate(const struct results *results, double unit)
 {
-    return per_message(results, (double)results->server.energy_used);
+    return quotient(results->latency.total > 0, (double)results->latency.total / unit,
+                    results_seconds(results));
+}
+
+static struct figure wakeups(const struct server_results *server)
+{
+    return quotient(server->rest, (double)server->wakeups * 1e9, (double)server->rest_time);
+}
+
+static void put(struct figure figure, int decimals, const char *unknown, struct text *text)
+{
+    if (figure.known)
+        text_format(text, "%.*f", decimals, figure.value);
+    else
+        text_string(text, unknown);
+}
+
+// BEFORE, the figure and AFTER.
+static void write_figure(const char *before, struct figure figure, int decimals, const char *after,
+                         struct text *text)
+{
+    text_string(text, before);
+    put(figure, decimals, "-", text);
+    text_string(text, after);
 }
 
 static void write_what(const struct settings *s, struct text *text)
@@ -55,7 +86,7 @@ static void write_what(const struct settings *s, struct text *text)
                 s->connections == 1 ? "connection" : "connections");
     if (s->depth > 1)
         text_format(text, ", %u in flight on each", s->depth);
-    text_format(text, ", %zu bytes%s%s\n", s->size, s->churn ? ", a connection a message" : "",
+    text_format(text, ", %u bytes%s%s\n", s->size, s->churn ? ", a connection a message" : "",
                 s->verify ? ", every byte compared" : "");
     if (s->rate > 0)
         text_format(text,
@@ -78,6 +109,9 @@ static void write_faults(const struct results *results, struct text *text)
     if (results->unsent > 0)
         text_format(text, "unsent      %llu planned messages: the rate was not reached\n",
                     (unsigned long long)results->unsent);
+    if (results->in_flight > 0)
+        text_format(text, "in flight   %llu messages, when it was interrupted\n",
+                    (unsigned long long)results->in_flight);
 }
 
 static void write_latency(const struct results *results, struct text *text)
@@ -86,31 +120,31 @@ static void write_latency(const struct results *results, struct text *text)
 
     text_string(text, "latency   ");
     for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++)
-        text_format(
-            text, "  %s %s", percentiles[i].label,
-            report_time(time, histogram_percentile(&results->latency, percentiles[i].share)));
-    text_format(text, "  max %s\n", report_time(time, results->latency.max));
+        text_format(text, "  %s %s", percentiles[i].label,
+                    report_latency(time, &results->latency, percentiles[i].share));
+    text_string(text, "\n");
 }
 
 static void write_server(const struct settings *s, const struct results *results, struct text *text)
 {
     const struct server_results *server = &results->server;
 
-    if (server->cost)
-        text_format(text, "server      %.3f us of CPU a message, %.4f context switches a message\n",
-                    per_message(results, (double)server->cpu / 1e3),
-                    per_message(results, (double)server->switches));
-    else
-        text_format(text, "server      process %d cannot be looked at\n", (int)s->pid);
-    if (server->memory)
-        text_format(text, "idle        %u connections: %.1f bytes of RSS, %.1f of PSS for each\n",
-                    s->idle, (double)server->rss / s->idle, (double)server->pss / s->idle);
-    if (server->rest)
-        text_format(text, "at rest     %.2f wakeups a second, in %.2f s\n",
-                    wakeups_per_second(server), (double)server->rest_time / 1e9);
+    write_figure("server      ", per_message(results, server->cost, server->cpu, 1e3), 3,
+                 " us of CPU a message, ", text);
+    write_figure("", per_message(results, server->cost, server->switches, 1), 4,
+                 " context switches a message\n", text);
+    if (s->idle > 0) {
+        text_format(text, "idle        %u connections: ", s->idle);
+        write_figure("", quotient(server->memory, (double)server->rss, s->idle), 1,
+                     " bytes of RSS, ", text);
+        write_figure("", quotient(server->memory, (double)server->pss, s->idle), 1,
+                     " of PSS for each\n", text);
+    }
+    if (s->rest > 0)
+        write_figure("at rest     ", wakeups(server), 2, " wakeups a second\n", text);
     if (server->energy)
-        text_format(text, "energy      %.3f J for a million messages, by the whole machine\n",
-                    microjoules_per_message(results));
+        write_figure("energy      ", per_message(results, true, server->energy_used, 1), 3,
+                     " J for a million messages, by the whole machine\n", text);
     else
         text_string(text, "energy      not measured: /sys/class/powercap cannot be read here\n");
 }
@@ -120,13 +154,14 @@ void report_text(const struct settings *settings, const struct results *results,
     write_what(settings, text);
     if (results->interrupted)
         text_string(text, "interrupted: the results so far\n");
-    text_format(text, "messages    %llu in %.3f s: %.0f a second, %.2f MB a second each way\n",
-                (unsigned long long)results->latency.total, results_seconds(results), rate(results),
-                rate(results) * (double)settings->size / 1e6);
+    text_format(text, "messages    %llu in %.3f s: ", (unsigned long long)results->latency.total,
+                results_seconds(results));
+    write_figure("", rate(results, 1), 0, " a second, ", text);
+    write_figure("", rate(results, 1e6 / settings->size), 2, " MB a second each way\n", text);
     write_faults(results, text);
     write_latency(results, text);
-    text_format(text, "echo-bench  %.3f us of CPU a message\n",
-                per_message(results, (double)results->own_cpu / 1e3));
+    write_figure("echo-bench  ", per_message(results, true, results->own_cpu, 1e3), 3,
+                 " us of CPU a message\n", text);
     if (settings->pid > 0)
         write_server(settings, results, text);
 }
@@ -151,7 +186,7 @@ static void json_what(const struct settings *s, struct text *text)
     json_string(s->server, text);
     text_format(text, ", \"protocol\": \"%s\", \"loop\": \"%s\", \"connections\": %u",
                 s->udp ? "udp" : "tcp", s->rate > 0 ? "open" : "closed", s->connections);
-    text_format(text, ", \"depth\": %u, \"size\": %zu, \"reply_size\": %zu, \"idle\": %u", s->depth,
+    text_format(text, ", \"depth\": %u, \"size\": %u, \"reply_size\": %u, \"idle\": %u", s->depth,
                 s->size, s->reply_size, s->idle);
     text_format(text, ", \"rate\": %u, \"churn\": %s, \"verify\": %s", s->rate,
                 s->churn ? "true" : "false", s->verify ? "true" : "false");
@@ -166,63 +201,65 @@ static void json_faults(const struct results *results, struct text *text)
                     (unsigned long long)results->faults[i]);
     text_string(text, "}, \"first_error\": ");
     json_string(results->first_fault, text);
-    text_format(text, ", \"unsent\": %llu, \"interrupted\": %s",
-                (unsigned long long)results->unsent, results->interrupted ? "true" : "false");
+    text_format(text, ", \"unsent\": %llu, \"in_flight\": %llu, \"interrupted\": %s",
+                (unsigned long long)results->unsent, (unsigned long long)results->in_flight,
+                results->interrupted ? "true" : "false");
 }
 
-static void json_latency(const struct results *results, struct text *text)
+static void json_figure(const char *before, const char *key, struct figure figure, int decimals,
+                        struct text *text)
 {
-    text_string(text, ", \"latency_us\": {");
-    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++)
-        text_format(text, "\"%s\": %.3f, ", percentiles[i].key,
-                    (double)histogram_percentile(&results->latency, percentiles[i].share) / 1e3);
-    text_format(text, "\"max\": %.3f, \"mean\": %.3f}", (double)results->latency.max / 1e3,
-                histogram_mean(&results->latency) / 1e3);
+    text_format(text, "%s\"%s\": ", before, key);
+    put(figure, decimals, "null", text);
 }
 
-// A figure that could not be measured is null, never a guess.
-static void json_figure(const char *key, bool known, double value, struct text *text)
+static void json_latency(const struct histogram *latency, struct text *text)
 {
-    if (known)
-        text_format(text, "\"%s\": %.6f", key, value);
-    else
-        text_format(text, "\"%s\": null", key);
+    bool known = latency->total > 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(percentiles); i++) {
+        double value = (double)histogram_percentile(latency, percentiles[i].share);
+
+        json_figure(i == 0 ? ", \"latency_us\": {" : ", ", percentiles[i].key,
+                    quotient(known, value, 1e3), 3, text);
+    }
+    json_figure(", ", "mean", quotient(known, histogram_mean(latency), 1e3), 3, text);
+    text_string(text, "}");
 }
 
 static void json_server(const struct settings *s, const struct results *results, struct text *text)
 {
     const struct server_results *server = &results->server;
+    const struct {
+        const char *key;
+        struct figure figure;
+    } figures[] = {
+        {"cpu_us_per_message", per_message(results, server->cost, server->cpu, 1e3)},
+        {"context_switches_per_message", per_message(results, server->cost, server->switches, 1)},
+        {"rss_bytes_per_idle_connection", quotient(server->memory, (double)server->rss, s->idle)},
+        {"pss_bytes_per_idle_connection", quotient(server->memory, (double)server->pss, s->idle)},
+        {"wakeups_per_second_at_rest", wakeups(server)},
+        {"joules_per_million_messages",
+         per_message(results, server->energy, server->energy_used, 1)},
+    };
 
-    text_format(text, ", \"server\": {\"pid\": %d, ", (int)s->pid);
-    json_figure("cpu_us_per_message", server->cost, per_message(results, (double)server->cpu / 1e3),
-                text);
-    text_string(text, ", ");
-    json_figure("context_switches_per_message", server->cost,
-                per_message(results, (double)server->switches), text);
-    text_string(text, ", ");
-    json_figure("rss_bytes_per_idle_connection", server->memory, (double)server->rss / s->idle,
-                text);
-    text_string(text, ", ");
-    json_figure("pss_bytes_per_idle_connection", server->memory, (double)server->pss / s->idle,
-                text);
-    text_string(text, ", ");
-    json_figure("wakeups_per_second_at_rest", server->rest, wakeups_per_second(server), text);
-    text_string(text, ", ");
-    json_figure("joules_per_million_messages", server->energy, microjoules_per_message(results),
-                text);
+    text_format(text, ", \"server\": {\"pid\": %d", (int)s->pid);
+    for (size_t i = 0; i < ARRAY_LENGTH(figures); i++)
+        json_figure(", ", figures[i].key, figures[i].figure, 6, text);
     text_string(text, "}");
 }
 
 void report_json(const struct settings *settings, const struct results *results, struct text *text)
 {
     json_what(settings, text);
-    text_format(text, ", \"messages\": %llu, \"seconds\": %.6f, \"messages_per_second\": %.1f",
-                (unsigned long long)results->latency.total, results_seconds(results),
-                rate(results));
+    text_format(text, ", \"messages\": %llu, \"seconds\": %.6f",
+                (unsigned long long)results->latency.total, results_seconds(results));
+    json_figure(", ", "messages_per_second", rate(results, 1), 1, text);
     json_faults(results, text);
-    json_latency(results, text);
-    text_format(text, ", \"client\": {\"cpu_us_per_message\": %.6f}",
-                per_message(results, (double)results->own_cpu / 1e3));
+    json_latency(&results->latency, text);
+    json_figure(", \"client\": {", "cpu_us_per_message",
+                per_message(results, true, results->own_cpu, 1e3), 6, text);
+    text_string(text, "}");
     if (settings->pid > 0)
         json_server(settings, results, text);
     text_string(text, "}\n");
@@ -243,12 +280,14 @@ void report_hgrm(const struct results *results, struct text *text)
         text_format(text, "%12.6f %2.12f %10llu %14.2f\n", (double)value / 1e6, share,
                     (unsigned long long)histogram_rank(latency, value), 1 / (1 - share));
     }
-    text_format(text, "%12.6f %2.12f %10llu\n", (double)latency->max / 1e6, 1.0,
-                (unsigned long long)latency->total);
-    text_format(text, "#[Mean    = %12.6f, StdDeviation   = %12.6f]\n",
-                histogram_mean(latency) / 1e6, histogram_deviation(latency) / 1e6);
-    text_format(text, "#[Max     = %12.6f, Total count    = %12llu]\n", (double)latency->max / 1e6,
-                (unsigned long long)latency->total);
+    if (latency->total > 0)
+        text_format(text,
+                    "%12.6f %2.12f %10llu\n"
+                    "#[Mean    = %12.6f, StdDeviation   = %12.6f]\n"
+                    "#[Max     = %12.6f, Total count    = %12llu]\n",
+                    (double)latency->max / 1e6, 1.0, (unsigned long long)latency->total,
+                    histogram_mean(latency) / 1e6, histogram_deviation(latency) / 1e6,
+                    (double)latency->max / 1e6, (unsigned long long)latency->total);
     text_format(text, "#[Buckets = %12d, SubBuckets     = %12d]\n",
                 HISTOGRAM_VALUE_BITS - HISTOGRAM_STEP_BITS, HISTOGRAM_STEPS);
 }

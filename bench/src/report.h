@@ -21,4 +21,8 @@ void report_hgrm(const struct results *results, struct text *text);
 // NANOSECONDS with a unit that suits them.
 const char *report_time(char room[REPORT_TIME_MAX], uint64_t nanoseconds);
 
+// The latency that SHARE of all do not exceed, in the same way; "-" if there are none.
+const char *report_latency(char room[REPORT_TIME_MAX], const struct histogram *latency,
+                           double share);
+
 #endif

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "cost.h"
 #include "ground/util.h"
+#include "payload.h"
 
 enum {
     SETTLE_STEP_MILLISECONDS = 50, // a server that took no CPU for so long has nothing left to do
@@ -41,16 +42,18 @@ static void idle_ready(struct watch *watch, uint32_t events)
     (void)events;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    results_fault(idle->rest->results, FAULT_CLOSED, 1, "an idle connection was ended: %s",
-                  got < 0 ? strerror(errno)
-                          : results_sample(sample, sizeof sample, bytes, (size_t)got));
+    size_t came = got > 0 ? (size_t)got : 0;
+    results_fault(idle->rest->results,
+                  payload_refusal(bytes, came) > 0 ? FAULT_REFUSED : FAULT_CLOSED, 1,
+                  "an idle connection was ended: %s",
+                  got < 0 ? strerror(errno) : results_sample(sample, sizeof sample, bytes, came));
     idle_close(idle);
 }
 
 static int failed(const struct rest *rest)
 {
     fprintf(stderr, "echo-bench: %s: idle connection %u of %u: %s\n", rest->settings->server,
-            rest->opened, rest->settings->idle, strerror(errno));
+            rest->opened, rest->settings->idle, dial_error(errno));
     return -1;
 }
 

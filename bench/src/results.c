@@ -9,7 +9,7 @@
 
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[FAULTS] = {"connect",   "closed", "corrupt",
+    static const char *const names[FAULTS] = {"connect",   "closed", "refused",   "corrupt",
                                               "reordered", "lost",   "unexpected"};
 
     return names[fault];
@@ -46,6 +46,11 @@ uint64_t results_faults(const struct results *results)
     return all;
 }
 
+bool results_good(const struct results *results)
+{
+    return results->latency.total > 0 && results->in_flight == 0 && results_faults(results) == 0;
+}
+
 double results_seconds(const struct results *results)
 {
     return (double)(results->ended - results->started) / 1e9;
@@ -54,7 +59,7 @@ double results_seconds(const struct results *results)
 void results_restart(struct results *results)
 {
     results->latency = (struct histogram){.total = 0};
-    results->unsent = 0;
+    results->started = results->ended = results->unsent = 0;
 }
 
 const char *results_sample(char *room, size_t room_length, const char *bytes, size_t length)

@@ -12,6 +12,7 @@
 enum fault {
     FAULT_CONNECT,    // a connection that could not be made
     FAULT_CLOSED,     // a connection that the server ended
+    FAULT_REFUSED,    // a reply that says something else, as it seems why there is none
     FAULT_CORRUPT,    // a reply that is not the message
     FAULT_REORDERED,  // a reply that is another message's
     FAULT_LOST,       // a message without a reply
@@ -33,11 +34,12 @@ struct server_results {
 
 struct results {
     struct histogram latency; // nanoseconds; as many as there were messages
-    uint64_t started, ended;  // nanoseconds, monotonic
+    uint64_t started, ended;  // the time in which messages were begun: nanoseconds, monotonic
     uint64_t own_cpu;         // nanoseconds
     uint64_t faults[FAULTS];
     char first_fault[FAULT_TEXT_MAX]; // printable; empty if there was none
     uint64_t unsent;                  // open loop: planned, but not sent in time
+    uint64_t in_flight;               // messages without an answer when the run was interrupted
     bool interrupted;
     struct server_results server;
 };
@@ -49,6 +51,9 @@ void results_fault(struct results *results, enum fault fault, uint64_t times, co
                    ...) __attribute__((format(printf, 4, 5)));
 
 uint64_t results_faults(const struct results *results);
+
+// Whether there were messages at all, and all that were sent came back.
+bool results_good(const struct results *results);
 
 double results_seconds(const struct results *results);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "settings.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -13,59 +14,71 @@ static const struct settings defaults = {
     .connections = 50,
     .depth = 1,
     .size = 64,
-    .duration = 5 * NANOSECONDS_PER_SECOND,
+    .duration = NOT_GIVEN,
     .warmup = NOT_GIVEN,
     .rest = NOT_GIVEN,
     .timeout = 5 * NANOSECONDS_PER_SECOND,
 };
 
+// Reads TEXT, a decimal number such as 12, .5 or 1e6, as so many times 10 to the -DECIMALS. False
+// if it is none, no whole number of these, or more than MOST.
+static bool read_number(const char *text, int decimals, uint64_t most, uint64_t *number)
+{
+    const char *at = text;
+    bool point = false;
+    long exponent = 0;
+
+    for (*number = 0; *number <= most; at++) {
+        if (*at >= '0' && *at <= '9')
+            *number = *number * 10 + (uint64_t)(*at - '0');
+        else if (*at != '.' || point)
+            break;
+        decimals -= point;
+        point = point || *at == '.';
+    }
+    if (at - text == point) // no digit
+        return false;
+    if ((*at == 'e' || *at == 'E') && strchr("+0123456789", at[1]) && at[1])
+        exponent = strtol(at + 1, (char **)&at, 10);
+    exponent = exponent < 99 ? exponent : 99;
+    for (exponent += decimals; exponent < 0 && *number % 10 == 0 && *number > 0; exponent++)
+        *number /= 10;
+    for (; exponent > 0 && *number > 0 && *number <= most; exponent--)
+        *number *= 10;
+    return !*at && (exponent >= 0 || *number == 0) && *number <= most;
+}
+
+static bool take_number(const struct argument *argument, int decimals, uint64_t unit,
+                        uint64_t *number)
+{
+    const struct argument_row *row = argument->row;
+
+    if (read_number(argument->value, decimals, row->maximum * unit, number) &&
+        *number >= row->minimum * unit)
+        return true;
+    text_format(argument->error, "--%s: '%.64s' is not a number%s from %llu to %llu", row->name,
+                argument->value, unit > 1 ? " of seconds" : "", (unsigned long long)row->minimum,
+                (unsigned long long)row->maximum);
+    return false;
+}
+
 static bool take_count(const struct argument *argument)
 {
-    struct settings *settings = argument->values;
-
-    return argument_number(argument, &settings->messages);
+    return take_number(argument, 0, 1, argument_member(argument));
 }
 
-static bool take_size(const struct argument *argument)
-{
-    uint64_t number;
-
-    if (!argument_number(argument, &number))
-        return false;
-    *(size_t *)argument_member(argument) = (size_t)number;
-    return true;
-}
-
-static bool take_pid(const struct argument *argument)
-{
-    struct settings *settings = argument->values;
-    uint64_t number;
-
-    if (!argument_number(argument, &number))
-        return false;
-    settings->pid = (pid_t)number;
-    return true;
-}
-
-// Seconds as a decimal number: digits, and up to nine more after a point.
 static bool take_seconds(const struct argument *argument)
 {
-    uint64_t most = argument->row->maximum * NANOSECONDS_PER_SECOND;
-    uint64_t seconds = 0, unit = NANOSECONDS_PER_SECOND;
-    const char *at = argument->value;
+    return take_number(argument, 9, NANOSECONDS_PER_SECOND, argument_member(argument));
+}
 
-    while (*at >= '0' && *at <= '9' && seconds <= most)
-        seconds = seconds * 10 + (uint64_t)(*at++ - '0') * NANOSECONDS_PER_SECOND;
-    if (at > argument->value && *at == '.')
-        for (at++; *at >= '0' && *at <= '9' && unit > 1; at++)
-            seconds += (uint64_t)(*at - '0') * (unit /= 10);
-    if (at == argument->value || *at || seconds > most) {
-        text_format(argument->error, "--%s: '%.64s' is not a number of seconds from 0 to %llu",
-                    argument->row->name, argument->value,
-                    (unsigned long long)argument->row->maximum);
+static bool take_unsigned(const struct argument *argument)
+{
+    uint64_t number;
+
+    if (!take_number(argument, 0, 1, &number))
         return false;
-    }
-    *(uint64_t *)argument_member(argument) = seconds;
+    *(unsigned *)argument_member(argument) = (unsigned)number;
     return true;
 }
 
@@ -117,7 +130,7 @@ static bool take_request(const struct argument *argument)
         return false;
     }
     settings->has_request = true;
-    settings->size = length;
+    settings->size = (unsigned)length;
     return true;
 }
 
@@ -128,29 +141,31 @@ enum { DAY_SECONDS = 86400 };
 static const struct argument_row rows[] = {
     {"tcp", 0, argument_flag, MEMBER(tcp), 0, 0, NULL, "lines over TCP (this)"},
     {"udp", 0, argument_flag, MEMBER(udp), 0, 0, NULL, "datagrams over UDP"},
-    {"connections", 'c', argument_unsigned, MEMBER(connections), 1, 1000000, "N",
+    {"connections", 'c', take_unsigned, MEMBER(connections), 1, 1000000, "N",
      "connections, or UDP sockets (50)"},
-    {"depth", 'd', argument_unsigned, MEMBER(depth), 1, DEPTH_MAX, "N",
+    {"depth", 'd', take_unsigned, MEMBER(depth), 1, DEPTH_MAX, "N",
      "messages in flight on each (1)"},
-    {"size", 's', take_size, MEMBER(size), 1, SIZE_MAX_BYTES, "BYTES",
+    {"size", 's', take_unsigned, MEMBER(size), 1, SIZE_MAX_BYTES, "BYTES",
      "bytes in a message, its LF included (64)"},
     {"duration", 't', take_seconds, MEMBER(duration), 0, DAY_SECONDS, "S",
      "measure for S seconds (5)"},
-    {"messages", 'n', take_count, 0, 1, 1000000000000, "N", "measure N messages instead"},
+    {"messages", 'n', take_count, MEMBER(messages), 1, 1000000000000, "N",
+     "measure N messages; with --duration too, what ends first"},
     {"warmup", 'w', take_seconds, MEMBER(warmup), 0, DAY_SECONDS, "S",
      "seconds before that, not counted (0.5; 0 with --messages)"},
-    {"rate", 'r', argument_unsigned, MEMBER(rate), 1, 100000000, "R",
+    {"rate", 'r', take_unsigned, MEMBER(rate), 1, 100000000, "R",
      "open loop: send R messages a second, in all (closed loop)"},
-    {"idle", 0, argument_unsigned, MEMBER(idle), 0, 1000000, "N",
+    {"idle", 0, take_unsigned, MEMBER(idle), 0, 1000000, "N",
      "open N further connections that stay silent (0)"},
     {"churn", 0, argument_flag, MEMBER(churn), 0, 0, NULL,
      "a connection for each message: connect, one line, close"},
     {"verify", 0, argument_flag, MEMBER(verify), 0, 0, NULL, "compare every byte"},
     {"request", 0, take_request, 0, 0, 0, "STR",
      "send STR (\\r, \\n, \\t, \\0, \\\\, \\xHH), to servers that do not echo"},
-    {"reply-bytes", 0, take_size, MEMBER(reply_size), 1, SIZE_MAX_BYTES, "N",
+    {"reply-bytes", 0, take_unsigned, MEMBER(reply_size), 1, SIZE_MAX_BYTES, "N",
      "bytes of the answer to STR"},
-    {"pid", 'p', take_pid, 0, 1, 1 << 22, "PID", "tell what it costs the server, process PID"},
+    {"pid", 'p', take_unsigned, MEMBER(pid), 1, 1 << 22, "PID",
+     "tell what it costs the server, process PID"},
     {"tree", 0, argument_flag, MEMBER(tree), 0, 0, NULL, "and its children's children too"},
     {"rest", 0, take_seconds, MEMBER(rest), 0, DAY_SECONDS, "S",
      "count the server's wakeups at rest for S seconds (1 with --pid)"},
@@ -164,6 +179,20 @@ static const struct argument_row rows[] = {
 };
 
 _Static_assert(ARRAY_LENGTH(rows) <= ARGUMENT_ROWS_MAX, "argument.c has no room for more");
+
+// A service's name, which has a letter, or a number that is a port's: getaddrinfo(3) takes others
+// modulo 65,536.
+static bool is_port(const char *port)
+{
+    unsigned long number = 0;
+
+    for (const char *at = port; *at; at++)
+        if ((*at | 0x20) >= 'a' && (*at | 0x20) <= 'z')
+            return true;
+    if (strspn(port, "0123456789") == strlen(port))
+        number = strtoul(port, NULL, 10);
+    return number >= 1 && number <= UINT16_MAX;
+}
 
 // Splits HOST:PORT at the last colon; an IPv6 address stands in brackets.
 static bool take_server(struct settings *settings, const char *word, struct text *error)
@@ -179,6 +208,10 @@ static bool take_server(struct settings *settings, const char *word, struct text
     }
     if (length == 0 || length >= HOST_MAX_BYTES || !colon[1]) {
         text_format(error, "'%.64s' is not HOST:PORT or [ADDRESS]:PORT", word);
+        return false;
+    }
+    if (!is_port(colon + 1)) {
+        text_format(error, "'%.64s' is not a port: a number from 1 to 65535, or a name", colon + 1);
         return false;
     }
     memcpy(settings->host, word, length);
@@ -204,13 +237,17 @@ static const char *conflict(const struct settings *s)
         return "--idle opens TCP connections, it excludes --udp";
     if (s->pid == 0 && (s->tree || s->rest != NOT_GIVEN))
         return "--tree and --rest need --pid";
-    if (s->messages == 0 && s->duration == 0)
+    if (s->duration == 0)
         return "--duration: nothing can be measured in no time";
+    if (s->timeout == 0)
+        return "--timeout: nothing is answered in no time";
     return NULL;
 }
 
 static void fill_in(struct settings *settings)
 {
+    if (settings->duration == NOT_GIVEN)
+        settings->duration = settings->messages > 0 ? 0 : 5 * NANOSECONDS_PER_SECOND;
     if (settings->warmup == NOT_GIVEN)
         settings->warmup = settings->messages > 0 ? 0 : NANOSECONDS_PER_SECOND / 2;
     if (settings->rest == NOT_GIVEN)

@@ -22,14 +22,15 @@ struct settings {
     bool help, version;
     bool tcp, udp, churn, verify, tree, json;
     unsigned connections, depth, idle;
-    unsigned rate;                            // messages a second in the open loop; 0: closed loop
-    uint64_t messages;                        // 0: as many as go in `duration`
-    size_t size;                              // bytes of a request
-    size_t reply_size;                        // bytes
-    uint64_t duration, warmup, rest, timeout; // nanoseconds
-    pid_t pid;                                // 0: none
-    const char *hgrm;                         // points into argv, or NULL
-    bool has_request;                         // --request; otherwise a payload is sent
+    unsigned rate;                  // messages a second in the open loop; 0: closed loop
+    uint64_t messages;              // 0: as many as go in `duration`
+    unsigned size;                  // bytes of a request
+    unsigned reply_size;            // bytes
+    uint64_t duration;              // nanoseconds; 0: until there were `messages`
+    uint64_t warmup, rest, timeout; // nanoseconds
+    pid_t pid;                      // 0: none
+    const char *hgrm;               // points into argv, or NULL
+    bool has_request;               // --request; otherwise a payload is sent
     char request[REQUEST_MAX_BYTES];
     char host[HOST_MAX_BYTES]; // without brackets
     const char *port;          // these two point into argv

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "payload.h"
 
@@ -14,7 +13,11 @@ struct traffic *traffic_create(const struct settings *settings, size_t bytes)
     if (!traffic)
         return NULL;
     traffic->settings = settings;
+    traffic->stamped =
+        !settings->has_request &&
+        (settings->verify || (settings->udp && settings->size > PAYLOAD_STAMP_BYTES));
     traffic->flows.depth = settings->depth;
+    traffic->flows.timeout = settings->timeout;
     traffic->flows.pace.flows = settings->connections;
     traffic->flows.pace.period = settings->rate > 0 ? 1e9 / settings->rate : 0;
     traffic->flows.pace.stopped = true;
@@ -46,9 +49,17 @@ int traffic_open(struct traffic *traffic)
             continue;
         if (traffic->opened == 1)
             return -1;
-        flow_fail(flow, FAULT_CONNECT, strerror(errno));
+        flow_fail(flow, FAULT_CONNECT, dial_error(errno));
     }
     return traffic->all ? 0 : -1;
+}
+
+void traffic_go(struct traffic *traffic, uint64_t now)
+{
+    for (unsigned i = 0; i < traffic->opened; i++) {
+        traffic->all[i]->paused = false;
+        traffic->go(traffic->all[i], now);
+    }
 }
 
 void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uint64_t messages)
@@ -56,12 +67,4 @@ void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uin
     pace_start(&traffic->flows.pace, now, duration, messages);
     for (unsigned i = 0; i < traffic->opened; i++)
         traffic->all[i]->phase_begun = 0;
-}
-
-bool traffic_stamped(const struct traffic *traffic)
-{
-    const struct settings *settings = traffic->settings;
-
-    return !settings->has_request &&
-           (settings->verify || (settings->udp && settings->size > PAYLOAD_STAMP_BYTES));
 }

@@ -12,6 +12,7 @@ struct traffic {
     const struct settings *settings;
     struct target *target;
     struct flows flows;
+    bool stamped;      // messages carry a stamp to be told apart by
     size_t flow_bytes; // of a flow and of what belongs to it
     // Connects. False with errno.
     bool (*open)(struct flow *flow);
@@ -37,10 +38,10 @@ void traffic_destroy(struct traffic *traffic); // may be NULL
 // Connects as many flows as the server takes: 0 if there is one at least, else -1 with errno.
 int traffic_open(struct traffic *traffic);
 
+// Lets every flow send what may be sent at NOW, those that were paused too.
+void traffic_go(struct traffic *traffic, uint64_t now);
+
 // Begins a phase: see pace_start.
 void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uint64_t messages);
-
-// Messages carry a stamp to be told apart by.
-bool traffic_stamped(const struct traffic *traffic);
 
 #endif

@@ -17,6 +17,7 @@ struct question {
 
 struct command {
     const char *name, *argument; // as /help shows them; argument is NULL for a command without
+    bool constant;               // the same is answered to all who ask in one turn
     void (*verb)(const struct question *question);
 };
 
@@ -68,10 +69,12 @@ static void answer_shutdown(const struct question *question)
 static void answer_help(const struct question *question);
 
 static const struct command commands[] = {
-    {"/stats", NULL, answer_stats},          {"/time", NULL, answer_time},
-    {"/whoami", NULL, answer_whoami},        {"/help", NULL, answer_help},
-    {"/shutdown", "TOKEN", answer_shutdown},
+    {"/stats", NULL, true, answer_stats},           {"/time", NULL, true, answer_time},
+    {"/whoami", NULL, true, answer_whoami},         {"/help", NULL, true, answer_help},
+    {"/shutdown", "TOKEN", false, answer_shutdown},
 };
+
+_Static_assert(ARRAY_LENGTH(commands) <= TURN_TOLD_MAX, "a reply remembers where each was told");
 
 static void answer_help(const struct question *question)
 {
@@ -95,9 +98,29 @@ static const struct command *find(const char *name, size_t length)
     return NULL;
 }
 
-void command_answer(const char *message, size_t length, const struct facts *facts,
-                    struct text *answer)
+// Making a text costs more than all else that is done for a message: for many that ask for the
+// same, it is made once.
+static void answer(const struct command *command, const struct question *question,
+                   struct reply *reply)
 {
+    size_t number = (size_t)(command - commands);
+    uint32_t length = reply->told[number].length;
+
+    if (length > 0) {
+        text_bytes(question->answer, reply->buffer + reply->told[number].at, length);
+        return;
+    }
+    command->verb(question);
+    if (command->constant) {
+        reply->told[number].at = (uint32_t)(question->answer->bytes - reply->buffer);
+        reply->told[number].length = (uint32_t)question->answer->length;
+    }
+}
+
+void command_answer(const char *message, size_t length, const struct facts *facts,
+                    struct reply *reply)
+{
+    struct text text = reply_text(reply);
     size_t name = 0, argument;
 
     while (message[length - 1] == '\n' || message[length - 1] == '\r') // but not the '/' in front
@@ -106,10 +129,12 @@ void command_answer(const char *message, size_t length, const struct facts *fact
         name++;
     for (argument = name; argument < length && white(message[argument]); argument++)
         continue;
+    struct question question = {message + argument, length - argument, facts, &text};
     const struct command *command = find(message, name);
 
     if (command)
-        command->verb(&(struct question){message + argument, length - argument, facts, answer});
+        answer(command, &question, reply);
     else
-        text_string(answer, "ERR unknown-command\n");
+        text_string(&text, "ERR unknown-command\n");
+    reply_add(reply, &text);
 }

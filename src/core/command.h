@@ -7,15 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/facts.h"
-#include "ground/text.h"
+#include "core/turn.h"
 
 static inline bool is_command(const char *message, size_t length)
 {
     return length > 0 && message[0] == '/';
 }
 
-// Appends one line, LF included, that answers MESSAGE, which is_command. A right /shutdown leaves
-// facts->gate->passed set.
+// Appends to REPLY one line, LF included, that answers MESSAGE, which is_command. A right /shutdown
+// leaves facts->gate->passed set.
 void command_answer(const char *message, size_t length, const struct facts *facts,
-                    struct text *answer);
+                    struct reply *reply);

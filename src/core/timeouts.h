@@ -11,7 +11,7 @@
 
 #include "ground/list.h"
 
-typedef uint32_t ticks; // since the machine's start; 34 years
+typedef uint32_t ticks; // since the loop's start; 34 years
 
 enum { TICKS_PER_SECOND = 4, TICK_MILLISECONDS = 1000 / TICKS_PER_SECOND };
 #define TICKS_NEVER UINT32_MAX

@@ -15,6 +15,7 @@ enum {
     // Texts in one turn: its reply is at most TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES longer than its
     // input.
     TURN_TEXTS_MAX = 256,
+    TURN_TOLD_MAX = 16,
 };
 
 // What a role remembers of a connection from turn to turn, beside the input that is not done. All
@@ -36,6 +37,11 @@ struct reply {
     size_t length;
     char *buffer; // the caller's; as large as TURN_TEXTS_MAX says
     unsigned texts;
+    // Texts that are the same all through the turn, by number: where they stand in the buffer. None
+    // is empty but one that has not been told yet.
+    struct {
+        uint32_t at, length;
+    } told[TURN_TOLD_MAX];
 };
 
 #define NOTHING_BEGUN SIZE_MAX

@@ -46,13 +46,10 @@ static void discard(struct memory *memory, struct turn *turn)
 
 static void answer_message(const char *message, size_t length, struct turn *turn)
 {
-    if (!is_command(message, length)) {
+    if (is_command(message, length))
+        command_answer(message, length, turn->facts, &turn->reply);
+    else
         reply_echo(&turn->reply, message, length);
-        return;
-    }
-    struct text text = reply_text(&turn->reply);
-    command_answer(message, length, turn->facts, &text);
-    reply_add(&turn->reply, &text);
 }
 
 // One step: the whole lines up to the next command, or a command, or an overlong line.

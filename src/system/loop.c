@@ -24,13 +24,22 @@ static void timer_ready(struct watch *watch, uint32_t events)
     loop->expired(loop);
 }
 
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail for this clock
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 int loop_init(struct loop *loop, void (*expired)(struct loop *loop))
 {
-    loop->at = loop->ready = loop->later = 0;
-    loop->now = 0;
-    loop->expired = expired;
-    loop->armed = TICKS_NEVER;
-    loop->timer = (struct watch){.ready = timer_ready, .fd = -1};
+    // Ticks count from here, for the clock itself may have gone on for more than they hold: in a
+    // time namespace (time_namespaces(7)), say.
+    *loop = (struct loop){.start = nanoseconds() - NANOSECONDS_PER_TICK,
+                          .expired = expired,
+                          .armed = TICKS_NEVER,
+                          .timer = {.ready = timer_ready, .fd = -1}};
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0)
         return -1;
@@ -74,17 +83,24 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
     return control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
-void loop_later(struct loop *loop, struct watch *watch, bool later)
+void loop_spent(struct loop *loop, struct watch *watch, uint64_t bytes)
 {
-    if (later == watch->later)
-        return;
-    watch->later = later;
-    loop->later += later ? 1 : -1;
+    loop->spent += bytes;
+    if (bytes >= LOOP_LONG_BYTES) {
+        watch->later = true;
+        watch->calm = 0;
+    } else if (watch->later && ++watch->calm == LOOP_CALM_TURNS) {
+        watch->later = false;
+    }
+}
+
+void loop_urgent(struct loop *loop, struct watch *watch)
+{
+    loop->urgent = watch;
 }
 
 void loop_remove(struct loop *loop, struct watch *watch)
 {
-    loop_later(loop, watch, false);
     // It cannot fail for a descriptor that is registered, and there would be nothing to be done.
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = loop->at; i < loop->ready; i++)
@@ -92,10 +108,13 @@ void loop_remove(struct loop *loop, struct watch *watch)
             loop->batch[i].data.ptr = NULL;
 }
 
-// Moves the events of later watches to the end of the batch; the order is kept otherwise.
-static void put_later_last(struct loop *loop)
+// Moves the events of later watches to the end of the batch, and begins with any of them: the
+// kernel's order changes with what is done here, and going round in it would leave some out for
+// long. Returns the number of the others.
+static int put_later_last(struct loop *loop)
 {
     struct epoll_event last[LOOP_BATCH_MAX];
+    unsigned first = (loop->turns * UINT32_C(2654435761)) >> 16; // Knuth's multiplicative hash
     int sooner = 0, later = 0;
 
     for (int i = 0; i < loop->ready; i++) {
@@ -107,27 +126,48 @@ static void put_later_last(struct loop *loop)
             loop->batch[sooner++] = loop->batch[i];
     }
     for (int i = 0; i < later; i++)
-        loop->batch[sooner + i] = last[i];
+        loop->batch[sooner + i] = last[(first + (unsigned)i) % (unsigned)later];
+    return sooner;
 }
 
-int loop_turn(struct loop *loop)
+// Nothing is lost: what is level-triggered is reported again, behind all others.
+static void postpone(struct loop *loop, struct watch *watch, uint32_t events)
 {
-    int ready = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH_MAX, -1);
+    if (watch->edge && control(loop, EPOLL_CTL_MOD, watch, watch->events) < 0)
+        watch->ready(watch, events);
+}
 
-    loop->now = 0;
-    if (ready < 0)
-        return errno == EINTR ? 0 : -1; // a debugger, or SIGCONT: no signal of ours is unblocked
-    loop->ready = ready;
-    if (loop->later > 0)
-        put_later_last(loop);
+static void handle(struct loop *loop, int sooner)
+{
     for (loop->at = 0; loop->at < loop->ready;) {
+        bool wait = loop->at >= sooner && loop->spent >= LOOP_TURN_BYTES;
         const struct epoll_event *event = &loop->batch[loop->at++];
         struct watch *watch = event->data.ptr;
 
         if (!watch)
             continue;
         watch->more = event->events != EPOLLIN;
-        watch->ready(watch, event->events);
+        if (wait)
+            postpone(loop, watch, event->events);
+        else
+            watch->ready(watch, event->events);
+    }
+}
+
+int loop_turn(struct loop *loop, bool wait)
+{
+    int ready = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH_MAX, wait ? -1 : 0);
+
+    loop->now = loop->spent = 0;
+    loop->turns++;
+    if (ready < 0)
+        return errno == EINTR ? 0 : -1; // a debugger, or SIGCONT: no signal of ours is unblocked
+    loop->ready = ready;
+    handle(loop, put_later_last(loop));
+    if (ready == LOOP_BATCH_MAX) {
+        timer_ready(&loop->timer, 0);
+        if (loop->urgent)
+            loop->urgent->ready(loop->urgent, 0);
     }
     return 0;
 }
@@ -136,7 +176,7 @@ int loop_arm(struct loop *loop, ticks due)
 {
     if (due >= loop->armed)
         return 0;
-    uint64_t at = (uint64_t)due * NANOSECONDS_PER_TICK;
+    uint64_t at = loop->start + (uint64_t)due * NANOSECONDS_PER_TICK;
     struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)}};
 
@@ -148,11 +188,7 @@ int loop_arm(struct loop *loop, ticks due)
 
 ticks loop_now(struct loop *loop)
 {
-    if (loop->now == 0) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now); // cannot fail for this clock
-        loop->now = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    }
+    if (loop->now == 0)
+        loop->now = nanoseconds() - loop->start;
     return (ticks)(loop->now / NANOSECONDS_PER_TICK);
 }

@@ -20,18 +20,27 @@ struct watch {
     uint16_t events; // what epoll has been asked for: EPOLLIN, EPOLLOUT
     bool edge : 1;   // edge-triggered
     bool more : 1;   // see loop_change
-    bool later : 1;  // see loop_later
-    uint8_t state;   // the served object's own, in what would be padding
+    bool later : 1;  // see loop_spent
+    uint8_t calm : 4;
+    uint8_t state; // the served object's own, in what would be padding
 };
 
-enum { LOOP_BATCH_MAX = 64 };
+enum {
+    LOOP_BATCH_MAX = 64,
+    LOOP_LONG_BYTES = 16384, // in and out: who takes a turn of so many comes after others
+    LOOP_TURN_BYTES =
+        1 << 20,          // then the rest of those who come after others waits for another look
+    LOOP_CALM_TURNS = 15, // shorter turns in a row that end it
+};
 
 struct loop {
     int epoll;
-    int at, ready;      // the batch's events before `at` have been handled
-    int later;          // watches that are LATER
-    uint64_t now;       // nanoseconds, monotonic; 0: not asked for in this turn
-    struct watch timer; // one timerfd for every deadline
+    int at, ready;        // the batch's events before `at` have been handled
+    unsigned turns;       // so far
+    uint64_t spent;       // bytes in this turn
+    uint64_t start, now;  // nanoseconds, monotonic; now is 0: not asked for in this turn
+    struct watch timer;   // one timerfd for every deadline
+    struct watch *urgent; // or NULL: see loop_urgent
     void (*expired)(struct loop *loop);
     ticks armed; // when the timer goes off, or TICKS_NEVER
     struct epoll_event batch[LOOP_BATCH_MAX];
@@ -54,17 +63,26 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 // has not taken all there was, as a short read has (epoll(7)).
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
-// Among the watches that are ready in one turn, those that are LATER come after all others.
-void loop_later(struct loop *loop, struct watch *watch, bool later);
+// A turn of WATCH has moved so many BYTES, in and out. One of LOOP_LONG_BYTES makes the watch
+// `later`: it comes after all others that are ready, and within LOOP_TURN_BYTES, so that nobody
+// waits for many like it. It stays so for LOOP_CALM_TURNS, for else one long turn in two would be
+// free.
+void loop_spent(struct loop *loop, struct watch *watch, uint64_t bytes);
+
+// WATCH, which is in the loop, and the timer are looked at in every turn that others fill: in the
+// kernel's list they stand behind all that is ready, thousands perhaps.
+void loop_urgent(struct loop *loop, struct watch *watch);
 
 // To be called before close(2): a duplicate of the descriptor elsewhere would keep events coming.
 void loop_remove(struct loop *loop, struct watch *watch);
 
-// Waits for events, and calls the handlers of all that are ready.
-int loop_turn(struct loop *loop);
+// Calls the handlers of those that are ready, as many as a batch holds. If WAIT, waits until there
+// is one.
+int loop_turn(struct loop *loop, bool wait);
 
 // Has `expired` called at tick DUE, unless it will be called before anyway.
 int loop_arm(struct loop *loop, ticks due);
 
-// The time of this turn, read once a turn and only if somebody asks: ticks, rounded down.
+// The time of this turn, read once a turn and only if somebody asks: ticks since loop_init, rounded
+// down, and 1 at the least.
 ticks loop_now(struct loop *loop);

@@ -10,7 +10,7 @@
 
 #include "ground/util.h"
 
-// A vanished client is found out after 60 + 5 * 12 = 120 seconds of silence.
+// A vanished client is found out after 120 to 179 seconds of silence: 60 to 119 and 5 * 12.
 enum { KEEPALIVE_IDLE_SECONDS = 60, KEEPALIVE_INTERVAL_SECONDS = 12, KEEPALIVE_PROBES = 5 };
 
 struct setting {
@@ -31,6 +31,7 @@ static int set_stream(int fd)
 {
     static const struct setting settings[] = {
         {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_OOBINLINE, 1}, // an urgent byte stands in the stream like any other
         {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS},
@@ -179,6 +180,25 @@ uint32_t net_silent_milliseconds(int fd)
     uint32_t sent = info.tcpi_last_data_sent > info.tcpi_last_ack_recv ? info.tcpi_last_data_sent
                                                                        : info.tcpi_last_ack_recv;
     return sent < info.tcpi_last_data_recv ? sent : info.tcpi_last_data_recv;
+}
+
+uint32_t net_unheard_milliseconds(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+        return 0;
+    return info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv
+                                                              : info.tcpi_last_data_recv;
+}
+
+void net_vary_keepalive(int fd, unsigned turn)
+{
+    // 37 and 60 have no common divisor: 60 turns in a row are 60 different seconds.
+    int seconds = KEEPALIVE_IDLE_SECONDS + (int)(turn * 37 % KEEPALIVE_IDLE_SECONDS);
+
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
 }
 
 bool net_exhausted(int error)

@@ -35,6 +35,16 @@ int net_writable_when_sent(int fd);
 // For how long no byte has gone either way on a TCP connection; UINT32_MAX where nobody can tell.
 uint32_t net_silent_milliseconds(int fd);
 
+// For how long nothing has been heard of the other end's system, not even an ACK; 0 where nobody
+// can tell.
+uint32_t net_unheard_milliseconds(int fd);
+
+// Those that are accepted from now on are probed after another time than those before: the kernel
+// sends all probes that fall due in the same two seconds at once, and a loopback or a veth drops,
+// and tells nobody, what is more than net.core.netdev_max_backlog. TURN goes on by one from call to
+// call. What fails is a spread, and nothing else: nobody is told.
+void net_vary_keepalive(int fd, unsigned turn);
+
 // errno says that the system has no more descriptors or memory to give, not that a peer is at
 // fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.
 bool net_exhausted(int error);

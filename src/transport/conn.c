@@ -47,6 +47,7 @@ void conn_close(struct conn *conn, const char *reason)
     else
         pool->busy--;
     pool->freed = true;
+    pool->given_back += sizeof *conn;
     timeout_stop(&conn->idle);
     drop_held(conn);
     loop_remove(pool->loop, &conn->watch);
@@ -54,12 +55,28 @@ void conn_close(struct conn *conn, const char *reason)
     free(conn);
 }
 
+// The deadline of the life that CONN is in.
+static struct timeouts *timeouts_of(const struct conn *conn)
+{
+    struct pool *pool = pool_of(conn);
+
+    switch (conn_life(conn)) {
+    case LIFE_READING:
+        // One that is not admitted has a goodbye's time for all of it.
+        return conn->port->role->admitted ? &pool->idle : &pool->goodbye;
+    case LIFE_GOODBYE:
+        return &pool->goodbye;
+    default:
+        return conn->port->role->admitted ? &pool->owing : &pool->goodbye;
+    }
+}
+
 void conn_touch(struct conn *conn)
 {
     struct pool *pool = pool_of(conn);
 
     if (pool->idle.after != TICKS_NEVER && conn->port->role->admitted)
-        timeouts_start(&pool->idle, &conn->idle, loop_now(pool->loop));
+        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
 }
 
 // What stands in the socket next: more than 0 for a byte, 0 for FIN, -1 for nothing yet.
@@ -78,10 +95,10 @@ static ssize_t peek(const struct conn *conn)
 // CONN begins LIFE. 0, or -1 with errno if the connection is lost.
 static int enter(struct conn *conn, enum life life, struct balance *balance)
 {
-    struct pool *pool = pool_of(conn);
-
     conn->watch.state = (uint8_t)life;
     conn->watch.more = true;
+    if (conn->port->role->admitted || life == LIFE_GOODBYE)
+        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
     switch (life) {
     case LIFE_FLUSHING:
         // What the kernel has not sent yet is waited for, without a limit but those of every client
@@ -91,7 +108,6 @@ static int enter(struct conn *conn, enum life life, struct balance *balance)
         balance->flushed = net_unsent(conn->watch.fd) == 0;
         return balance->flushed ? 0 : net_writable_when_sent(conn->watch.fd);
     case LIFE_GOODBYE:
-        timeouts_start(&pool->goodbye, &conn->idle, loop_now(pool->loop));
         return shutdown(conn->watch.fd, SHUT_WR);
     default:
         return 0;
@@ -200,8 +216,9 @@ static void answer(struct conn *conn, size_t length, bool ended)
     log_turn(conn, &turn, (size_t)sent);
     turn.reply.bytes += sent;
     turn.reply.length -= (size_t)sent;
-    // Whoever asks for little does not wait for a round of those who ask for much.
-    loop_later(pool->loop, &conn->watch, outcome == TURN_AGAIN || length >= LONG_TURN_BYTES);
+    // A text costs as much as some hundred bytes, however short it is.
+    loop_spent(pool->loop, &conn->watch,
+               length + (size_t)sent + turn.reply.texts * TURN_TEXT_MAX_BYTES);
     size_t room = held_of(conn->held)->room;
     if (!held_keep(&conn->held, conn, &memory, &turn, outcome)) {
         conn_close(conn, "no memory");
@@ -230,7 +247,7 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
     return true;
 }
 
-void conn_read(struct conn *conn)
+static void conn_read(struct conn *conn)
 {
     char *input = pool_of(conn)->input;
     size_t before = held_of(conn->held)->input;
@@ -292,10 +309,8 @@ static void goodbye_turn(struct conn *conn)
     lead(conn, (struct balance){.ended = ended});
 }
 
-static void conn_ready(struct watch *watch, uint32_t events)
+void conn_turn(struct conn *conn, uint32_t events)
 {
-    struct conn *conn = container_of(watch, struct conn, watch);
-
     switch (conn_life(conn)) {
     case LIFE_READING:
         conn_read(conn);
@@ -309,6 +324,11 @@ static void conn_ready(struct watch *watch, uint32_t events)
     default:
         goodbye_turn(conn);
     }
+}
+
+static void conn_ready(struct watch *watch, uint32_t events)
+{
+    conn_turn(container_of(watch, struct conn, watch), events);
 }
 
 static struct conn *create(struct port *port, int fd)
@@ -340,8 +360,7 @@ void conn_open(struct port *port, int fd)
         close(fd);
         return;
     }
-    // One that is not admitted has a goodbye's time for all of it.
-    timeouts_start(admitted ? &pool->idle : &pool->goodbye, &conn->idle, loop_now(pool->loop));
+    timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
     log_conn(conn, admitted ? "connected" : "busy", NULL);
     if (admitted) {
         counters->total_clients++;

@@ -15,7 +15,7 @@
 // All that an idle connection costs: with malloc's word in front, one cache line.
 struct conn {
     struct watch watch;  // watch.state is its life
-    struct timeout idle; // in pool->idle, or in pool->goodbye
+    struct timeout idle; // in pool->idle, pool->owing or pool->goodbye, as its life has it
     struct held *held;   // NULL: nothing is pending, unsent or to be remembered
     struct port *port;
 };
@@ -32,8 +32,8 @@ void conn_open(struct port *port, int fd);
 // REASON is for the log. Frees CONN.
 void conn_close(struct conn *conn, const char *reason);
 
-// A turn of a connection that waits to read, whether anything has come or not. May close CONN.
-void conn_read(struct conn *conn);
+// A turn of CONN, for which epoll reports EVENTS, or might. May close CONN.
+void conn_turn(struct conn *conn, uint32_t events);
 
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);

@@ -5,77 +5,121 @@
 #include "system/net.h"
 #include "transport/conn.h"
 
-static void line_over(struct timeout *timeout)
+static struct conn *conn_of(struct list *link)
 {
-    conn_close(container_of(timeout, struct held, line)->conn, "line timeout");
+    return container_of(link, struct conn, idle.link);
 }
 
-static void idle_over(struct timeout *timeout)
+// A turn of what is due. Whether that is still so afterwards: else it may be gone.
+static bool still_due(struct timeouts *timeouts, struct timeout *timeout, struct conn *conn,
+                      ticks now)
 {
-    struct conn *conn = container_of(timeout, struct conn, idle);
-    unsigned seconds = conn->port->pool->options->idle_timeout;
-    uint64_t allowed = (uint64_t)seconds * 1000 - TICK_MILLISECONDS;
+    conn_turn(conn, EPOLLIN);
+    return timeouts_due(timeouts, now) == timeout;
+}
+
+static void line_over(struct pool *pool, struct timeout *timeout, ticks now)
+{
+    struct conn *conn = container_of(timeout, struct held, line)->conn;
+
+    if (still_due(&pool->line, timeout, conn, now))
+        conn_close(conn, "line timeout");
+}
+
+static bool idle(const struct conn *conn)
+{
+    uint64_t seconds = conn->port->pool->options->idle_timeout;
 
     // A slow reader is not idle: bytes that the kernel sends for us are bytes too.
-    if (net_silent_milliseconds(conn->watch.fd) < allowed)
+    return seconds > 0 &&
+           net_silent_milliseconds(conn->watch.fd) >= seconds * 1000 - TICK_MILLISECONDS;
+}
+
+static void idle_over(struct pool *pool, struct timeout *timeout, ticks now)
+{
+    struct conn *conn = conn_of(&timeout->link);
+
+    if (!idle(conn))
         conn_touch(conn);
-    else
+    else if (still_due(&pool->idle, timeout, conn, now))
         conn_close(conn, "idle timeout");
 }
 
-static void goodbye_over(struct timeout *timeout)
+// TCP's keepalive rests while there is something to be sent, and sends it again for a quarter of an
+// hour and more. A client that does not read is not gone: its system answers probes of its window.
+static void owing_over(struct pool *pool, struct timeout *timeout, ticks now)
 {
-    conn_close(container_of(timeout, struct conn, idle), "goodbye timeout");
+    struct conn *conn = conn_of(&timeout->link);
+
+    if (net_unheard_milliseconds(conn->watch.fd) >= VANISHED_SECONDS * UINT32_C(1000))
+        conn_close(conn, "vanished");
+    else if (idle(conn))
+        conn_close(conn, "idle timeout");
+    else
+        timeouts_start(&pool->owing, timeout, now);
 }
 
-static void expire(struct timeouts *timeouts, ticks now, void (*over)(struct timeout *timeout))
+static void goodbye_over(struct pool *pool, struct timeout *timeout, ticks now)
+{
+    struct conn *conn = conn_of(&timeout->link);
+
+    if (still_due(&pool->goodbye, timeout, conn, now))
+        conn_close(conn, "goodbye timeout");
+}
+
+static void expire(struct pool *pool, struct timeouts *timeouts, ticks now,
+                   void (*over)(struct pool *pool, struct timeout *timeout, ticks now))
 {
     struct timeout *timeout;
 
-    for (int i = 0; i < EXPIRED_PER_TURN_MAX && (timeout = timeouts_due(timeouts, now)); i++)
-        over(timeout);
+    for (int i = 0; i < CROWD_PER_TURN_MAX && (timeout = timeouts_due(timeouts, now)); i++)
+        over(pool, timeout, now);
 }
 
 void crowd_expire(struct pool *pool, ticks now)
 {
-    expire(&pool->line, now, line_over);
-    expire(&pool->idle, now, idle_over);
-    expire(&pool->goodbye, now, goodbye_over);
+    expire(pool, &pool->line, now, line_over);
+    expire(pool, &pool->idle, now, idle_over);
+    expire(pool, &pool->owing, now, owing_over);
+    expire(pool, &pool->goodbye, now, goodbye_over);
     if (pool_trim_due(pool) <= now)
         pool_trim(pool, now);
 }
 
 ticks crowd_next(const struct pool *pool)
 {
-    ticks message = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
+    ticks due = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
 
-    return ticks_sooner(ticks_sooner(message, timeouts_next(&pool->goodbye)), pool_trim_due(pool));
-}
-
-static struct conn *first(const struct list *list)
-{
-    return container_of(list->next, struct conn, idle.link);
+    due = ticks_sooner(due, timeouts_next(&pool->owing));
+    return ticks_sooner(ticks_sooner(due, timeouts_next(&pool->goodbye)), pool_trim_due(pool));
 }
 
 void crowd_drain(struct pool *pool)
 {
-    struct list all;
+    list_move_all(&pool->undrained, &pool->idle.list);
+}
 
-    // Each has one turn now, even if it goes back into its list as the last.
-    list_move_all(&all, &pool->idle.list);
-    while (!list_empty(&all)) {
-        struct conn *conn = first(&all);
+bool crowd_drain_some(struct pool *pool)
+{
+    for (int i = 0; i < CROWD_PER_TURN_MAX && !list_empty(&pool->undrained); i++) {
+        struct conn *conn = conn_of(pool->undrained.next);
 
         timeouts_start(&pool->idle, &conn->idle, loop_now(pool->loop));
-        if (conn_life(conn) == LIFE_READING)
-            conn_read(conn);
+        conn_turn(conn, EPOLLIN);
     }
+    return !list_empty(&pool->undrained);
+}
+
+static void close_all(struct list *list, const char *reason)
+{
+    while (!list_empty(list))
+        conn_close(conn_of(list->next), reason);
 }
 
 void crowd_close(struct pool *pool, const char *reason)
 {
-    while (!list_empty(&pool->idle.list))
-        conn_close(first(&pool->idle.list), reason);
-    while (!list_empty(&pool->goodbye.list))
-        conn_close(first(&pool->goodbye.list), reason);
+    close_all(&pool->undrained, reason);
+    close_all(&pool->idle.list, reason);
+    close_all(&pool->owing.list, reason);
+    close_all(&pool->goodbye.list, reason);
 }

@@ -14,6 +14,10 @@ bool pool_init(struct pool *pool, struct loop *loop, const struct options *optio
     pool->busy_port = (struct port){.watch.fd = -1, .role = &role_busy, .pool = pool};
     timeouts_init(&pool->idle, options->idle_timeout);
     timeouts_init(&pool->line, options->line_timeout);
+    timeouts_init(&pool->owing, options->idle_timeout > 0 && options->idle_timeout < OWING_SECONDS
+                                    ? options->idle_timeout
+                                    : OWING_SECONDS);
+    list_init(&pool->undrained);
     timeouts_init(&pool->goodbye, GOODBYE_SECONDS);
     pool->input = malloc(input);
     pool->output = malloc(input + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES);

@@ -11,10 +11,11 @@
 #include "system/loop.h"
 
 enum {
-    READ_MAX_BYTES = 65536,  // of one connection, in one turn
-    LONG_TURN_BYTES = 16384, // of input: next time, the turns of others come before
-    BUSY_MAX = 256,          // connections that are being told "Server Busy"
-    GOODBYE_SECONDS = 2,     // how long a client may take to close after our FIN
+    READ_MAX_BYTES = 65536, // of one connection, in one turn
+    BUSY_MAX = 256,         // connections that are being told "Server Busy"
+    GOODBYE_SECONDS = 2,    // how long a client may take to close after our FIN
+    OWING_SECONDS = 60, // how often it is asked whether one that is owed something is still there
+    VANISHED_SECONDS = 180,  // without a sign of a client's system, which answers a probe every 120
     GIVE_BACK_BYTES = 65536, // freed: worth a system call, and
     GIVE_BACK_SECONDS = 1,   // so long after the one before
 };
@@ -28,17 +29,20 @@ struct port {
     struct pool *pool;
     struct address local;
     enum protocol protocol;
-    bool own;     // opened by this process: who waits in its queue is a client of this process
-    bool watched; // in the loop
+    bool own;      // opened by this process: who waits in its queue is a client of this process
+    unsigned last; // at the graceful end: so many turns are left for those in its queue
+    bool watched;  // in the loop
 };
 
 struct pool {
     struct loop *loop;
     const struct options *options;
     struct service *service;
-    struct timeouts idle; // every admitted connection but those in `goodbye`
-    struct timeouts line; // the messages that have begun and not ended
-    struct timeouts goodbye;
+    struct timeouts idle;    // those that read
+    struct timeouts owing;   // those that write or flush
+    struct timeouts goodbye; // those that say goodbye, and all that are not admitted
+    struct timeouts line;    // the messages that have begun and not ended
+    struct list undrained;   // of `idle`: they have a turn yet before the end
     struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
     unsigned busy, max_busy; // these, and how many there may be
     bool freed;              // a connection has ended since this was last set to false

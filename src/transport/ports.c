@@ -115,10 +115,12 @@ static bool accept_one(struct port *port)
     }
     int fd = accept4(port->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        ports->failures = 0;
         conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd);
         return true;
     }
-    if (client_failed(errno))
+    // So many in a row do not lie with the clients: a filter says EPERM to everybody, say.
+    if (client_failed(errno) && ++ports->failures < ACCEPTS_PER_TURN_MAX)
         return true;
     if (errno != EAGAIN)
         accept_failed(ports, errno);
@@ -130,6 +132,7 @@ static void listener_ready(struct watch *watch, uint32_t events)
     struct port *port = container_of(watch, struct port, watch);
 
     (void)events;
+    net_vary_keepalive(watch->fd, ports_of(port)->spread++);
     for (int i = 0; i < ACCEPTS_PER_TURN_MAX && accept_one(port); i++)
         continue;
 }
@@ -208,6 +211,7 @@ int ports_serve(struct ports *ports)
 // Ends the pause, in which no listener is watched.
 static void watch_listeners(struct ports *ports)
 {
+    ports->failures = 0;
     for (size_t i = 0; i < ports->count; i++)
         if (ports->port[i].protocol == PROTOCOL_TCP && watch(&ports->port[i]) < 0) {
             accept_failed(ports, errno);
@@ -219,43 +223,71 @@ static void watch_listeners(struct ports *ports)
 
 void ports_resume(struct ports *ports)
 {
-    if (ports->paused && ports->pool.freed) // room for one more, if it was that
+    if (ports->paused && ports->pool.freed &&
+        !pool_draining(&ports->pool)) // room for one more, if it was that
         watch_listeners(ports);
 }
 
 void ports_expire(struct ports *ports, ticks now)
 {
     crowd_expire(&ports->pool, now);
-    if (ports->retry <= now)
+    if (ports->retry <= now && !pool_draining(&ports->pool))
         watch_listeners(ports);
 }
 
 ticks ports_next(const struct ports *ports)
 {
-    return ticks_sooner(crowd_next(&ports->pool), ports->retry);
-}
-
-// Who is in the queue of an own socket has been told that it is connected, and what has been sent
-// to one has been taken: they are served too.
-static void serve_last(struct port *port)
-{
-    if (port->protocol == PROTOCOL_UDP)
-        udp_drain(&ports_of(port)->udp, port);
-    else
-        for (unsigned i = 0; i <= port->pool->options->backlog && accept_one(port); i++)
-            continue;
+    return ticks_sooner(crowd_next(&ports->pool),
+                        pool_draining(&ports->pool) ? TICKS_NEVER : ports->retry);
 }
 
 void ports_drain(struct ports *ports)
 {
     for (size_t i = 0; i < ports->count; i++) {
-        if (ports->port[i].own)
-            serve_last(&ports->port[i]);
-        shut(&ports->port[i]);
+        struct port *port = &ports->port[i];
+
+        unwatch(port);
+        if (port->protocol == PROTOCOL_UDP)
+            port->last = UDP_LAST_TURNS;
+        else
+            port->last = port->pool->options->backlog / ACCEPTS_PER_TURN_MAX + 1;
+        if (!port->own)
+            shut(port);
     }
-    ports->paused = false;
-    ports->retry = TICKS_NEVER;
-    crowd_drain(&ports->pool);
+}
+
+// Who is in the queue of an own socket has been told that it is connected, and what has been sent
+// to one has been taken: they are served too. False when none is left.
+static bool serve_last(struct port *port)
+{
+    if (port->protocol == PROTOCOL_UDP)
+        return udp_turn(&ports_of(port)->udp, port) == UDP_BATCH_MAX;
+    for (int i = 0; i < ACCEPTS_PER_TURN_MAX; i++)
+        if (!accept_one(port))
+            return false;
+    return true;
+}
+
+bool ports_drain_some(struct ports *ports)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < ports->count; i++) {
+        struct port *port = &ports->port[i];
+
+        if (port->watch.fd < 0)
+            continue;
+        if (port->last-- > 0 && serve_last(port))
+            open = true;
+        else
+            shut(port);
+    }
+    if (open)
+        return true;
+    if (!ports->drained)
+        crowd_drain(&ports->pool);
+    ports->drained = true;
+    return crowd_drain_some(&ports->pool);
 }
 
 bool ports_empty(const struct ports *ports)

@@ -18,9 +18,12 @@ struct ports {
     struct udp udp;
     struct port port[PORTS_MAX];
     size_t count;
-    bool paused; // no listener is watched: nobody can be taken in
-    ticks retry; // when to try accepting again, or TICKS_NEVER
-    ticks told;  // when the log last told that descriptors had run out
+    bool paused;       // no listener is watched: nobody can be taken in
+    bool drained;      // the end has come to the connections
+    unsigned spread;   // of keepalive: see net_vary_keepalive
+    unsigned failures; // of accept4(2) in a row, each a client's own
+    ticks retry;       // when to try accepting again, or TICKS_NEVER
+    ticks told;        // when the log last told that descriptors had run out
 };
 
 // False without memory; ports_finish frees what was taken either way, and closes everything.
@@ -49,5 +52,9 @@ ticks ports_next(const struct ports *ports);
 
 // The graceful end: accepts nobody any more, answers what was received, sends what is owed, says
 // goodbye. Done when ports_empty. The queue of a socket that is not own is the next process's.
+//
+// After ports_drain, ports_drain_some is to be called between turns that do not wait as long as it
+// is true: it does a part of what is to be done at once.
 void ports_drain(struct ports *ports);
+bool ports_drain_some(struct ports *ports);
 bool ports_empty(const struct ports *ports);

@@ -15,7 +15,6 @@
 enum {
     // IP_PKTINFO, IP_TTL, IPV6_PKTINFO and IPV6_HOPLIMIT, and room to spare.
     CONTROL_BYTES = 192,
-    DRAIN_TURNS_MAX = 256,
     ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
 };
 
@@ -217,8 +216,7 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
     return sent;
 }
 
-// The number of datagrams that came, or -1 with errno.
-static int take_turn(struct udp *udp, struct port *port)
+int udp_turn(struct udp *udp, struct port *port)
 {
     struct udp_batch *batch = udp->batch;
     struct counters *counters = &udp->pool->service->counters;
@@ -246,15 +244,7 @@ static int take_turn(struct udp *udp, struct port *port)
 void udp_ready(struct udp *udp, struct port *port)
 {
     // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
-    if (take_turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
+    if (udp_turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
         log_limited(LOG_WARNING, "cannot receive", LOG_TEXT("proto", "udp"),
                     LOG_TEXT("error", strerror(errno)));
-}
-
-void udp_drain(struct udp *udp, struct port *port)
-{
-    // uncovered: so many datagrams do not fit into a socket's buffer, unless they come as fast as
-    // they are answered.
-    for (int i = 0; i < DRAIN_TURNS_MAX && take_turn(udp, port) == UDP_BATCH_MAX; i++)
-        continue;
 }

@@ -6,8 +6,10 @@
 
 #include "transport/pool.h"
 
-// Datagrams of a socket in one turn: one recvmmsg(2), and one sendmmsg(2) for the answers.
-enum { UDP_BATCH_MAX = 64 };
+enum {
+    UDP_BATCH_MAX = 64,   // datagrams of a socket in one turn: one recvmmsg(2), and one sendmmsg(2)
+    UDP_LAST_TURNS = 256, // for those that have arrived before the end
+};
 
 struct udp_batch;
 
@@ -23,5 +25,5 @@ void udp_finish(struct udp *udp);
 // One turn of a socket that is readable.
 void udp_ready(struct udp *udp, struct port *port);
 
-// Answers what has arrived before the end.
-void udp_drain(struct udp *udp, struct port *port);
+// One turn: the number of datagrams that came, or -1 with errno.
+int udp_turn(struct udp *udp, struct port *port);

@@ -10,9 +10,9 @@ PATIENCE = 30
 class Tcp:
     """Serves every connection in a thread of its own with talk(connection)."""
 
-    def __init__(self, talk):
+    def __init__(self, talk, port=0):
         self.talk = talk
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
 
     def __enter__(self):
@@ -45,23 +45,24 @@ def lines(connection):
         yield from file
 
 
-def answering(change):
+def answering(change, port=0):
     """Answers line N of a connection with change(N, line)."""
 
     def talk(connection):
         for number, line in enumerate(lines(connection)):
             connection.sendall(change(number, line))
 
-    return Tcp(talk)
+    return Tcp(talk, port)
 
 
 class Udp:
-    """Answers datagram N with each datagram of change(N, datagram)."""
+    """Answers datagram N with each datagram of change(N, datagram), and notes when each has come."""
 
-    def __init__(self, change):
+    def __init__(self, change, port=0):
         self.change = change
+        self.times = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", port))
         self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
 
     def __enter__(self):
@@ -81,6 +82,7 @@ class Udp:
                 datagram, peer = self.socket.recvfrom(65536)
                 if self.change is None:
                     return
+                self.times.append(time.monotonic())
                 for answer in self.change(number, datagram):
                     self.socket.sendto(answer, peer)
                 number += 1

@@ -1,9 +1,15 @@
 """A server that does something wrong is found out, and what is wrong has a name."""
 
+import json
+import socket
+import subprocess
+import time
+from pathlib import Path
+
 import pytest
 
 import faulty
-from harness import Daemon, bench
+from harness import BENCH, PATIENCE, Daemon, bench
 
 WAIT = "--timeout=30"
 
@@ -93,15 +99,53 @@ def test_a_connection_that_is_closed(serve):
 def test_a_server_that_is_full():
     with Daemon("--max-tcp=3") as daemon:
         result = bench(WAIT, "-c", 5, "-n", 100, daemon.address).json(status=1)
-    assert set(kinds(result)) == {"closed"}
-    assert "Server Busy" in result["first_error"]
+    assert kinds(result) == {"refused": 2}
+    assert "the server says: Server Busy" in result["first_error"]
     assert result["messages"] > 0
 
 
 def test_idle_connections_that_are_turned_away():
     with Daemon("--max-tcp=3") as daemon:
         result = bench(WAIT, "--idle=2", "-c", 2, "-t", 0.3, "-w", 0, daemon.address).json(status=1)
-    assert kinds(result) == {"closed": 1}
+    assert kinds(result) == {"refused": 1}
+    assert "Server Busy" in result["first_error"]
+
+
+# 12 is the length of the answer, which so looks like an echo; 100 has a rest to wait for.
+@pytest.mark.parametrize("options", [["-s", 5], ["-s", 12], ["-s", 100], ["-s", 100, "--verify"], ["--churn"]],
+                         ids=["short", "alike", "long", "verify", "churn"])
+def test_a_server_that_says_that_it_is_busy(serve, options):
+    address = serve(faulty.answering(lambda number, line: b"Server Busy\n"))
+    result = bench(*options, WAIT, "-c", 2, "-n", 2, address).json(status=1)
+    assert kinds(result) == {"refused": 2}
+    assert "Server Busy" in result["first_error"]
+    assert (result["messages"], result["messages_per_second"]) == (0, None)
+
+
+@pytest.mark.parametrize("size", [17, 18, 3000])
+def test_a_server_that_finds_a_line_too_long(serve, size):
+    """After some that it has answered, and with others behind it."""
+    address = serve(change_at(7, lambda line: b"ERR too-long-line\n"))
+    result = bench(WAIT, "-c", 1, "-d", 4, "-s", size, "-n", 20, address)
+    if size == 3000:
+        assert kinds(result.json(status=1)) == {"refused": 1}
+    assert size == 18 or "ERR too-long-lin" in result.json(status=1)["first_error"]
+
+
+def test_a_datagram_that_is_refused(serve):
+    address = serve(faulty.Udp(lambda number, datagram: [b"ERR too-long-line\n" if number == 3 else datagram]))
+    result = bench("--udp", WAIT, "-c", 1, "-s", 100, "-n", 10, address).json(status=1)
+    assert kinds(result) == {"refused": 1}
+    assert "ERR too-long-line" in result["first_error"]
+    assert result["messages"] == 9
+
+
+def test_a_part_of_an_answer_is_shown(serve):
+    address = serve(faulty.answering(lambda number, line: b"-ERR what?\r\n"))
+    result = bench("--request=PING\\r\\n", "--reply-bytes=70", "--timeout=0.5", "-c", 1, "-n", 1,
+                   address).json(status=1)
+    assert kinds(result) == {"lost": 1}
+    assert "-ERR what?" in result["first_error"]
 
 
 @pytest.mark.parametrize("options", [[], ["--churn"], ["--udp", "-t", "0.5"]], ids=["tcp", "churn", "udp"])
@@ -114,7 +158,46 @@ def test_nobody_listens(options):
 def test_churn_against_a_server_that_closes_early(serve):
     address = serve(faulty.Tcp(lambda connection: connection.recv(100)))
     result = bench("--churn", WAIT, "-c", 2, "-n", 10, address).json(status=1)
-    assert kinds(result) == {"closed": 2}
+    # Each message has a connection of its own: one that fails is not the end of the others.
+    assert kinds(result) == {"closed": 10}
+
+
+def snmp(protocol, name):
+    """A counter of the kernel's: snmp_counter(7)."""
+    names, values = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()
+                     if line.startswith(protocol + ":")]
+    return int(values[names.index(name)])
+
+
+@pytest.mark.parametrize("kind, counter, server", [
+    ("--udp", ("Udp", "NoPorts"), lambda port: faulty.Udp(lambda number, datagram: [datagram], port)),
+    ("--churn", ("Tcp", "AttemptFails"), lambda port: faulty.answering(lambda number, line: line, port)),
+], ids=["udp", "churn"])
+def test_a_server_that_comes_back(kind, counter, server):
+    """A message that is refused is one error; later ones are answered once somebody listens."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "--udp" else socket.SOCK_STREAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before, deadline = snmp(*counter), time.monotonic() + PATIENCE
+    with subprocess.Popen([BENCH, "--json", kind, "-c", "2", "-n", "200", "-w", "0", "--timeout=20",
+                           f"127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True) as running:
+        while snmp(*counter) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with server(port):
+            result = json.loads(running.communicate(timeout=PATIENCE)[0])
+    assert running.returncode == 1
+    assert set(kinds(result)) == {"connect"}
+    assert result["messages"] + result["errors"] == 200
+    assert result["messages"] > 0
+
+
+@pytest.mark.parametrize("kind", ["--udp", "--churn"])
+def test_a_server_that_does_not_come_back(kind):
+    """The run ends by --timeout, however many messages were wanted."""
+    result = bench(kind, "-c", 2, "-n", "1e9", "--timeout=0.5", "127.0.0.1:1").json(status=1)
+    assert set(kinds(result)) == {"connect"}
+    assert result["messages"] == 0
 
 
 def test_a_lost_datagram_does_not_hold_up_the_others(serve):

@@ -1,8 +1,11 @@
 """What echo-bench counts against a server that does everything right."""
 
+import contextlib
+import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -13,6 +16,7 @@ import pytest
 import faulty
 from harness import BENCH, PATIENCE, Daemon, bench
 
+WAIT = "--timeout=30"
 KINDS = [
     pytest.param(["--tcp"], id="tcp"),
     pytest.param(["--tcp", "--verify"], id="tcp-verify"),
@@ -67,12 +71,42 @@ def test_ipv6_and_names(daemon):
         assert bench("-n", 10, f"{host}:{daemon.port}").json()["messages"] == 10
 
 
-def test_duration(measure):
-    result = measure("-t", 0.2, "-w", 0.1, "-c", 2, "--timeout=30")
+def test_duration(serve):
+    server = faulty.Udp(lambda number, datagram: [datagram])
+    address = serve(server)
+    result = bench("--udp", "-t", 1, "-w", 0, "-c", 2, "--timeout=30", address).json()
     assert total_errors(result) == (0, "")
-    assert result["messages"] > 0
-    assert result["seconds"] >= 0.2
+    assert result["messages"] == len(server.times)
+    assert result["seconds"] == pytest.approx(1, abs=1e-6)
     assert result["loop"] == "closed"
+    # The server has seen the same: no shorter, and by far not twice as long.
+    assert 0.9 < server.times[-1] - server.times[0] < 1.9
+
+
+@pytest.mark.parametrize("options", [["-n", 20, "-t", 600], ["-n", "1e12", "-t", 0.3]], ids=["messages", "duration"])
+def test_what_ends_first(measure, options):
+    result = measure(*options, "-c", 2, "--timeout=30")
+    assert result["messages"] == 20 or result["seconds"] == pytest.approx(0.3, abs=1e-6)
+
+
+# One that is lost is not answered for the whole of --timeout; that time is no part of the rate.
+@pytest.mark.parametrize("options", [["-t", 0.5], ["-n", 400], ["-t", 0.5, "-r", 1000], ["-n", 400, "-r", 1000]],
+                         ids=["time", "count", "open-time", "open-count"])
+def test_the_wait_for_what_is_lost_does_not_count(serve, options):
+    address = serve(faulty.Udp(lambda number, datagram: [] if number == 30 else [datagram]))
+    result = bench("--udp", "-c", 8, *options, "-w", 0, "--timeout=3", address).json(status=1)
+    assert result["error_kinds"]["lost"] == 1
+    assert result["seconds"] < 3
+    assert result["messages_per_second"] == pytest.approx(result["messages"] / result["seconds"], rel=0.01)
+    if "-r" in options:
+        assert result["messages"] + result["unsent"] == 499 if "-t" in options else 399
+
+
+def test_the_wait_for_a_line_that_is_lost_does_not_count(serve):
+    address = serve(faulty.answering(lambda number, line: b"" if number == 200 else line))
+    result = bench("-c", 1, "-n", 400, "--timeout=3", address).json(status=1)
+    assert (result["messages"], result["error_kinds"]["lost"]) == (200, 1)
+    assert result["seconds"] < 3
 
 
 def test_latencies_are_in_order(measure):
@@ -95,9 +129,16 @@ def test_open_loop_counts_messages(measure):
 
 
 @pytest.mark.parametrize("kind", KINDS[2:4])
-def test_open_loop_over_udp(measure, kind):
-    result = measure(*kind, "-r", 2000, "-n", 300, "-c", 3, "-d", 50, "--timeout=30")
-    assert (result["messages"], result["errors"]) == (300, 0)
+def test_open_loop_over_udp(serve, kind):
+    server = faulty.Udp(lambda number, datagram: [datagram])
+    address = serve(server)
+    result = bench(*kind, "-r", 1000, "-n", 1000, "-c", 3, "-d", 50, "--timeout=30", address).json()
+    assert (result["messages"], result["errors"], result["unsent"]) == (1000, 0, 0)
+    assert result["seconds"] >= 0.999
+    # As the server saw it: the planned speed, and at no time another.
+    passed = [time - server.times[0] for time in server.times]
+    assert 0.9 < passed[-1] < 1.9
+    assert 0.4 < passed[500] < 1.4
 
 
 STALL = 1.0
@@ -199,15 +240,36 @@ def test_the_tree_counts_what_descendants_do():
             address = f"127.0.0.1:{int(server.stdout.readline())}"
             words = ["-n", 500, "-c", 1, f"--pid={server.pid}", "--rest=0", "--timeout=30", address]
             tree = bench("--tree", *words).json()["server"]["cpu_us_per_message"]
-            alone = bench(*words).json()["server"]["cpu_us_per_message"]
+            alone = bench(*words)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
-    assert alone == 0
     assert tree > 0
+    # Who took no time at all is not the server, and has no figures.
+    assert alone.status == 1
+    assert f"process {server.pid} " in alone.err and "is it the server?" in alone.err
+    assert json.loads(alone.out)["server"]["cpu_us_per_message"] is None
+
+
+def test_a_server_that_ends_before_it_is_weighed(serve):
+    with subprocess.Popen(["/usr/bin/python3", "-c", FORKING], stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as server:
+        port = int(server.stdout.readline())
+
+        def talk(connection):
+            connection.sendall(connection.recv(100))
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+            connection.sendall(connection.recv(100))
+
+        address = serve(faulty.Tcp(talk))
+        run = bench("-n", 2, "-c", 1, f"--pid={server.pid}", "--rest=0", WAIT, address)
+    assert port > 0
+    assert (run.status, json.loads(run.out)["messages"]) == (1, 2)
+    assert "is it the server?" in run.err
 
 
 def test_ctrl_c_prints_the_results_so_far(daemon):
-    with subprocess.Popen([BENCH, "--json", "-t", "600", daemon.address], stdout=subprocess.PIPE,
+    with subprocess.Popen([BENCH, "--json", "-t", "600", "-w", "0", daemon.address], stdout=subprocess.PIPE,
                           text=True) as running:
         wait_for_traffic(daemon)
         running.send_signal(signal.SIGINT)
@@ -215,6 +277,17 @@ def test_ctrl_c_prints_the_results_so_far(daemon):
     assert running.returncode == 0
     assert '"interrupted": true' in out
     assert '"errors": 0' in out
+    assert '"in_flight": 0' in out
+
+
+def test_ctrl_c_in_an_open_loop_has_left_nothing_unsent(daemon):
+    with subprocess.Popen([BENCH, "--json", "-r", "5000", "-t", "600", "-w", "0", daemon.address],
+                          stdout=subprocess.PIPE, text=True) as running:
+        wait_for_traffic(daemon)
+        running.send_signal(signal.SIGINT)
+        out = running.communicate(timeout=PATIENCE)[0]
+    assert running.returncode == 0
+    assert '"unsent": 0' in out
 
 
 def test_ctrl_c_while_the_server_says_nothing(serve):
@@ -227,11 +300,43 @@ def test_ctrl_c_while_the_server_says_nothing(serve):
             pass
 
     address = serve(faulty.Tcp(talk))
-    with subprocess.Popen([BENCH, "-t", "600", "-w", "0", address], stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen([BENCH, "-t", "600", "-w", "0", "-c", "1", "-d", "3", "--timeout=600", address],
+                          stdout=subprocess.PIPE, text=True) as running:
         assert heard.wait(PATIENCE)
         running.send_signal(signal.SIGINT)
         out = running.communicate(timeout=PATIENCE)[0]
+    assert running.returncode == 1
     assert "interrupted" in out
+    assert "in flight   3 messages" in out
+    assert "p50 -" in out
+
+
+def half_open(port):
+    """How many connections to PORT are under way: SYN_SENT."""
+    return Path("/proc/net/tcp").read_text().count(f" 0100007F:{port:04X} 02 ")
+
+
+def test_ctrl_c_while_connecting():
+    """Nothing is measured yet, so there is nothing to print: the signal ends it as it does others."""
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        deadline = time.monotonic() + PATIENCE
+        while half_open(port) == 0:
+            assert time.monotonic() < deadline
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        before = half_open(port)
+        with subprocess.Popen([BENCH, "-c", "1", "--timeout=600", f"127.0.0.1:{port}"], stdout=subprocess.PIPE,
+                              text=True) as running:
+            while half_open(port) <= before:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            running.send_signal(signal.SIGINT)
+            out = running.communicate(timeout=PATIENCE)[0]
+    assert (running.returncode, out) == (-signal.SIGINT, "")
 
 
 def wait_for_traffic(daemon):
@@ -254,6 +359,21 @@ def test_hgrm(daemon, tmp_path):
 
 
 def test_hgrm_that_cannot_be_written(daemon):
-    run = bench("-n", 10, "--hgrm=/no/such/dir/file", daemon.address)
+    run = bench("-n", 10, "--hgrm=/dev/full", daemon.address)
     assert run.status == 1
-    assert "/no/such/dir/file" in run.err
+    assert "/dev/full" in run.err
+
+
+def test_hgrm_is_opened_before_the_run():
+    run = bench("-n", 10, "--hgrm=/no/such/dir/file", "127.0.0.1:1")
+    assert (run.status, run.out) == (1, "")
+    assert "/no/such/dir/file" in run.err and "refused" not in run.err
+
+
+def test_hgrm_of_an_earlier_run_stays_until_there_is_another(daemon, tmp_path):
+    path = tmp_path / "latency.hgrm"
+    path.write_text("old\n" * 10000)
+    assert bench("-n", 10, f"--hgrm={path}", "127.0.0.1:1").status == 1
+    assert path.read_text() == "old\n" * 10000
+    assert bench("-n", 10, f"--hgrm={path}", daemon.address).status == 0
+    assert "old" not in path.read_text()

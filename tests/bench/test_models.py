@@ -45,6 +45,13 @@ def test_every_model_is_in_the_matrix():
     assert set(NAMES) == {server.name for server in matrix.SERVERS} - {matrix.SUBJECT, matrix.UDP_SUBJECT}
 
 
+@pytest.mark.parametrize("port", ["77881", "-1", "x"])
+def test_a_port_is_one(built, port):
+    done = subprocess.run([PLACE / "epoll", port], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not a port" in done.stderr
+
+
 TCP = [name for name in NAMES if not name.startswith("udp")]
 
 

@@ -87,6 +87,46 @@ def test_geometric_mean():
     assert runs.figures()[("epoll-echo/epoll", "tcp-mean", "cpu_us")].median == pytest.approx(1.0)
 
 
+def test_a_mean_without_one_of_its_loads_is_none():
+    loads = [load for load in matrix.LOADS if load.name in ("tcp-1", "tcp-50", "churn")]
+    runs = figures.Runs(loads)
+    for round_ in (0, 1):
+        for server in ("epoll-echo", "epoll"):
+            runs.add(server, "tcp-1", round_, {"cpu_us": 1.0})
+    assert ("epoll-echo/epoll", "tcp-mean", "cpu_us") not in runs.figures()
+    for server in ("epoll-echo", "epoll"):
+        runs.add(server, "tcp-50", 1, {"cpu_us": 1.0})
+    assert runs.figures()[("epoll-echo/epoll", "tcp-mean", "cpu_us")].runs == 1
+
+
+def test_a_mean_needs_no_load_that_one_of_both_cannot_take():
+    runs = figures.Runs(matrix.LOADS)
+    for load in matrix.LOADS:
+        for server in matrix.SERVERS:
+            if matrix.fits(server, load):
+                runs.add(server.name, load.name, 0, {"cpu_us": 1.0})
+    assert ("epoll-echo/select", "tcp-mean", "cpu_us") in runs.figures()
+
+
+def orders(seed):
+    """The servers' orders, by load, of a whole run."""
+    found = {}
+    for round_, load, server in bench_run.work(bench_run.Plan(False, seed=seed), []):
+        found.setdefault(load.name, {}).setdefault(round_, []).append(server.name)
+    return found
+
+
+def test_the_order_of_servers_is_drawn_by_a_seed():
+    first = orders(1)
+    assert first == orders(1) != orders(2)
+    for load, rounds in first.items():
+        assert len({tuple(sorted(order)) for order in rounds.values()}) == 1, load
+    many = [order for rounds in first.values() for order in rounds.values() if len(order) > 5]
+    # Nobody is always the first, and nobody always comes after the same one.
+    assert len({order[0] for order in many}) > 4
+    assert len({order[order.index("epoll-echo") - 1] for order in many}) > 4
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_each_core_serves_as_often_as_the_other(quick):
     rounds = range(bench_run.Plan(quick).rounds)
@@ -110,6 +150,46 @@ def test_what_the_spread_covers_is_no_difference(place, median, low, high, kind,
     made = report.Report(place)
     made.figures[("epoll-echo/epoll", "tcp-mean", "cpu_us")] = figures.Figure(median, low, high, 3)
     assert made.verdict(matrix.CLAIMS[0])[1:] == (kind, words)
+
+
+def test_what_was_not_measured_in_every_round_is_undecided(tmp_path):
+    """Out of time after one round and a half, as by --minutes."""
+    plan = bench_run.Plan(False)
+    runs, done = figures.Runs(plan.loads()), 0
+    for round_, load, server in bench_run.work(plan, []):
+        done += 1
+        if round_ == 1 and load.name.startswith("idle"):
+            break
+        for name in (load.name, matrix.ALIASES.get(load.name, load.name)):
+            runs.add(server.name, name, round_, {metric: 0.0 if metric == "wakeups" else 1.0
+                                                 for metric in matrix.METRICS})
+    figures.write(tmp_path / "results.csv", runs.figures())
+    (tmp_path / "machine.json").write_text(json.dumps({**MACHINE, "rounds": plan.rounds, "runs_made": done,
+                                                       "runs_wanted": 500}))
+    made = report.Report(tmp_path)
+    for claim in matrix.CLAIMS:
+        _, kind, words = made.verdict(claim)
+        assert kind == "open", claim.what
+        assert words == "not measured" or re.fullmatch(r"undecided; measured in [12] of 4 rounds", words)
+    assert f"{done} of 500 runs were made" in made.missing()
+
+
+def test_a_whole_run_misses_nothing(place):
+    assert report.Report(place).missing() == ""
+
+
+def test_documents_and_page_tell_the_same():
+    """How many rounds there were, and whether the machine was quiet."""
+    if not (ROOT / "bench/results/results.csv").exists():
+        pytest.skip("no run is committed")
+    made, readme = report.Report(ROOT / "bench/results"), (ROOT / "README.md").read_text()
+    assert f"Medians of {made.rounds} interleaved rounds" in readme
+    assert f"medians of {made.rounds} interleaved runs" in made.page()
+    noisy = "noisy" in made.noise()
+    assert ("calls it noisy" in readme, "calls it quiet" in readme) == (noisy, not noisy)
+    how = (ROOT / "bench/README.md").read_text()
+    assert (f"in {bench_run.Plan(False).rounds} rounds, in {bench_run.Plan(True).rounds} with `QUICK=1`"
+            in how.replace("\n  ", " "))
 
 
 def test_noise_is_told(place):

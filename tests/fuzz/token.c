@@ -12,7 +12,8 @@ enum { MINUTE = GUESSES_SECONDS * TICKS_PER_SECOND };
 static void must_pass(const struct token *token)
 {
     char message[sizeof "/shutdown \r\n" + TOKEN_MAX_BYTES], buffer[TURN_TEXT_MAX_BYTES];
-    struct text text = text_in(message, sizeof message), answer = text_in(buffer, sizeof buffer);
+    struct text text = text_in(message, sizeof message);
+    struct reply answer = {.buffer = buffer};
     struct gate gate = {.token = *token};
     struct facts facts = {.protocol = PROTOCOL_TCP, .gate = &gate};
 

@@ -18,7 +18,7 @@ import pytest
 
 import record
 from harness.wait import wait_until
-from programs import DEADLINE, ROOT, Server, fill, receive, receive_all
+from programs import BUILD, DEADLINE, ROOT, Server, fill, receive, receive_all
 
 ECHOES = ["level", "edge", "halfclose", "oneshot", "timers-signals"]
 if "GUIDE_ECHO" in os.environ:  # somebody's own program, to be held against the common tests
@@ -45,6 +45,14 @@ def stop(server):
     wait_until(lambda: state(server) == "S")
     server.process.send_signal(signal.SIGSTOP)
     wait_until(lambda: state(server) == "T")
+
+
+@pytest.mark.parametrize("words", [["77881"], ["-1"], ["7x"], ["0", "x"]], ids=" ".join)
+def test_a_number_that_is_none_is_an_error(words):
+    done = subprocess.run([BUILD / "timers-signals", *words], capture_output=True, text=True, timeout=DEADLINE,
+                          check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not a number from 0 to" in done.stderr
 
 
 def ask(client, line):

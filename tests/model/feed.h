@@ -57,7 +57,7 @@ static inline void answers_take(struct answers *answers, const struct lines *lin
                                 enum asked asked, const struct terms *terms)
 {
     char room[TURN_TEXT_MAX_BYTES];
-    struct text text = text_in(room, sizeof room);
+    struct reply text = {.buffer = room};
 
     switch (asked) {
     case ASKED_NOTHING:

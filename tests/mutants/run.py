@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path("build/mutants")
 # Flags, and what the simulation runs. What the first lets pass, the second looks at more closely.
 BUILDS = {
-    "plain": ("-O2", ["1-300", "301-2500"]),
+    "plain": ("-O2", ["1-300", "301-2500", "2501-8000"]),
     "sanitized": ("-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all", ["1-300"]),
 }
 SCORED = ("src/core", "src/roles", "src/transport")
@@ -72,6 +72,8 @@ def read(words):
 def call(words, seconds=600.0):
     """The exit status; -1 if it took too long. What it leaves running ends with it."""
     quiet = subprocess.DEVNULL
+    # timeout(1) for the case that this process is ended before.
+    words = ["timeout", "-s", "KILL", f"{seconds + GRACE_SECONDS:.0f}", *words]
     process = subprocess.Popen(words, stdin=quiet, stdout=quiet, stderr=quiet, cwd=ROOT, env=ENVIRONMENT,
                                start_new_session=True)  # fmt: skip
     try:

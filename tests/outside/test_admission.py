@@ -139,21 +139,17 @@ def test_without_descriptors_open_connections_notice_nothing(exhausted, dial):
             assert client.ask(b"%d\n" % number) == b"%d\n" % number
 
 
-def test_a_descriptor_that_becomes_free_serves_the_next(exhausted, dial):
+@pytest.mark.parametrize("how", ["a free descriptor", "a raised limit"])
+def test_what_becomes_free_serves_the_next(exhausted, dial, how):
     waiting = dial(exhausted)
     assert not served(exhausted)
-    for client in exhausted.inmates[:2]:
-        client.close()
+    if how == "a raised limit":
+        resource.prlimit(exhausted.pid, resource.RLIMIT_NOFILE, exhausted.limits)
+    else:
+        for client in exhausted.inmates[:2]:
+            client.close()
     wait_until(lambda: served(exhausted), "a client to be served")
     assert waiting.ask(b"hello\n") in (b"hello\n", BUSY)
-
-
-def test_a_raised_limit_serves_the_next(exhausted, dial):
-    for _ in range(3):
-        dial(exhausted)
-    assert not served(exhausted)
-    resource.prlimit(exhausted.pid, resource.RLIMIT_NOFILE, exhausted.limits)
-    wait_until(lambda: served(exhausted), "a client to be served")
 
 
 TRANSIENT = "ECONNABORTED EINTR EPERM EPROTO ENETDOWN EHOSTUNREACH ETIMEDOUT".split()

@@ -46,14 +46,29 @@ void calls_begin(void)
     calls.stalls = one_in(3);
 }
 
+// The process does not run, and others do: stopped, frozen, or on a laptop that sleeps. Now and
+// then for longer than any timeout.
+static void stall(void)
+{
+    uint64_t longest = one_in(3) ? 200 * SECOND : 2 * SECOND;
+    uint64_t until = world.now + magnitude(longest);
+
+    for (; world_next() <= until && !world.hush; world_run())
+        if (world_next() > world.now)
+            world.now = world_next();
+    if (!world.hush)
+        world.now = until;
+}
+
 void enter(void)
 {
     if (++world.calls > CALLS_PER_TURN_MAX)
         fail("a turn does not end");
     world.now += between(200, 3000);
-    if (calls.stalls && one_in(STALL_ONE_IN))
-        world.now += magnitude(2 * SECOND);
+    if (calls.stalls && !world.hush && one_in(STALL_ONE_IN))
+        stall();
     world_run();
+    judge_phase();
 }
 
 // And it fails, or not: fault_error.
@@ -347,12 +362,14 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     enter();
     files_get(fd, FILE_EPOLL);
-    must(timeout == -1);
+    must(timeout == -1 || (timeout == 0 && world.draining));
     judge_turn_over();
     faults.in_turn = 0;
     faults.busy_with = NULL;
     int error = fault_error(CALL_EPOLL_WAIT, NULL);
-    int found = error ? -error : wait_for_events(events, max);
+    int found = error          ? -error
+                : timeout == 0 ? files_ready(events, max)
+                               : wait_for_events(events, max);
     if (!error) {
         found = add_spurious(events, found, max);
         if (world.seed % 2)

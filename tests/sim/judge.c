@@ -31,8 +31,8 @@ static struct {
     uint64_t tcp_total, busy_total; // since the start
     uint64_t failed_high;           // when accepting last failed, or 0
     bool freed;                     // a connection has ended since
-    uint64_t drain_turn;
-    size_t memory; // after the start
+    uint64_t timer_turn;            // when the timer was last read
+    size_t memory;                  // after the start
     uint64_t timer_read;
     unsigned late_turns; // after the end of the graceful end
     uint64_t log_second;
@@ -130,10 +130,10 @@ static void count_calls(struct flow *flow)
     flow->turn = world.turn;
 }
 
-// Beside its own turn, a connection has one when the end begins.
+// Beside its own turn, a connection has one when the end comes to it, or its time seems to be over.
 static unsigned turns(void)
 {
-    return world.draining && world.turn == judge.drain_turn ? 2 : 1;
+    return 1U + world.draining + (world.turn == judge.timer_turn);
 }
 
 void judge_recv(struct flow *flow)
@@ -205,9 +205,10 @@ void judge_asked(struct flow *flow)
 {
     uint64_t last = flow->taken > flow->arrived ? flow->taken : flow->arrived;
 
-    flow->silent = world.now + TICK >= last + options()->idle_timeout * SECOND;
+    flow->silent =
+        options()->idle_timeout > 0 && world.now + TICK >= last + options()->idle_timeout * SECOND;
     if (flow->silent)
-        flow->must_close = true;
+        flow->must_close = flow->rx.length == 0 && !flow->fin_in;
     else
         flow->asked = world.now;
 }
@@ -252,6 +253,7 @@ void judge_shutdown(struct flow *flow, long result)
     if (!flow->expect.lines.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
+    flow->must_close = false; // a silent one may be told goodbye when the end has come meanwhile
     flow->shut_low = world.turn_start;
     flow->shut_high = world.now;
 }
@@ -266,6 +268,13 @@ static bool over_allowed(void)
 static bool since(uint64_t low, unsigned seconds)
 {
     return seconds != 0 && world.now >= low + seconds * SECOND;
+}
+
+// All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
+static bool leaving(const struct flow *flow)
+{
+    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
+           (flow->fin_read || flow->expect.lines.closing || world.draining);
 }
 
 // Why the daemon may close FLOW, or NULL.
@@ -288,6 +297,8 @@ static const char *reason(const struct flow *flow)
     if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
         (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
+    if ((expect_owes(expect) || leaving(flow)) && since(flow->taken, VANISHED_SECONDS))
+        return "the client's end";
     if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
         return "the line timeout";
     return since(flow->byte_low, options()->idle_timeout) && flow->silent ? "the idle timeout"
@@ -300,6 +311,10 @@ void judge_closed(struct flow *flow)
 
     if (!why)
         fail("flow %u: closed without a reason", flow->number);
+    // Who has sent something is heard before it is judged to have been silent.
+    if (strstr(why, "timeout") && !expect_owes(&flow->expect) && !leaving(flow) &&
+        flow->rx.length > 0 && flow->read_at < world.turn_start)
+        fail("flow %u: closed unheard: %s", flow->number, why);
     trace("flow %u is closed: %s", flow->number, why);
     if (!flow->registered)
         return;
@@ -327,14 +342,19 @@ void judge_listener_closed(const struct netsock *socket)
     if (!world.started || world.fatal)
         return;
     judge_queue(socket);
-    if (world.draining)
+    if (!world.draining)
+        fail("a listener is closed before the end");
+}
+
+void judge_phase(void)
+{
+    if (world.draining || !world.server || world.server->service.phase == PHASE_READY)
         return;
     if (world.stops == 0 && !world.may_stop && !world.fatal)
         fail("the server ends without a reason");
     world.draining = true;
     world.drain_low = world.turn_start;
     world.drain_high = world.now;
-    judge.drain_turn = world.turn;
 }
 
 // A timer that goes off at once again and again is no progress.
@@ -343,6 +363,7 @@ void judge_timer(void)
     if (world.now >= judge.timer_read + TICK / 2)
         world.progress = true;
     judge.timer_read = world.now;
+    judge.timer_turn = world.turn;
 }
 
 void judge_signal(int number)
@@ -350,18 +371,11 @@ void judge_signal(int number)
     world.progress = true;
     if (number == SIGHUP)
         return;
-    world.stops++;
-    world.over |= world.draining;
+    // After /shutdown the first signal changes nothing.
+    world.over |= ++world.stops > 1;
 }
 
 // What may not be when nothing is ready and the daemon goes to sleep.
-
-// All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
-static bool leaving(const struct flow *flow)
-{
-    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
-           (flow->fin_read || flow->expect.lines.closing || world.draining);
-}
 
 static void judge_deadlines(const struct flow *flow)
 {
@@ -496,6 +510,15 @@ void judge_turn_over(void)
         judge_batch_over(socket, false);
 }
 
+// Whether they are still there is asked now and then.
+static bool anybody_owed(void)
+{
+    for (unsigned i = 0; i < flows.held_count; i++)
+        if (expect_owes(&flows.held[i]->expect) || leaving(flows.held[i]))
+            return true;
+    return false;
+}
+
 void judge_turn(void)
 {
     world.turn++;
@@ -504,7 +527,7 @@ void judge_turn(void)
     if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND + TICK &&
         ++judge.late_turns > LATE_TURNS_MAX)
         fail("the graceful end does not end");
-    if (world.hush && world.now > world.rest_from)
+    if (world.hush && world.now > world.rest_from && !anybody_owed())
         fail("the server wakes up although nothing happens");
 }
 

@@ -58,6 +58,8 @@ void judge_turn_over(void); // epoll_wait is called
 void judge_turn(void);      // and returns
 void judge_sleep(void);     // nothing is ready: time is about to pass
 void judge_timer(void);
+// To be called at each of the daemon's calls: has the end begun?
+void judge_phase(void);
 
 // The log.
 void judge_log(const char *line, size_t length);

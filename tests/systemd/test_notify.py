@@ -237,6 +237,13 @@ def test_no_watchdog_no_timer(start, manager, environment):
     assert not any("WATCHDOG" in message for message in manager.rest())
 
 
+@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}])
+def test_nobody_to_tell(start, environment):
+    server = start(**environment)
+    serves(server.tcp_port)
+    assert "notify" not in server.log_text()
+
+
 @pytest.mark.parametrize("stream", ["1:2", "", "8", "0:0"])
 def test_standard_error_that_is_not_the_journal(start, stream):
     """JOURNAL_STREAM is inherited by everything that a service starts, wherever that logs to."""

@@ -1,27 +1,51 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "ground/util.h"
 #include "payload.h"
 
 static const size_t sizes[] = {1, 2, 6, 10, 11, 12, 63, 64, 65, 138, 139, 4000, 65507};
 
-TEST(a_message_is_a_line_that_matches_itself_alone)
+// Buffers of the exact size, so that a sanitizer sees every byte too many.
+static char *make(size_t size, uint32_t stream, uint64_t sequence)
+{
+    char *bytes = malloc(size);
+
+    payload_write(bytes, size, stream, sequence);
+    return bytes;
+}
+
+TEST(a_message_is_a_line)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
-        size_t size = sizes[i];
-        char *bytes = malloc(size); // exact, so that a sanitizer sees every byte too many
+        char *bytes = make(sizes[i], 70000, 123456789);
 
-        for (uint64_t sequence = 0; sequence < 200; sequence++) {
-            payload_write(bytes, size, 3, sequence);
-            assert_true(payload_matches(bytes, size, 3, sequence));
-        }
-        payload_write(bytes, size, 70000, 123456789);
-        assert_ptr_equal(memchr(bytes, '\n', size), bytes + size - 1);
-        for (size_t at = 0; at + 1 < size; at++)
+        assert_ptr_equal(memchr(bytes, '\n', sizes[i]), bytes + sizes[i] - 1);
+        for (size_t at = 0; at + 1 < sizes[i]; at++)
             assert_true(bytes[at] > ' ' && bytes[at] <= 'z' && bytes[at] != '/');
-        for (size_t at = 0; at < size && size < 65507; at++) {
+        free(bytes);
+    }
+}
+
+TEST(it_matches_itself)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
+        for (uint64_t sequence = 0; sequence < 200; sequence++) {
+            char *bytes = make(sizes[i], 3, sequence);
+
+            assert_true(payload_matches(bytes, sizes[i], 3, sequence));
+            free(bytes);
+        }
+}
+
+TEST(every_changed_byte_shows)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes) - 1; i++) {
+        char *bytes = make(sizes[i], 5, 77);
+
+        for (size_t at = 0; at < sizes[i]; at++) {
             bytes[at] ^= 1;
-            assert_false(payload_matches(bytes, size, 70000, 123456789));
+            assert_false(payload_matches(bytes, sizes[i], 5, 77));
             bytes[at] ^= 1;
         }
         free(bytes);
@@ -63,4 +87,19 @@ TEST(what_has_no_stamp)
     assert_false(payload_read("ERR datagram-truncated\n", 23, &stream, &sequence));
     assert_false(payload_read("abc\0efghijklmn\n", 15, &stream, &sequence));
     assert_false(payload_read("abcdefghi\n\n", 11, &stream, &sequence));
+}
+
+TEST(a_refusal_is_a_text_with_a_space)
+{
+    char message[100];
+
+    assert_int_equal(payload_refusal("Server Busy\nmore", 16), 11);
+    assert_int_equal(payload_refusal("ERR too-long-line\r\n", 19), 18);
+    assert_int_equal(payload_refusal("Server Busy\n", 11), 0); // there is more of it to come
+    assert_int_equal(payload_refusal("Sorry\n", 6), 0);
+    assert_int_equal(payload_refusal("", 0), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        payload_write(message, sizeof message, i, i * 77);
+        assert_int_equal(payload_refusal(message, sizeof message), 0);
+    }
 }

@@ -33,32 +33,36 @@ static void contains(const char *text, const char *part)
         fail_msg("no '%s' in:\n%s", part, text);
 }
 
-TEST(json_has_what_programs_rely_on_and_null_for_what_was_not_measured)
+TEST(json_has_what_programs_rely_on)
 {
-    static const char *const part[] = {
-        "\"messages\": 1000,",
-        "\"seconds\": 2.000000,",
-        "\"messages_per_second\": 500.0,",
-        "\"errors\": 0,",
-        "\"loop\": \"closed\"",
-        "\"latency_us\": {\"p50\": 50.000, \"p90\": 50.000, \"p99\": 50.000,",
-        " \"p999\": 50.000, \"max\": 50.000",
-        "\"client\": {\"cpu_us_per_message\": 2.000000}",
-        "\"cpu_us_per_message\": 3.000000",
-        "\"context_switches_per_message\": 0.500000",
-        "\"rss_bytes_per_idle_connection\": 64.000000",
-        "\"pss_bytes_per_idle_connection\": 63.000000",
-        "\"joules_per_million_messages\": null",
-        "\"wakeups_per_second_at_rest\": null",
-    };
+    const char *json;
 
-    contains(text_of(report_json), "\"rss_bytes_per_idle_connection\": null");
     results.own_cpu = 2000000;
     results.server = (struct server_results){
         .cost = true, .memory = true, .cpu = 3000000, .switches = 500, .rss = 640, .pss = 630};
-    const char *json = text_of(report_json);
-    for (size_t i = 0; i < ARRAY_LENGTH(part); i++)
-        contains(json, part[i]);
+    json = text_of(report_json);
+    contains(json, "\"messages\": 1000,");
+    contains(json, "\"seconds\": 2.000000,");
+    contains(json, "\"messages_per_second\": 500.0,");
+    contains(json, "\"errors\": 0,");
+    contains(json, "\"loop\": \"closed\"");
+    contains(json, "\"latency_us\": {\"p50\": 50.000, \"p90\": 50.000, \"p99\": 50.000, "
+                   "\"p999\": 50.000, \"max\": 50.000");
+    contains(json, "\"client\": {\"cpu_us_per_message\": 2.000000}");
+    contains(json, "\"cpu_us_per_message\": 3.000000");
+    contains(json, "\"context_switches_per_message\": 0.500000");
+    contains(json, "\"rss_bytes_per_idle_connection\": 64.000000");
+    contains(json, "\"pss_bytes_per_idle_connection\": 63.000000");
+}
+
+TEST(what_was_not_measured_is_null)
+{
+    const char *json;
+
+    json = text_of(report_json);
+    contains(json, "\"rss_bytes_per_idle_connection\": null");
+    contains(json, "\"joules_per_million_messages\": null");
+    contains(json, "\"wakeups_per_second_at_rest\": null");
 }
 
 TEST(errors_are_named)
@@ -82,12 +86,53 @@ TEST(the_loop_is_told)
     contains(text_of(report_json), "\"loop\": \"open\"");
 }
 
+static void lacks(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("'%s' in:\n%s", part, text);
+}
+
+// Nothing that was measured is not 0.
 TEST(no_messages_at_all)
 {
+    static char room[HGRM_ROOM];
+    struct text text = text_in(room, sizeof room);
+
+    results.server = (struct server_results){.cost = true, .cpu = 5};
     results_restart(&results);
-    contains(text_of(report_text), "messages    0 in");
-    contains(text_of(report_json), "\"messages\": 0,");
-    assert_null(strstr(text_of(report_json), "nan"));
+    results.ended = 2000000000;
+    assert_false(results_good(&results));
+    contains(text_of(report_text), "messages    0 in 2.000 s: - a second, - MB");
+    contains(text_of(report_text), "p50 -  p90 -  p99 -  p99.9 -  max -\n");
+    contains(text_of(report_text), "echo-bench  - us");
+    contains(text_of(report_text), "server      - us of CPU a message, - context");
+    contains(text_of(report_json), "\"messages\": 0, \"seconds\": 2.000000, "
+                                   "\"messages_per_second\": null");
+    contains(text_of(report_json), "\"latency_us\": {\"p50\": null, \"p90\": null, \"p99\": null, "
+                                   "\"p999\": null, \"max\": null, \"mean\": null}");
+    contains(text_of(report_json), "\"client\": {\"cpu_us_per_message\": null}");
+    contains(text_of(report_json), "\"pid\": 1, \"cpu_us_per_message\": null");
+    report_hgrm(&results, &text);
+    lacks(text_end(&text), "0.000");
+}
+
+TEST(no_time_at_all)
+{
+    results.ended = results.started;
+    contains(text_of(report_json), "\"seconds\": 0.000000, \"messages_per_second\": null");
+}
+
+TEST(what_makes_a_run_bad)
+{
+    assert_true(results_good(&results));
+    results.in_flight = 3;
+    assert_false(results_good(&results));
+    contains(text_of(report_text), "in flight   3 messages");
+    contains(text_of(report_json), "\"in_flight\": 3,");
+    results.in_flight = 0;
+    results_fault(&results, FAULT_REFUSED, 1, "no");
+    assert_false(results_good(&results));
+    contains(text_of(report_json), "\"refused\": 1");
 }
 
 // Columns as HdrHistogram prints them, the last line at 1.0, and comments after that.
@@ -143,6 +188,28 @@ TEST(sparkline)
     assert_string_equal(text_end(&text), " ▁▄█");
 }
 
+static size_t live_length(size_t columns)
+{
+    const struct live live = {.shown = true, .rate = {[0 ... LIVE_POINTS - 1] = 12345}};
+    char room[256];
+    struct text text = text_in(room, sizeof room);
+
+    live_write(&live, 0.25, &results.latency, columns, &text);
+    return text.length;
+}
+
+// The last column stays free: a terminal would go on to the next line.
+TEST(live_fits_its_terminal)
+{
+    size_t all = live_length(200);
+
+    assert_in_range(all, LIVE_POINTS + 20, 79);
+    assert_int_equal(live_length(all), all - 1);
+    assert_int_equal(live_length(all + 1), all);
+    for (size_t columns = 1; columns < all; columns++)
+        assert_int_equal(live_length(columns), columns - 1);
+}
+
 TEST(live_rate)
 {
     struct live live = {.shown = true};
@@ -151,11 +218,11 @@ TEST(live_rate)
 
     live_note(&live, 0, 1000000000);
     live_note(&live, 500, 1500000000);
-    live_write(&live, 0.25, 42000, &text);
-    contains(text_end(&text), " 25 %       1000/s  p99 42.0 us");
+    live_write(&live, 0.25, &results.latency, 80, &text);
+    contains(text_end(&text), " 25 %       1000/s  p99 50.0 us");
     live_note(&live, 0, 1600000000); // a new phase begins
     live_note(&live, 10, 1700000000);
     text = text_in(room, sizeof room);
-    live_write(&live, 0.5, 42000, &text);
+    live_write(&live, 0.5, &results.latency, 80, &text);
     contains(text_end(&text), "        100/s");
 }

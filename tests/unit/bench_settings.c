@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include "ground/util.h"
 #include "settings.h"
 
 enum { WORDS_MAX = 12 };
@@ -27,6 +28,8 @@ static bool parse(const char *line)
 TEST(defaults)
 {
     assert_true(parse("localhost:7"));
+    assert_string_equal(settings.host, "localhost");
+    assert_string_equal(settings.port, "7");
     assert_false(settings.udp);
     assert_int_equal(settings.connections, 50);
     assert_int_equal(settings.depth, 1);
@@ -37,39 +40,79 @@ TEST(defaults)
     assert_int_equal(settings.rest, 0);
 }
 
+TEST(no_warmup_where_messages_are_counted)
+{
+    assert_true(parse("-n 10 localhost:7"));
+    assert_int_equal(settings.warmup, 0);
+    assert_true(parse("-n 10 -w 2 localhost:7"));
+    assert_int_equal(settings.warmup, 2000000000);
+}
+
 TEST(seconds)
 {
     static const struct {
         const char *line;
-        uint64_t duration, warmup;
+        uint64_t nanoseconds;
     } rows[] = {
-        {"-t 1 h:1", 1000000000, 500000000},
-        {"-t 0.25 h:1", 250000000, 500000000},
-        {"-t 1.000000001 h:1", 1000000001, 500000000},
-        {"-t 86400 h:1", 86400000000000, 500000000},
-        {"-t 2. h:1", 2000000000, 500000000},
-        {"-n 10 h:1", 5000000000, 0}, // where messages are counted
-        {"-n 10 -w 2 h:1", 5000000000, 2000000000},
+        {"-t 1 h:1", 1000000000},
+        {"-t 0.25 h:1", 250000000},
+        {"-t 1.000000001 h:1", 1000000001},
+        {"-t 86400 h:1", 86400000000000},
+        {"-t 2. h:1", 2000000000},
+        {"-t .2 h:1", 200000000},
+        {"-t 1e3 h:1", 1000000000000},
+        {"-t .5e+1 h:1", 5000000000},
+        {"-t 5.0000000000 h:1", 5000000000},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         assert_true(parse(rows[i].line));
-        assert_int_equal(settings.duration, rows[i].duration);
-        assert_int_equal(settings.warmup, rows[i].warmup);
+        assert_int_equal(settings.duration, rows[i].nanoseconds);
     }
+}
+
+TEST(counts)
+{
+    static const struct {
+        const char *line;
+        unsigned rate;
+    } rows[] = {{"-r 1 h:1", 1},
+                {"-r 1e6 h:1", 1000000},
+                {"-r 2.5e3 h:1", 2500},
+                {"-r .1E4 h:1", 1000},
+                {"-r 3.0 h:1", 3}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_true(parse(rows[i].line));
+        assert_int_equal(settings.rate, rows[i].rate);
+    }
+    assert_true(parse("-n 1e12 -c 1e2 -s 1e3 --idle=2e4 h:1"));
+    assert_int_equal(settings.messages, 1000000000000);
+    assert_int_equal(settings.connections, 100);
+    assert_int_equal(settings.size, 1000);
+    assert_int_equal(settings.idle, 20000);
+}
+
+// Each of both ends a run; without either it takes five seconds.
+TEST(messages_and_duration)
+{
+    assert_true(parse("-n 10 h:1"));
+    assert_int_equal(settings.duration, 0);
+    assert_true(parse("-n 10 -t 2 h:1"));
+    assert_int_equal(settings.duration, 2000000000);
+    assert_int_equal(settings.messages, 10);
 }
 
 TEST(addresses)
 {
-    static const char *const rows[][3] = {{"[::1]:12345", "::1", "12345"},
-                                          {"127.0.0.1:echo", "127.0.0.1", "echo"},
-                                          {"localhost:7", "localhost", "7"}};
-
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        assert_true(parse(rows[i][0]));
-        assert_string_equal(settings.host, rows[i][1]);
-        assert_string_equal(settings.port, rows[i][2]);
-    }
+    assert_true(parse("[::1]:12345"));
+    assert_string_equal(settings.host, "::1");
+    assert_string_equal(settings.port, "12345");
+    assert_true(parse("127.0.0.1:echo"));
+    assert_string_equal(settings.host, "127.0.0.1");
+    assert_string_equal(settings.port, "echo");
+    assert_true(parse("h:65535"));
+    assert_true(parse("h:3com-tsmux")); // a service's name has a letter, and may begin with a digit
 }
 
 TEST(request)
@@ -103,10 +146,30 @@ static const char *const wrong[] = {
     "-z h:1",
     "-t -1 h:1",
     "-t 1.0000000001 h:1",
-    "-t .5 h:1",
+    "-t . h:1",
+    "-t 1e h:1",
+    "-t 1e-3 h:1",
+    "-t 1e5 h:1",
+    "-t 1e99999999999999999999 h:1",
+    "-t 1.2.3 h:1",
+    "-r 0 h:1",
+    "-r .5 h:1",
+    "-r 1.5 h:1",
+    "-r 1e9 h:1",
+    "-c 1e h:1",
     "-t 86401 h:1",
     "-t 999999999999999999999999 h:1",
     "-t 0 h:1",
+    "-t 0 -n 5 h:1",
+    "--timeout=0 h:1",
+    "h:0",
+    "h:65536",
+    "h:77881",
+    "h:+7",
+    "h:-7",
+    "h:7.",
+    "h:4294967303",
+    "h:18446744073709551623",
     "--tcp --udp h:1",
     "--churn --udp h:1",
     "--churn --rate=5 h:1",

@@ -10,9 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ground/util.h"
 #include "system/loop.h"
-
-#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
 
 static struct {
     unsigned clock_reads;
@@ -23,6 +22,7 @@ static struct {
     bool frees_zero; // descriptor 0 is free for the next timer
 } kernel;
 
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
     assert_int_equal(clock, CLOCK_MONOTONIC);
@@ -32,6 +32,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 }
 
 int __real_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds);
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milliseconds)
 {
     if (kernel.wait_error == 0)
@@ -42,6 +43,7 @@ int __wrap_epoll_wait(int epoll, struct epoll_event *events, int room, int milli
 }
 
 int __real_timerfd_create(int clock, int flags);
+int __wrap_timerfd_create(int clock, int flags);
 int __wrap_timerfd_create(int clock, int flags)
 {
     if (kernel.frees_zero)
@@ -50,6 +52,8 @@ int __wrap_timerfd_create(int clock, int flags)
 }
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *time,
+                           struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
                            struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
 {
@@ -77,31 +81,24 @@ BEFORE_EACH
     assert_int_equal(loop_init(&loop, count_expired), 0);
 }
 
+AFTER_EACH
+{
+    loop_finish(&loop);
+}
+
 // A watch on an eventfd, which is readable as soon as it is told so.
 struct bell {
     struct watch watch;
-    struct bell **place; // in bells
     unsigned rung;
     uint32_t events;
     struct bell *takes_away; // the first time that it is reported
 };
 
-static struct bell *bells[2 * LOOP_BATCH_MAX];
-
 static void bell_remove(struct bell *bell)
 {
-    *bell->place = NULL;
     loop_remove(&loop, &bell->watch);
     close(bell->watch.fd);
     free(bell);
-}
-
-AFTER_EACH
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(bells); i++)
-        if (bells[i])
-            bell_remove(bells[i]);
-    loop_finish(&loop);
 }
 
 static void bell_ready(struct watch *watch, uint32_t events)
@@ -119,13 +116,9 @@ static void bell_ready(struct watch *watch, uint32_t events)
 
 static struct bell *bell_add(uint32_t events, bool ringing)
 {
-    struct bell *bell = calloc(1, sizeof *bell), **place = bells;
+    struct bell *bell = calloc(1, sizeof *bell);
 
     assert_non_null(bell);
-    while (*place)
-        place++;
-    *place = bell;
-    bell->place = place;
     bell->watch = (struct watch){.ready = bell_ready, .fd = eventfd(ringing, EFD_NONBLOCK)};
     assert_true(bell->watch.fd >= 0);
     assert_int_equal(loop_add(&loop, &bell->watch, events), 0);
@@ -148,17 +141,18 @@ static void hush(struct bell *bell)
 
 static void turn(void)
 {
-    assert_int_equal(loop_turn(&loop), 0);
+    assert_int_equal(loop_turn(&loop, true), 0);
 }
 
 TEST(a_new_loop_is_at_rest)
 {
     assert_int_equal(loop.at, 0);
     assert_int_equal(loop.ready, 0);
-    assert_int_equal(loop.later, 0);
     assert_int_equal(loop.armed, TICKS_NEVER);
-    kernel.seconds = 5;
-    assert_int_equal(loop_now(&loop), 5 * 4 + 3); // before any turn, too
+    assert_int_equal(loop_now(&loop), 1); // before any turn, too
+    loop.now = 0;
+    kernel.seconds += 5;
+    assert_int_equal(loop_now(&loop), 5 * 4 + 1);
 }
 
 TEST(only_what_is_ready_is_called)
@@ -177,10 +171,19 @@ TEST(only_what_is_ready_is_called)
     turn();
     assert_int_equal(ringing->rung, 2);
     assert_int_equal(quiet->rung, 1);
-    assert_int_equal(loop_change(&loop, &quiet->watch, EPOLLOUT), 0);
-    assert_int_equal(quiet->watch.events, EPOLLOUT);
+    bell_remove(quiet);
+    bell_remove(ringing);
+}
+
+TEST(a_changed_watch_reports_what_it_is_changed_to)
+{
+    struct bell *bell = bell_add(EPOLLIN, true);
+
+    assert_int_equal(loop_change(&loop, &bell->watch, EPOLLOUT), 0);
+    assert_int_equal(bell->watch.events, EPOLLOUT);
     turn();
-    assert_int_equal(quiet->events, EPOLLOUT);
+    assert_int_equal(bell->events, EPOLLOUT);
+    bell_remove(bell);
 }
 
 TEST(a_removed_watchs_waiting_events_are_taken_back)
@@ -197,6 +200,7 @@ TEST(a_removed_watchs_waiting_events_are_taken_back)
     turn();
     assert_int_equal(loop.ready, 1);
     assert_int_equal(left->rung, 2);
+    bell_remove(left);
 }
 
 static void bell_rung_last(struct watch *watch, uint32_t events)
@@ -216,6 +220,7 @@ TEST(a_handler_may_free_its_own_watch)
     turn();
     assert_int_equal(loop.ready, 1);
     assert_int_equal(after->rung, 2);
+    bell_remove(after);
 }
 
 TEST(an_edge_is_reported_once_and_again_when_asked)
@@ -235,6 +240,8 @@ TEST(an_edge_is_reported_once_and_again_when_asked)
     turn();
     assert_int_equal(level->rung, 5);
     assert_int_equal(edge->rung, 2);
+    bell_remove(edge);
+    bell_remove(level);
 }
 
 TEST(more_than_a_batch_takes_turns)
@@ -246,8 +253,10 @@ TEST(more_than_a_batch_takes_turns)
         bell[i] = bell_add(EPOLLIN, true);
     turn();
     turn();
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < MANY; i++) {
         assert_int_equal(bell[i]->rung, 1);
+        bell_remove(bell[i]);
+    }
 }
 
 static unsigned in_turn;
@@ -258,39 +267,117 @@ static void bell_counts(struct watch *watch, uint32_t events)
     container_of(watch, struct bell, watch)->rung = ++in_turn;
 }
 
-TEST(a_later_watch_comes_after_the_others)
+TEST(who_took_a_long_turn_comes_after_the_others)
 {
     enum { COUNT = 6 };
-    // Ready in this order; the order is kept among the later ones and among the others.
-    static const unsigned place[COUNT] = {4, 1, 5, 2, 3, 6};
+    static const bool longs[COUNT] = {true, false, true, false, false, true};
     struct bell *bell[COUNT];
 
-    in_turn = 0;
     for (int i = 0; i < COUNT; i++) {
         bell[i] = bell_add(EPOLLIN, true);
         bell[i]->watch.ready = bell_counts;
-        loop_later(&loop, &bell[i]->watch, place[i] > 3);
+        loop_spent(&loop, &bell[i]->watch, longs[i] ? LOOP_LONG_BYTES : LOOP_LONG_BYTES - 1);
     }
-    turn();
+    for (int times = 0; times < 2; times++) {
+        in_turn = 0;
+        turn();
+        // The order is kept among the others.
+        assert_int_equal(bell[1]->rung, 1);
+        assert_int_equal(bell[3]->rung, 2);
+        assert_int_equal(bell[4]->rung, 3);
+        assert_int_equal(bell[0]->rung + bell[2]->rung + bell[5]->rung, 4 + 5 + 6);
+    }
     for (int i = 0; i < COUNT; i++)
-        assert_int_equal(bell[i]->rung, place[i]);
-    assert_int_equal(loop.later, 3);
-    assert_int_equal(loop_change(&loop, &bell[0]->watch, EPOLLOUT), 0);
-    turn(); // and it is still later
-    assert_int_equal(bell[0]->rung, COUNT + 4);
-    loop_later(&loop, &bell[0]->watch, false);
-    assert_int_equal(bell[0]->watch.events, EPOLLOUT);
-    assert_int_equal(loop.later, 2);
-    for (int i = 2; i < COUNT; i++)
         bell_remove(bell[i]);
-    assert_int_equal(loop.later, 0);
-    loop_later(&loop, &bell[0]->watch, true); // one is enough
-    loop_later(&loop, &bell[0]->watch, true);
-    assert_int_equal(loop.later, 1);
-    in_turn = 0;
+}
+
+TEST(so_many_short_turns_in_a_row_end_it)
+{
+    struct bell *bell = bell_add(EPOLLIN, false);
+
+    loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES);
+    for (int i = 1; i < LOOP_CALM_TURNS; i++)
+        loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES - 1);
+    assert_true(bell->watch.later);
+    loop_spent(&loop, &bell->watch, LOOP_LONG_BYTES);
+    for (int i = 1; i < LOOP_CALM_TURNS; i++)
+        loop_spent(&loop, &bell->watch, 0);
+    assert_true(bell->watch.later);
+    loop_spent(&loop, &bell->watch, 0);
+    assert_false(bell->watch.later);
+    bell_remove(bell);
+}
+
+static void bell_spends(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    container_of(watch, struct bell, watch)->rung++;
+    watch->more = true; // there always is
+    loop_spent(&loop, watch, LOOP_TURN_BYTES / 4);
+    assert_int_equal(loop_change(&loop, watch, EPOLLIN), 0);
+}
+
+// What is left of those with long turns waits for another look at the others, and each has its
+// turn, edge-triggered or not.
+TEST(long_turns_are_so_many_a_turn)
+{
+    enum { COUNT = 12, TURNS = 300 };
+    struct bell *bell[COUNT], *other = bell_add(EPOLLIN, true);
+
+    for (int i = 0; i < COUNT; i++) {
+        bell[i] = bell_add(EPOLLIN | (i % 2 ? EPOLLET : 0), true);
+        bell[i]->watch.ready = bell_spends;
+        bell[i]->watch.later = true;
+    }
+    for (unsigned i = 1; i <= TURNS; i++) {
+        unsigned before = 0, after = 0;
+
+        for (int j = 0; j < COUNT; j++)
+            before += bell[j]->rung;
+        turn();
+        for (int j = 0; j < COUNT; j++)
+            after += bell[j]->rung;
+        assert_int_equal(other->rung, i);
+        assert_int_equal(after - before, 4);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        assert_in_range(bell[i]->rung, TURNS * 4 / COUNT / 2, TURNS * 4 / COUNT * 2);
+        bell_remove(bell[i]);
+    }
+    bell_remove(other);
+}
+
+static unsigned urgent_rung;
+
+static void urgent_ready(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events;
+    urgent_rung++;
+}
+
+TEST(a_full_batch_does_not_hide_what_is_urgent)
+{
+    struct watch urgent = {.ready = urgent_ready, .fd = -1};
+    struct bell *bell[LOOP_BATCH_MAX];
+
+    loop_urgent(&loop, &urgent);
+    for (int i = 0; i < LOOP_BATCH_MAX; i++) {
+        if (i > 0)
+            turn();
+        assert_int_equal(urgent_rung, 0);
+        bell[i] = bell_add(EPOLLIN, true);
+    }
+    assert_int_equal(loop_arm(&loop, 1), 0); // long ago
     turn();
-    assert_int_equal(bell[1]->rung, 1);
-    assert_int_equal(bell[0]->rung, 2);
+    assert_int_equal(urgent_rung, 1);
+    for (int i = 0; i < LOOP_BATCH_MAX; i++)
+        bell_remove(bell[i]);
+}
+
+TEST(a_turn_that_does_not_wait_finds_nothing)
+{
+    assert_int_equal(loop_turn(&loop, false), 0);
+    assert_int_equal(loop.ready, 0);
 }
 
 TEST(the_end_of_a_pipe_is_reported_unasked)
@@ -313,7 +400,7 @@ TEST(an_interrupted_wait_is_no_failure)
     kernel.wait_error = EINTR;
     turn();
     kernel.wait_error = EBADF;
-    assert_int_equal(loop_turn(&loop), -1);
+    assert_int_equal(loop_turn(&loop, true), -1);
     assert_int_equal(errno, EBADF);
 }
 
@@ -330,6 +417,7 @@ TEST(what_epoll_refuses_is_told)
     assert_int_equal(loop_change(&loop, &bell->watch, EPOLLOUT), -1);
     assert_int_equal(errno, ENOENT);
     assert_int_equal(bell->watch.events, EPOLLIN); // as it was
+    bell_remove(bell);
 }
 
 TEST(without_descriptors_nothing_is_left_open)
@@ -385,21 +473,28 @@ TEST(a_deadline_that_has_come_expires_once)
     assert_int_equal(bell->rung, 2);
     assert_int_equal(expired, 1);
     assert_int_equal(loop.armed, TICKS_NEVER);
+    bell_remove(bell);
 }
 
 // The timer is set to the start of its tick, which is a quarter of a second, and not before.
 TEST(a_deadline_is_exact)
 {
-    kernel.arm_error = EINVAL; // or it is told that it could not be set
+    time_t begun = kernel.seconds;
+    uint64_t at = loop.start + UINT64_C(4000000003) * 250000000;
+
+    assert_int_equal(loop_arm(&loop, 4000000003), 0);
+    assert_int_equal(kernel.armed.tv_sec, at / 1000000000);
+    assert_int_equal(kernel.armed.tv_nsec, at % 1000000000);
+    kernel.seconds = begun + 1000000000;
+    assert_int_equal(loop_now(&loop), 4000000001); // the clock began at 1
+}
+
+TEST(a_deadline_that_cannot_be_set_is_told)
+{
+    kernel.arm_error = EINVAL;
     assert_int_equal(loop_arm(&loop, 1), -1);
     assert_int_equal(errno, EINVAL);
     assert_int_equal(loop.armed, TICKS_NEVER);
-    kernel.arm_error = 0;
-    assert_int_equal(loop_arm(&loop, 4000000003), 0);
-    assert_int_equal(kernel.armed.tv_sec, 1000000000);
-    assert_int_equal(kernel.armed.tv_nsec, 750000000);
-    kernel.seconds = 1000000000;
-    assert_int_equal(loop_now(&loop), 4000000003);
 }
 
 static void bell_disarms(struct watch *watch, uint32_t events)
@@ -422,6 +517,7 @@ TEST(a_deadline_put_off_within_its_turn_does_not_expire)
     assert_int_equal(bell->rung, 1);
     assert_int_equal(expired, 0);
     assert_int_equal(loop.armed, 1);
+    bell_remove(bell);
 }
 
 TEST(only_an_earlier_deadline_counts)
@@ -444,14 +540,17 @@ TEST(only_an_earlier_deadline_counts)
 
 TEST(the_clock_is_read_once_a_turn_and_only_if_asked)
 {
-    bell_add(EPOLLIN, true);
+    struct bell *bell = bell_add(EPOLLIN, true);
+
     turn();
-    assert_int_equal(kernel.clock_reads, 0);
-    kernel.seconds = 100;
-    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3); // rounded down
-    kernel.seconds = 200;
-    assert_int_equal(loop_now(&loop), 100 * TICKS_PER_SECOND + 3);
-    assert_int_equal(kernel.clock_reads, 1);
+    assert_int_equal(kernel.clock_reads, 1); // by loop_init
+    kernel.seconds += 100;
+    ticks now = loop_now(&loop);
+    assert_int_equal(now, 100 * TICKS_PER_SECOND + 1); // rounded down
+    kernel.seconds += 100;
+    assert_int_equal(loop_now(&loop), now);
+    assert_int_equal(kernel.clock_reads, 2);
     turn();
-    assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 3);
+    assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 1);
+    bell_remove(bell);
 }
