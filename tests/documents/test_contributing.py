@@ -30,7 +30,7 @@ def make_changes(tree):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("src", "bench/src", "tests/unit", "man"):
+    for name in ("src", "bench/src", "tests/model", "tests/unit", "man"):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("Makefile", "ARCHITECTURE.md"):
         shutil.copy(ROOT / name, tree / name)
