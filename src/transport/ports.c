@@ -160,8 +160,9 @@ int ports_add(struct ports *ports, const struct role *role, enum protocol protoc
               bool own)
 {
     if (ports->count == PORTS_MAX) {
+        log_event(LOG_ERROR, "too many sockets", LOG_NUMBER("most", PORTS_MAX));
         close(fd);
-        errno = EMFILE;
+        errno = ENOBUFS;
         return -1;
     }
     struct port *port = &ports->port[ports->count++];

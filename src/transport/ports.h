@@ -9,7 +9,7 @@
 #include "transport/udp.h"
 
 enum {
-    PORTS_MAX = 128,           // sockets in all
+    PORTS_MAX = 64,            // sockets in all
     ACCEPTS_PER_TURN_MAX = 64, // of one listener
 };
 
@@ -32,7 +32,8 @@ bool ports_init(struct ports *ports, struct loop *loop, const struct options *op
 void ports_finish(struct ports *ports);
 
 // Adds FD, a listening socket or a bound one for datagrams, which belongs to ports from now on;
-// OWN: opened by this process. Returns 0, or -1 with errno and FD closed.
+// OWN: opened by this process. Returns 0, or -1 with errno and FD closed; for one more than
+// PORTS_MAX with that in the log.
 int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
               bool own);
 

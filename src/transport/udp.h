@@ -7,7 +7,10 @@
 #include "transport/pool.h"
 
 enum {
-    UDP_BATCH_MAX = 64,   // datagrams of a socket in one turn: one recvmmsg(2), and one sendmmsg(2)
+    // Datagrams of a socket in one turn: one recvmmsg(2), and one sendmmsg(2); further ones for
+    // what
+    // is left where that has stopped at an answer that cannot be sent.
+    UDP_BATCH_MAX = 64,
     UDP_LAST_TURNS = 256, // for those that have arrived before the end
 };
 

@@ -24,7 +24,7 @@ static const struct {
     size_t max_line;
     const char *stream, *answers;
     bool closed;
-} streams[] = {
+} answered[] = {
     // Lines come back as they are.
     {4096, "a\r\nb\n", "a\r\nb\n", false},
     {4096, "\n\n\n", "\n\n\n", false},
@@ -54,14 +54,14 @@ static const struct {
 
 TEST(streams_are_answered_line_by_line)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(streams); i++) {
-        struct terms terms = {streams[i].max_line, &facts};
+    for (size_t i = 0; i < ARRAY_LENGTH(answered); i++) {
+        struct terms terms = {answered[i].max_line, &facts};
         struct answers answers;
 
         assert_true(
-            feed_answers(streams[i].stream, strlen(streams[i].stream), &terms, &whole, &answers));
-        assert_bytes(answers.bytes, answers.length, streams[i].answers);
-        assert_int_equal(answers.closed, streams[i].closed);
+            feed_answers(answered[i].stream, strlen(answered[i].stream), &terms, &whole, &answers));
+        assert_bytes(answers.bytes, answers.length, answered[i].answers);
+        assert_int_equal(answers.closed, answered[i].closed);
         free(answers.bytes);
     }
 }
