@@ -92,8 +92,8 @@ static ssize_t peek(const struct conn *conn)
     return got;
 }
 
-// CONN begins LIFE. 0, or -1 with errno if the connection is lost.
-static int enter(struct conn *conn, enum life life, struct balance *balance)
+// CONN begins LIFE. False with errno if the connection is lost.
+static bool enter(struct conn *conn, enum life life, struct balance *balance)
 {
     conn->watch.state = (uint8_t)life;
     conn->watch.more = true;
@@ -106,11 +106,11 @@ static int enter(struct conn *conn, enum life life, struct balance *balance)
         // nobody owns (tcp(7), tcp_orphan_retries).
         drop_held(conn);
         balance->flushed = net_unsent(conn->watch.fd) == 0;
-        return balance->flushed ? 0 : net_writable_when_sent(conn->watch.fd);
+        return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
     case LIFE_GOODBYE:
-        return shutdown(conn->watch.fd, SHUT_WR);
+        return shutdown(conn->watch.fd, SHUT_WR) == 0;
     default:
-        return 0;
+        return true;
     }
 }
 
@@ -132,7 +132,7 @@ static void lead(struct conn *conn, struct balance balance)
             conn_close(conn, life == LIFE_GOODBYE ? "goodbye" : "end of input");
             return;
         }
-        if (enter(conn, next, &balance) < 0) {
+        if (!enter(conn, next, &balance)) {
             conn_close(conn, strerror(errno));
             return;
         }

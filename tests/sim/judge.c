@@ -65,6 +65,8 @@ void judge_started(void)
     judge.memory = allocated.bytes;
     if (world.server->ports.pool.max_busy > GOODBYES_MAX)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
+    if (files_count() + options()->max_tcp + world.server->ports.pool.max_busy > kernel.soft)
+        fail("%u clients are allowed, and do not fit", options()->max_tcp);
 }
 
 // Nobody can be taken in, not even to be told "Server Busy".

@@ -20,7 +20,10 @@ SIM_WRAPPED = accept4 bind calloc clock_gettime close epoll_create1 epoll_ctl ep
 	getpeername getrandom getrlimit getsockname getsockopt if_nametoindex ioctl listen malloc open poll \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write
-SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%)
+# Objects that know 64-bit files on every architecture call these by another name.
+SIM_WRAPPED_64 = fstat getrlimit open setrlimit
+SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%) \
+	$(foreach f,$(SIM_WRAPPED_64),-Wl,--wrap=$f64,--defsym=__wrap_$f64=__wrap_$f)
 # Fortified calls have other names (__read_chk), which could not be wrapped.
 SIM_OPTIMIZE = -O2 -g
 SIM_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"sim"' $(WARNINGS) $(SIM_OPTIMIZE) -Itests/model -U_FORTIFY_SOURCE

@@ -65,16 +65,23 @@ def test_manager_without_a_socket_to_it(start, strace):
     assert server.find(socket="@manager", error="Too many open files")
 
 
-def test_manager_that_is_behind_stops_nothing(start, manager, dial):
-    """What it cannot take of statistics and of the watchdog is told when it can."""
-    server = start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000")
-    manager.await_key("READY")
+@contextlib.contextmanager
+def another_fills(manager):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as another:
         another.connect("\0" + manager.address[1:])
         another.setblocking(False)
         with pytest.raises(BlockingIOError):
             while True:
                 another.send(b"FULL=1")
+        yield another
+
+
+def test_manager_that_is_behind_stops_nothing(start, manager, dial):
+    """What it cannot take of statistics and of the watchdog is told when it can."""
+    server = start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000")
+    manager.await_key("READY")
+    with another_fills(manager):
+        pass
     client = dial(server)
     begin = time.monotonic()
     while time.monotonic() < begin + 1:  # twice the watchdog's time
@@ -199,6 +206,16 @@ def test_watchdog_is_told_at_half_its_time(start, manager):
     # The first comes at once, the second up to a tick early; there is no bound above.
     assert time.monotonic() - begin >= 4 * 0.5 - 0.25
     wait_until(lambda: timer_armed(server), "the timer for the next")
+
+
+def test_a_refused_watchdog_is_told_soon(start, manager):
+    """And not a whole time later: there is room for READY=1 and for nothing behind it."""
+    with another_fills(manager) as another:
+        start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(4 * PATIENCE * 1000000))
+        manager.next()
+        wait_until(lambda: not select.select([], [another], [], 0)[1])
+        manager.await_key("READY")
+        manager.await_key("WATCHDOG")
 
 
 def test_watchdog_comes_from_the_loop(start, manager):

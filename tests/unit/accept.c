@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+// Ports: who is taken in, how many in a turn, when nobody can be, and the end. Real sockets; the
+// clock is the test's, and so is what a call says now and then.
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ground/log.h"
+#include "system/net.h"
+#include "transport/conn.h"
+#include "transport/crowd.h"
+#include "transport/ports.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+enum { CLIENTS_MAX = 200, BACKLOG = 150 };
+
+static struct {
+    struct loop loop;
+    struct options options;
+    struct service service;
+    struct ports ports;
+    struct address address; // of the listener
+    int client[CLIENTS_MAX];
+    int clients;
+    unsigned tick, warned;
+    char logged[200];
+    int error;     // of accept4,
+    unsigned left; // the next so many times
+    int control_error, option_error;
+} test;
+
+static time_t epoch = 1000;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    (void)clock;
+    *time = (struct timespec){epoch + test.tick / TICKS_PER_SECOND,
+                              test.tick % TICKS_PER_SECOND * TICK_MILLISECONDS * 1000000};
+    return 0;
+}
+
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    if (test.left == 0)
+        return __real_accept4(fd, address, length, flags);
+    test.left--;
+    errno = test.error;
+    return -1;
+}
+
+int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    errno = test.control_error;
+    return errno ? -1 : __real_epoll_ctl(epoll, operation, fd, event);
+}
+
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    errno = test.option_error;
+    return errno ? -1 : __real_setsockopt(fd, level, name, value, length);
+}
+
+static bool note(enum log_level level, const struct log_field *fields, size_t count,
+                 uint64_t suppressed)
+{
+    struct text text = text_in(test.logged, sizeof test.logged);
+    char room[LOG_VALUE_MAX];
+
+    (void)suppressed;
+    test.warned += level == LOG_WARNING;
+    for (size_t i = 0; i < count; i++)
+        text_format(&text, "%s%s", i ? " " : "", log_value(&fields[i], room));
+    text_end(&text);
+    return true;
+}
+
+static void expire(struct loop *loop)
+{
+    (void)loop;
+}
+
+static int bound(int type)
+{
+    const char *call;
+    struct address any = address_of_v4((struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)});
+    int fd = net_open(type, &any, NET_ONE_FAMILY, BACKLOG, &call);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static int add(enum protocol protocol, bool own)
+{
+    return ports_add(&test.ports, &role_echo, protocol,
+                     bound(protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM), own);
+}
+
+// Two ports, the first for datagrams: what is done to listeners is not done to it.
+static void begin(bool own)
+{
+    memset(&test, 0, sizeof test);
+    epoch += 1000;
+    log_set_level(LOG_INFO);
+    log_set_sink(note);
+    test.options = (struct options){
+        .max_tcp = CLIENTS_MAX, .max_line = 100, .max_datagram = 100, .backlog = 100};
+    assert_int_equal(loop_init(&test.loop, expire), 0);
+    assert_true(peers_init(&test.service.peers, (uint64_t[2]){1, 2}));
+    assert_true(ports_init(&test.ports, &test.loop, &test.options, &test.service));
+    assert_int_equal(add(PROTOCOL_UDP, own), 0);
+    assert_int_equal(add(PROTOCOL_TCP, own), 0);
+    test.address = test.ports.port[1].local;
+    assert_int_equal(ports_serve(&test.ports), 0);
+}
+
+BEFORE_EACH
+{
+    begin(true);
+}
+
+AFTER_EACH
+{
+    ports_finish(&test.ports);
+    peers_finish(&test.service.peers);
+    loop_finish(&test.loop);
+    while (test.clients > 0)
+        close(test.client[--test.clients]);
+    log_set_sink(NULL);
+}
+
+static void begin_again(bool own)
+{
+    unit_after_each();
+    begin(own);
+}
+
+static void connect_some(int count)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&test.address, AF_INET, &storage);
+
+    while (count-- > 0) {
+        int fd = test.client[test.clients++] = socket(AF_INET, SOCK_STREAM, 0);
+
+        assert_int_equal(connect(fd, (struct sockaddr *)&storage, length), 0);
+    }
+}
+
+static void turn(void)
+{
+    assert_int_equal(loop_turn(&test.loop, false), 0);
+}
+
+static void expect_connected(unsigned connected, bool paused)
+{
+    assert_int_equal(test.service.counters.connected_tcp, connected);
+    assert_int_equal(test.ports.paused, paused);
+    assert_int_equal(test.ports.port[1].watched, !paused);
+    assert_true(test.ports.port[0].watched);
+}
+
+// The time after which the latest connection is probed.
+static int probed_after(void)
+{
+    const struct list *last = test.ports.pool.idle.list.previous;
+    int seconds = 0;
+    socklen_t length = sizeof seconds;
+
+    getsockopt(container_of(last, struct conn, idle.link)->watch.fd, IPPROTO_TCP, TCP_KEEPIDLE,
+               &seconds, &length);
+    return seconds;
+}
+
+TEST(so_many_are_accepted_in_a_turn)
+{
+    connect_some(140);
+    turn();
+    expect_connected(64, false);
+    turn();
+    expect_connected(128, false);
+    turn();
+    expect_connected(140, false);
+}
+
+TEST(not_all_are_probed_at_once)
+{
+    static const int seconds[] = {60, 60, 97, 74, 111, 88};
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(seconds); i++) {
+        connect_some(1);
+        turn();
+        expect_connected(i + 1, false);
+        assert_int_equal(probed_after(), seconds[i]);
+    }
+}
+
+TEST(who_is_one_too_many_is_told_and_others_wait)
+{
+    struct pool *pool = &test.ports.pool;
+
+    test.options.max_tcp = 2;
+    pool->max_busy = 1;
+    connect_some(5);
+    turn();
+    expect_connected(2, true);
+    assert_int_equal(pool->busy, 1);
+    assert_int_equal(test.warned, 0);
+    assert_int_equal(ports_next(&test.ports), crowd_next(pool)); // nothing to be tried
+    ports_resume(&test.ports);
+    expect_connected(2, true);
+    conn_close(container_of(pool->idle.list.next, struct conn, idle.link), "why");
+    test.service.phase = PHASE_DRAIN;
+    ports_resume(&test.ports);
+    expect_connected(1, true);
+    test.service.phase = PHASE_READY;
+    ports_resume(&test.ports);
+    expect_connected(1, false);
+    turn();
+    expect_connected(2, true);
+    assert_int_equal(pool->busy, 1);
+}
+
+TEST(what_lies_with_a_client_costs_it_alone)
+{
+    static const int error[] = {
+        EINTR,     ECONNABORTED, EPERM,        EPROTO,     ENETDOWN,    ENOPROTOOPT,
+        EHOSTDOWN, ENONET,       EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT,
+    };
+
+    for (unsigned i = 0; i < ARRAY_LENGTH(error); i++) {
+        test.error = error[i];
+        test.left = ACCEPTS_PER_TURN_MAX - 2;
+        connect_some(1);
+        turn();
+        expect_connected(i + 1, false);
+    }
+    assert_int_equal(test.warned, 0);
+    test.error = EAGAIN;
+    test.left = 1;
+    connect_some(1);
+    turn();
+    expect_connected(ARRAY_LENGTH(error), false);
+}
+
+TEST(what_lies_here_is_told_and_tried_again)
+{
+    static const int error[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL, EPERM};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(error); i++) {
+        test.error = error[i];
+        test.left = error[i] == EPERM ? ACCEPTS_PER_TURN_MAX : 1;
+        connect_some(2);
+        turn();
+        expect_connected(0, true);
+        assert_int_equal(test.warned, 1);
+        ticks now = loop_now(&test.loop);
+        assert_int_equal(ports_next(&test.ports), now + 1);
+        ports_expire(&test.ports, now);
+        test.service.phase = PHASE_DRAIN;
+        ports_expire(&test.ports, now + 1);
+        assert_int_equal(ports_next(&test.ports), TICKS_NEVER);
+        test.service.phase = PHASE_READY;
+        expect_connected(0, true);
+        test.control_error = ENOMEM; // it cannot be watched either
+        ports_expire(&test.ports, now + 1);
+        expect_connected(0, true);
+        assert_int_equal(test.warned, 1);
+        test.control_error = 0;
+        ports_expire(&test.ports, now + 1);
+        expect_connected(0, false);
+        assert_int_equal(ports_next(&test.ports), TICKS_NEVER);
+        test.left = ACCEPTS_PER_TURN_MAX - 1; // those before do not count
+        test.error = EPERM;
+        turn();
+        expect_connected(1, false);
+        begin_again(true);
+    }
+}
+
+TEST(a_port_that_cannot_be_set_up_is_closed)
+{
+    size_t count = test.ports.count;
+    int value = 0, free = dup(0);
+    socklen_t length = sizeof value;
+
+    close(free);
+    test.options.socket_buffer = 20000;
+    test.option_error = ENOBUFS;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, fd, true), -1);
+    assert_int_equal(errno, ENOBUFS);
+    fd = socket(AF_INET, SOCK_DGRAM, 0); // without a port
+    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_UDP, fd, true), -1);
+    assert_int_equal(test.ports.count, count);
+    test.option_error = 0;
+    assert_int_equal(add(PROTOCOL_TCP, true), 0);
+    fd = test.ports.port[count].watch.fd;
+    assert_int_equal(fd, free); // the others are closed
+    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, &length);
+    assert_int_equal(value, 2 * 20000);
+    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &length);
+    assert_int_equal(value, 2 * 20000);
+    ports_forget(&test.ports, count);
+    assert_int_equal(close(fd), -1);
+    while (test.ports.count < PORTS_MAX)
+        assert_int_equal(add(PROTOCOL_UDP, true), 0);
+    free = dup(0);
+    close(free);
+    assert_int_equal(add(PROTOCOL_UDP, true), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(test.ports.count, PORTS_MAX);
+    assert_int_equal(close(free), -1);
+}
+
+TEST(each_port_is_told)
+{
+    char expected[100];
+
+    snprintf(expected, sizeof expected, "listening echo tcp %s", ADDRESS_STRING(&test.address));
+    assert_string_equal(test.logged, expected);
+    assert_int_equal(ports_serve(&test.ports), -1); // they are served already
+}
+
+static bool is_open(size_t number)
+{
+    return test.ports.port[number].watch.fd >= 0;
+}
+
+// Until nobody waits, and not for ever: who came when the end began is among the first.
+TEST(who_waits_at_the_end_is_served)
+{
+    static const struct {
+        int waiting;
+        unsigned connected[3]; // after each part
+    } row[] = {{0, {0, 0, 0}}, {63, {63, 63, 63}}, {64, {64, 64, 64}}, {140, {64, 128, 128}}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        connect_some(row[i].waiting);
+        ports_drain(&test.ports);
+        assert_int_equal(test.ports.port[0].last, UDP_LAST_TURNS);
+        for (int part = 0; part < 3; part++) {
+            bool more = is_open(1) && row[i].waiting >= 64 * (part + 1) && part < 2;
+
+            assert_int_equal(ports_drain_some(&test.ports),
+                             part == 2 && row[i].waiting == 140 ? true : more);
+            assert_int_equal(test.service.counters.connected_tcp, row[i].connected[part]);
+            assert_int_equal(is_open(1), more);
+        }
+        begin_again(true);
+    }
+    begin_again(false);
+    connect_some(1);
+    ports_drain(&test.ports); // another process's queue
+    assert_false(is_open(0) || is_open(1));
+    assert_false(ports_drain_some(&test.ports));
+}
+
+TEST(so_many_parts_have_a_queues_end)
+{
+    static const unsigned row[][2] = {{1, 1}, {63, 1}, {64, 2}, {4096, 65}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        test.options.backlog = row[i][0];
+        ports_drain(&test.ports);
+        assert_int_equal(test.ports.port[1].last, row[i][1]);
+    }
+}
+
+TEST(datagrams_that_have_come_are_answered_at_the_end)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&test.ports.port[0].local, AF_INET, &storage);
+    int client = test.client[test.clients++] = socket(AF_INET, SOCK_DGRAM, 0);
+
+    for (int i = 0; i < UDP_BATCH_MAX + 1; i++)
+        assert_int_equal(sendto(client, "x", 1, 0, (struct sockaddr *)&storage, length), 1);
+    ports_drain(&test.ports);
+    assert_true(ports_drain_some(&test.ports));
+    assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX);
+    assert_true(is_open(0));
+    assert_false(ports_drain_some(&test.ports));
+    assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX + 1);
+    assert_false(is_open(0));
+}
+
+// Each connection has one turn more, and that once.
+TEST(the_end_comes_to_each_connection_once)
+{
+    connect_some(CROWD_PER_TURN_MAX + 1);
+    turn();
+    turn();
+    assert_false(ports_empty(&test.ports));
+    ports_drain(&test.ports);
+    assert_true(ports_drain_some(&test.ports));
+    assert_false(ports_drain_some(&test.ports));
+    assert_false(ports_drain_some(&test.ports));
+    crowd_close(&test.ports.pool, "why");
+    assert_true(ports_empty(&test.ports));
+    test.ports.pool.busy = 1;
+    assert_false(ports_empty(&test.ports));
+    test.ports.pool.busy = 0;
+}

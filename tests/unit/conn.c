@@ -1,0 +1,1098 @@
+// SPDX-License-Identifier: MIT
+// A connection over a real socket, turn by turn. What the kernel says is its own word, unless a
+// test has it say something else; the clock is the test's.
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ground/log.h"
+#include "system/net.h"
+#include "transport/conn.h"
+#include "transport/crowd.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+#define UNKNOWN "ERR unknown-command\n"
+
+enum { IDLE_SECONDS = 5, LINE_SECONDS = 2, NO_BOUND = 1 << 30 };
+
+// Each error is that of the next such call, and of it alone.
+static struct {
+    int recv, peek, send, shutdown, control, option, name;
+    unsigned memory_left, bound;    // allocations before one fails; what send(2) takes from now on
+    int unsent;                     // SIOCOUTQNSD
+    uint32_t sent, acked, received; // milliseconds ago: TCP_INFO
+    bool no_info;
+    unsigned seconds, clock_reads, names, controls, trims;
+    uint32_t events; // that epoll was last asked for
+} kernel;
+
+static time_t epoch = 1000; // each test's own, for the log says only so much in a second
+
+static int told(int *error)
+{
+    errno = *error;
+    *error = 0;
+    return errno;
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    kernel.clock_reads += clock == CLOCK_MONOTONIC;
+    *time = (struct timespec){.tv_sec = epoch + (time_t)kernel.seconds};
+    return 0;
+}
+
+ssize_t __real_recv(int fd, void *bytes, size_t length, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t length, int flags)
+{
+    if (told(flags == MSG_PEEK ? &kernel.peek : &kernel.recv) != 0)
+        return -1;
+    assert_true(flags == MSG_PEEK ? length == 1 : length == READ_MAX_BYTES);
+    return __real_recv(fd, bytes, length, flags);
+}
+
+ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
+{
+    size_t some = size_min(length, kernel.bound);
+
+    if (kernel.bound == 0)
+        kernel.send = EAGAIN;
+    if (told(&kernel.send) != 0)
+        return -1;
+    kernel.bound -= (unsigned)some;
+    return __real_send(fd, bytes, some, flags);
+}
+
+int __real_shutdown(int fd, int how);
+int __wrap_shutdown(int fd, int how)
+{
+    return told(&kernel.shutdown) ? -1 : __real_shutdown(fd, how);
+}
+
+int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (operation != EPOLL_CTL_DEL && told(&kernel.control) != 0)
+        return -1;
+    kernel.controls++;
+    if (event)
+        kernel.events = event->events;
+    return __real_epoll_ctl(epoll, operation, fd, event);
+}
+
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    return told(&kernel.option) ? -1 : __real_setsockopt(fd, level, name, value, length);
+}
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_getsockopt(int fd, int level, int name, void *value, const socklen_t *length)
+{
+    struct tcp_info info = {.tcpi_last_data_sent = kernel.sent,
+                            .tcpi_last_ack_recv = kernel.acked,
+                            .tcpi_last_data_recv = kernel.received};
+
+    assert_true(fd >= 0 && level == IPPROTO_TCP && name == TCP_INFO);
+    memcpy(value, &info, size_min(*length, sizeof info));
+    return kernel.no_info ? -1 : 0;
+}
+
+int __real_getpeername(int fd, struct sockaddr *name, socklen_t *length);
+int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
+{
+    kernel.names++;
+    return told(&kernel.name) ? -1 : __real_getpeername(fd, name, length);
+}
+
+int __real_ioctl(int fd, unsigned long request, int *value);
+int __wrap_ioctl(int fd, unsigned long request, int *value)
+{
+    if (request == FIONREAD)
+        return __real_ioctl(fd, request, value);
+    *value = kernel.unsent;
+    return 0;
+}
+
+int __wrap_malloc_trim(size_t kept)
+{
+    kernel.trims += kept == 0;
+    return 1;
+}
+
+static bool refused(void)
+{
+    errno = ENOMEM;
+    return kernel.memory_left-- == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return refused() ? NULL : __real_malloc(size);
+}
+
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size)
+{
+    return refused() ? NULL : __real_realloc(block, size);
+}
+
+static struct {
+    struct loop loop;
+    struct options options;
+    struct service service;
+    struct pool pool;
+    struct port port;
+    struct conn *conn; // the latest
+    int client;
+    char logged[256];        // the last event, but for the peer and the descriptor
+    bool peer_logged, crowd; // there is more than one connection
+} test;
+
+// What the role `test` says of each turn; and what of the last turn it was shown.
+static struct {
+    enum outcome outcome;
+    size_t done, begun;
+    const char *answer;
+    size_t length;
+    bool ended;
+} said;
+
+static enum outcome say(struct memory *memory, struct turn *turn)
+{
+    (void)memory;
+    said.length = turn->length;
+    said.ended = turn->ended;
+    turn->done = size_min(said.done, turn->length);
+    turn->begun = said.begun;
+    turn->reply.bytes = said.answer;
+    turn->reply.length = said.answer ? strlen(said.answer) : 0;
+    said.answer = NULL;
+    return said.outcome;
+}
+
+static const struct role role_test = {.name = "test", .admitted = true, .stream = say};
+
+static bool note(enum log_level level, const struct log_field *fields, size_t count,
+                 uint64_t suppressed)
+{
+    struct text text = text_in(test.logged, sizeof test.logged);
+    char room[LOG_VALUE_MAX];
+
+    (void)level, (void)suppressed;
+    for (size_t i = 0; i < count; i++) {
+        const char *value = log_value(&fields[i], room);
+
+        if (strcmp(fields[i].key, "peer") == 0)
+            test.peer_logged = value;
+        else if (value && strcmp(fields[i].key, "fd") != 0)
+            text_format(&text, "%s%s", i ? " " : "", value);
+    }
+    text_end(&text);
+    return true;
+}
+
+static void expire(struct loop *loop)
+{
+    (void)loop;
+}
+
+static void begin(unsigned idle_seconds)
+{
+    memset(&kernel, 0, sizeof kernel);
+    memset(&test, 0, sizeof test);
+    memset(&said, 0, sizeof said);
+    kernel.memory_left = kernel.bound = NO_BOUND;
+    epoch += 1000;
+    log_set_level(LOG_DETAIL);
+    log_set_sink(note);
+    test.options = (struct options){.max_tcp = 10,
+                                    .max_line = 200000,
+                                    .idle_timeout = idle_seconds,
+                                    .line_timeout = LINE_SECONDS};
+    assert_int_equal(loop_init(&test.loop, expire), 0);
+    assert_true(peers_init(&test.service.peers, (uint64_t[2]){1, 2}));
+    assert_true(pool_init(&test.pool, &test.loop, &test.options, &test.service));
+    test.port = (struct port){.watch.fd = -1, .role = &role_echo, .pool = &test.pool};
+}
+
+BEFORE_EACH
+{
+    begin(IDLE_SECONDS);
+}
+
+static void end(void)
+{
+    crowd_close(&test.pool, "over");
+    assert_int_equal(test.service.counters.connected_tcp + test.pool.busy, 0);
+    pool_finish(&test.pool);
+    peers_finish(&test.service.peers);
+    loop_finish(&test.loop);
+    if (test.client > 0)
+        close(test.client);
+    log_set_sink(NULL);
+}
+
+AFTER_EACH
+{
+    end();
+}
+
+static void begin_again(unsigned idle_seconds)
+{
+    end();
+    begin(idle_seconds);
+}
+
+static struct conn *conn_of(struct list *link)
+{
+    return container_of(link, struct conn, idle.link);
+}
+
+// A client comes in by PORT.
+static void come_by(struct port *port)
+{
+    const char *call;
+    struct address any = address_of_v4((struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)});
+    int listening = net_open(SOCK_STREAM, &any, NET_ONE_FAMILY, 1, &call);
+    struct address address = net_local(listening);
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&address, AF_INET, &storage);
+
+    test.client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connect(test.client, (struct sockaddr *)&storage, length);
+    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(fd >= 0);
+    close(listening);
+    test.pool.freed = false;
+    conn_open(port, fd);
+    test.conn = conn_of(port->role->admitted ? test.pool.idle.list.previous
+                                             : test.pool.goodbye.list.previous);
+}
+
+static void come(const struct role *role)
+{
+    test.port.role = role;
+    come_by(&test.port);
+}
+
+static void turn(void)
+{
+    assert_int_equal(loop_turn(&test.loop, false), 0);
+}
+
+// What the client sends is there when this returns.
+static void write_all(const char *bytes, size_t length)
+{
+    int before = 0, now = 0;
+
+    ioctl(test.conn->watch.fd, FIONREAD, &before);
+    assert_int_equal(write(test.client, bytes, length), length);
+    while (now < before + (int)length)
+        ioctl(test.conn->watch.fd, FIONREAD, &now);
+}
+
+// The client sends TEXT, and the connection has a turn.
+static void says(const char *text)
+{
+    write_all(text, strlen(text));
+    turn();
+}
+
+static void client_ends(void)
+{
+    struct pollfd polled = {test.conn->watch.fd, POLLRDHUP, 0};
+
+    shutdown(test.client, SHUT_WR);
+    assert_int_equal(poll(&polled, 1, 30000), 1);
+}
+
+static void hears(const char *expected)
+{
+    char bytes[8192];
+    size_t length = 0;
+    struct pollfd polled = {test.client, POLLIN, 0};
+
+    while (length < strlen(expected) && poll(&polled, 1, 30000) == 1)
+        length += (size_t)read(test.client, bytes + length, sizeof bytes - length);
+    assert_bytes(bytes, length, expected);
+}
+
+static void pass(unsigned seconds)
+{
+    kernel.seconds += seconds;
+    test.loop.now = 0;
+}
+
+static void put_list(struct text *text, const char *name, const struct list *list)
+{
+    for (const struct list *link = list->next; link != list; link = link->next)
+        if (link == &test.conn->idle.link)
+            text_format(text, ", %s %u", name, test.conn->idle.due - loop_now(&test.loop));
+}
+
+static ticks soonest(const struct conn *conn)
+{
+    const struct held *held = conn->held;
+    ticks due = ticks_sooner(conn->idle.due, pool_trim_due(conn->port->pool));
+
+    return held && timeout_running(&held->line) ? ticks_sooner(due, held->line.due) : due;
+}
+
+// The connection's life, its list and the ticks to its deadline, what epoll has been asked for, and
+// what it holds: room, first unsent byte - end of the output + input, and the line's deadline.
+static void expect_state(const char *expected)
+{
+    static const char *const life[LIVES] = {"reading", "writing", "flushing", "goodbye"};
+    char room[200];
+    struct text text = text_in(room, sizeof room);
+    const struct pool *pool = &test.pool;
+
+    if (pool->freed) {
+        text_format(&text, "%s", test.logged);
+    } else {
+        const struct held *held = test.conn->held;
+
+        text_string(&text, life[conn_life(test.conn)]);
+        put_list(&text, "idle", &pool->idle.list);
+        put_list(&text, "owing", &pool->owing.list);
+        put_list(&text, "goodbye", &pool->goodbye.list);
+        put_list(&text, "undrained", &pool->undrained);
+        text_format(&text, ", %s%s%s", kernel.events & EPOLLIN ? "in" : "",
+                    kernel.events & EPOLLOUT ? "out" : "", kernel.events & EPOLLET ? " edge" : "");
+        if (held)
+            text_format(&text, ", %zu: %zu-%zu+%zu", held->room, held->sent, held->output,
+                        held->input);
+        if (held && timeout_running(&held->line))
+            text_format(&text, ", line %u", held->line.due - loop_now(&test.loop));
+        if (list_empty(&pool->undrained) && !test.crowd)
+            assert_int_equal(crowd_next(pool), soonest(test.conn));
+    }
+    assert_string_equal(text_end(&text), expected);
+}
+
+TEST(a_line_is_answered_and_leaves_nothing)
+{
+    log_set_level(LOG_DEBUG);
+    come(&role_echo);
+    assert_string_equal(test.logged, "connected tcp");
+    assert_true(test.peer_logged);
+    expect_state("reading, idle 21, in");
+    pass(1);
+    says("hello\nyou\n");
+    assert_string_equal(test.logged, "turn tcp 10 0 10 10");
+    assert_int_equal(test.loop.spent, 20);
+    hears("hello\nyou\n");
+    expect_state("reading, idle 21, in");
+    assert_int_equal(test.pool.given_back, 0);
+    assert_int_equal(kernel.controls, 2); // the timer's, and this connection's
+    conn_close(test.conn, "why");
+    expect_state("closed tcp why");
+    assert_int_equal(test.pool.given_back, sizeof *test.conn);
+}
+
+TEST(without_a_reader_the_log_costs_no_name)
+{
+    log_set_level(LOG_INFO);
+    come(&role_echo);
+    assert_int_equal(kernel.names, 0);
+    log_set_level(LOG_DETAIL);
+    kernel.name = ENOTCONN;
+    conn_close(test.conn, "why");
+    assert_string_equal(test.logged, "closed tcp why");
+    assert_false(test.peer_logged);
+}
+
+TEST(a_line_is_timed_from_its_first_byte_on)
+{
+    come(&role_echo);
+    says("hel");
+    expect_state("reading, idle 21, in, 64: 0-0+3, line 9");
+    pass(1);
+    says("lo");
+    expect_state("reading, idle 21, in, 64: 0-0+5, line 5");
+    pass(1);
+    says("\nab");
+    hears("hello\n");
+    expect_state("reading, idle 21, in, 64: 0-0+2, line 9"); // another line
+    kernel.recv = EAGAIN;
+    pass(1);
+    conn_turn(test.conn, EPOLLIN);
+    expect_state("reading, idle 17, in, 64: 0-0+2, line 5");
+    says("c\n");
+    hears("abc\n");
+    expect_state("reading, idle 21, in");
+    assert_int_equal(test.pool.given_back, 64);
+}
+
+TEST(what_is_pending_takes_no_more_room_than_it_needs)
+{
+    static char many[READ_MAX_BYTES];
+
+    memset(many, 'x', sizeof many);
+    come(&role_echo);
+    write_all(many, 65);
+    turn();
+    expect_state("reading, idle 21, in, 128: 0-0+65, line 9");
+    write_all(many, 64);
+    turn();
+    expect_state("reading, idle 21, in, 256: 0-0+129, line 9");
+    write_all(many, sizeof many);
+    while (test.conn->held->input < 129 + sizeof many)
+        turn();
+    expect_state("reading, idle 21, in, 131072: 0-0+65665, line 9");
+    assert_int_equal(test.pool.given_back, 0);
+    says("\nx");
+    expect_state("reading, idle 21, in, 64: 0-0+1, line 9");
+    assert_int_equal(test.pool.given_back, 131072);
+    assert_true(test.conn->watch.later);
+}
+
+TEST(what_is_unsent_waits_for_room_and_nothing_is_read)
+{
+    come(&role_echo);
+    kernel.bound = 3;
+    says("hello\nab");
+    assert_int_equal(test.loop.spent, 8 + 3);
+    expect_state("writing, owing 21, out, 64: 0-3+2");
+    pass(1);
+    says("c\n"); // no room yet
+    expect_state("writing, owing 17, out, 64: 0-3+2");
+    kernel.bound = 1;
+    turn();
+    expect_state("writing, owing 21, out, 64: 1-3+2");
+    kernel.bound = NO_BOUND;
+    turn();
+    hears("hello\nabc\n");
+    expect_state("reading, idle 21, in");
+    assert_int_equal(test.pool.given_back, 64);
+    kernel.bound = 0;
+    says("x\n"); // as if there were no room at all
+    expect_state("writing, owing 21, out, 64: 0-2+0");
+    pass(1);
+    kernel.bound = NO_BOUND;
+    kernel.send = EINTR;
+    turn();
+    expect_state("writing, owing 17, out, 64: 0-2+0");
+    turn();
+    hears("x\n");
+    expect_state("reading, idle 21, in");
+}
+
+TEST(a_line_that_begins_behind_unsent_output_is_timed_when_it_is_sent)
+{
+    come(&role_echo);
+    kernel.bound = 0;
+    says("a\nb");
+    expect_state("writing, owing 21, out, 64: 0-2+1");
+    pass(1);
+    kernel.bound = NO_BOUND;
+    turn();
+    expect_state("reading, idle 21, in, 64: 0-0+1, line 9");
+}
+
+static void repeat(char *room, const char *text, size_t times)
+{
+    for (*room = '\0'; times > 0; times--)
+        room = stpcpy(room, text);
+}
+
+TEST(a_turn_that_is_used_up_gets_another_one)
+{
+    char all[8192];
+    size_t longer = TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES;
+
+    come(&role_echo);
+    repeat(all, "/a\n", TURN_TEXTS_MAX + 3);
+    says(all);
+    expect_state("writing, owing 21, out, 64: 0-0+9");
+    assert_int_equal(test.loop.spent, strlen(all) + TURN_TEXTS_MAX * strlen(UNKNOWN) + longer);
+    turn();
+    repeat(all, UNKNOWN, TURN_TEXTS_MAX + 3);
+    hears(all);
+    expect_state("reading, idle 21, in");
+}
+
+// In the buffer behind the output that is unsent too.
+TEST(a_turn_that_is_used_up_waits_for_room)
+{
+    come(&role_test);
+    said.outcome = TURN_AGAIN;
+    said.done = 1;
+    said.answer = "answer";
+    kernel.bound = 2;
+    says("abcd");
+    expect_state("writing, owing 21, out, 64: 0-4+3");
+    kernel.bound = 4;
+    said.outcome = TURN_MORE;
+    said.begun = NOTHING_BEGUN;
+    said.done = 3;
+    turn();
+    assert_int_equal(said.length, 3);
+    assert_memory_equal(test.pool.input, "bcd", 3);
+    expect_state("reading, idle 21, in");
+}
+
+TEST(nothing_is_timed_that_has_not_begun)
+{
+    come(&role_test);
+    said.begun = NOTHING_BEGUN;
+    said.done = 1;
+    says("ab");
+    expect_state("reading, idle 21, in, 64: 0-0+1");
+    said.begun = 0;
+    said.done = 0;
+    says("c"); // a role that cannot say whether this ends anything is asked
+    assert_int_equal(said.length, 2);
+    expect_state("reading, idle 21, in, 64: 0-0+2, line 9");
+    pass(1);
+    said.begun = 1; // in a buffer of its own: another message
+    says("d");
+    expect_state("reading, idle 21, in, 64: 0-0+3, line 9");
+    said.begun = NOTHING_BEGUN;
+    says("e");
+    expect_state("reading, idle 21, in, 64: 0-0+4");
+}
+
+TEST(who_has_ended_is_answered_and_left)
+{
+    static const struct {
+        uint32_t events;
+        const char *state;
+    } row[] = {
+        {EPOLLIN, "flushing, owing 21, out"},
+        {EPOLLOUT, "closed tcp end of input"},
+        {EPOLLIN | EPOLLERR, "closed tcp end of input"},
+        {EPOLLHUP, "closed tcp end of input"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        come(&role_echo);
+        says("abc");
+        kernel.unsent = i > 0;
+        client_ends();
+        pass(1);
+        kernel.unsent = 1;
+        turn();
+        hears("abc");
+        expect_state("flushing, owing 21, out");
+        assert_int_equal(test.pool.given_back, 64);
+        test.conn->watch.more = false;
+        conn_turn(test.conn, row[i].events);
+        expect_state(row[i].state);
+        begin_again(IDLE_SECONDS);
+    }
+    come(&role_echo);
+    client_ends();
+    turn();
+    expect_state("closed tcp end of input");
+}
+
+TEST(a_role_that_closes_says_goodbye)
+{
+    char byte;
+
+    come(&role_test);
+    said.outcome = TURN_CLOSE;
+    said.answer = "bye";
+    kernel.bound = 2;
+    says("what is not looked at");
+    expect_state("writing, owing 21, out, 64: 0-1+0");
+    kernel.bound = 1;
+    kernel.unsent = 1;
+    turn();
+    expect_state("flushing, owing 21, out");
+    assert_int_equal(test.pool.given_back, 64);
+    turn();
+    hears("bye");
+    assert_int_equal(read(test.client, &byte, 1), 0); // FIN
+    expect_state("goodbye, goodbye 9, in");
+    pass(1);
+    for (int i = 0; i < 4; i++) {
+        kernel.recv = (int[]){0, 0, EAGAIN, EINTR}[i];
+        says("more");
+        expect_state("goodbye, goodbye 5, in");
+    }
+    client_ends();
+    turn();
+    turn();
+    expect_state("closed tcp goodbye");
+}
+
+TEST(an_error_at_the_goodbye_is_its_end)
+{
+    come(&role_test);
+    said.outcome = TURN_CLOSE;
+    says("x");
+    kernel.recv = ECONNRESET;
+    says("y");
+    expect_state("closed tcp goodbye");
+}
+
+TEST(what_fails_closes_its_connection)
+{
+    static const struct {
+        int *error, number;
+        const char *says, *logged;
+        int unsent, memory;
+        size_t bound;
+    } row[] = {
+        {&kernel.recv, ECONNRESET, "x", "Connection reset by peer", 0, -1, NO_BOUND},
+        {&kernel.send, EPIPE, "x\n", "Broken pipe", 0, -1, NO_BOUND},
+        {&kernel.control, ENOMEM, "x\n", "Cannot allocate memory", 0, -1, 0},
+        {&kernel.shutdown, ENOTCONN, NULL, "Transport endpoint is not connected", 0, -1, NO_BOUND},
+        {&kernel.option, EPERM, NULL, "Operation not permitted", 1, -1, NO_BOUND},
+        {NULL, 0, "x", "no memory", 0, 0, NO_BOUND}, // for what is held
+        {NULL, 0, "x", "no memory", 0, 1, NO_BOUND}, // for its bytes
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        char expected[100];
+
+        come(row[i].says ? &role_echo : &role_test);
+        said.outcome = TURN_CLOSE;
+        if (row[i].error)
+            *row[i].error = row[i].number;
+        kernel.unsent = row[i].unsent;
+        kernel.bound = (unsigned)row[i].bound;
+        if (row[i].memory >= 0)
+            kernel.memory_left = (unsigned)row[i].memory;
+        says(row[i].says ? row[i].says : "x");
+        snprintf(expected, sizeof expected, "closed tcp %s", row[i].logged);
+        expect_state(expected);
+        begin_again(IDLE_SECONDS);
+    }
+    come(&role_echo);
+    kernel.bound = 0;
+    says("x\n");
+    kernel.bound = 1;
+    kernel.send = EHOSTUNREACH; // where output was unsent
+    turn();
+    expect_state("closed tcp No route to host");
+}
+
+TEST(what_passes_costs_a_turn)
+{
+    come(&role_echo);
+    for (int i = 0; i < 2; i++) {
+        kernel.recv = i ? EINTR : EAGAIN;
+        says("x");
+        expect_state("reading, idle 21, in");
+        turn();
+        says("\n");
+        hears("x\n");
+    }
+    says("x");
+    kernel.memory_left = 0; // to lengthen what there is, none is needed
+    says("y\n");
+    hears("xy\n");
+    expect_state("reading, idle 21, in");
+}
+
+TEST(what_cannot_be_taken_in_is_closed)
+{
+    for (int i = 0; i < 2; i++) {
+        const char *call;
+        struct address any = address_of_v4((struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)});
+        int fd = net_open(SOCK_STREAM, &any, NET_ONE_FAMILY, 1, &call);
+
+        kernel.memory_left = i ? NO_BOUND : 0;
+        kernel.control = i ? ENOSPC : 0;
+        conn_open(&test.port, fd);
+        assert_string_equal(test.logged, i ? "connection refused tcp No space left on device"
+                                           : "connection refused tcp Cannot allocate memory");
+        assert_int_equal(close(fd), -1);
+        assert_int_equal(test.service.counters.total_clients, 0);
+    }
+}
+
+TEST(who_is_not_admitted_has_a_goodbyes_time_for_all_of_it)
+{
+    const struct counters *counters = &test.service.counters;
+
+    kernel.bound = 3;
+    come_by(&test.pool.busy_port);
+    expect_state("writing, goodbye 9, out, 64: 0-9+0");
+    assert_int_equal(counters->busy_tcp, 1);
+    assert_int_equal(test.pool.busy, 1);
+    assert_int_equal(counters->total_clients + counters->connected_tcp, 0);
+    pass(1);
+    kernel.bound = 2;
+    turn();
+    expect_state("writing, goodbye 5, out, 64: 2-9+0");
+    kernel.bound = NO_BOUND;
+    kernel.unsent = 1;
+    turn();
+    expect_state("flushing, goodbye 5, out");
+    turn();
+    expect_state("goodbye, goodbye 9, in");
+    hears("Server Busy\n");
+    test.crowd = true;
+    come_by(&test.port);
+    assert_string_equal(test.logged, "connected tcp");
+    assert_int_equal(counters->total_clients, 1);
+    assert_int_equal(counters->connected_tcp, 1);
+    kernel.bound = 0;
+    come_by(&test.pool.busy_port);
+    assert_string_equal(test.logged, "busy tcp");
+    expect_state("writing, goodbye 9, out, 64: 0-12+0");
+}
+
+// No clock is read for a byte, and the connection stays where it is in its list.
+TEST(without_an_idle_timeout_no_byte_is_timed)
+{
+    begin_again(0);
+    come(&role_echo);
+    kernel.clock_reads = 0;
+    says("x\n");
+    says("y\n");
+    assert_int_equal(kernel.clock_reads, 0);
+}
+
+// At the end, who has nothing more to say is told goodbye, and who has is heard.
+TEST(the_end_waits_for_what_has_come)
+{
+    come(&role_echo);
+    test.service.phase = PHASE_DRAIN;
+    write_all("a\n", 2);
+    kernel.peek = EINTR; // once more
+    turn();
+    hears("a\n");
+    expect_state("goodbye, goodbye 9, in");
+    begin_again(IDLE_SECONDS);
+    come(&role_test);
+    test.service.phase = PHASE_DRAIN;
+    said.begun = NOTHING_BEGUN;
+    kernel.recv = EINTR;
+    says("a"); // which is still there
+    expect_state("reading, idle 21, in");
+    turn();
+    expect_state("goodbye, goodbye 9, in");
+    begin_again(IDLE_SECONDS);
+    come(&role_echo);
+    says("a");
+    test.service.phase = PHASE_DRAIN;
+    says("b"); // what is lengthened too
+    expect_state("goodbye, goodbye 9, in");
+    begin_again(IDLE_SECONDS);
+    come(&role_echo);
+    test.service.phase = PHASE_DRAIN;
+    says("a");
+    client_ends(); // FIN is not nothing: the last line is answered
+    expect_state("goodbye, goodbye 9, in");
+}
+
+TEST(an_edge_is_asked_for_again_where_something_is_left)
+{
+    static char many[READ_MAX_BYTES];
+    static const struct {
+        int error;
+        bool more;
+    } row[] = {{EINTR, true}, {EAGAIN, false}};
+
+    memset(many, '\n', sizeof many);
+    test.options.edge = true;
+    come(&role_echo);
+    assert_int_equal(kernel.events, EPOLLIN | EPOLLET | EPOLLPRI | EPOLLRDHUP);
+    kernel.controls = 0;
+    says("a\n");
+    assert_int_equal(kernel.controls, 0); // a short read has emptied the socket
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        kernel.controls = 0;
+        kernel.recv = row[i].error;
+        test.conn->watch.more = !row[i].more;
+        conn_turn(test.conn, EPOLLIN);
+        assert_int_equal(kernel.controls, row[i].more);
+    }
+    for (int some = 0; some < 2; some++) {
+        write_all(many, READ_MAX_BYTES / 2);
+        write_all(many, some ? READ_MAX_BYTES / 2 - 1 : READ_MAX_BYTES / 2);
+        kernel.controls = 0;
+        test.conn->watch.more = false;
+        conn_turn(test.conn, EPOLLIN);
+        assert_int_equal(kernel.controls, !some);
+        while (read(test.client, many, sizeof many) > 0)
+            continue;
+        memset(many, '\n', sizeof many);
+    }
+    test.conn->watch.more = true; // urgent data, say: the event was not a plain one
+    kernel.controls = 0;
+    write_all("a\n", 2);
+    conn_turn(test.conn, EPOLLIN | EPOLLPRI);
+    assert_int_equal(kernel.controls, 1);
+    kernel.bound = 0;
+    says("a\n");
+    assert_int_equal(kernel.events, EPOLLOUT | EPOLLET);
+}
+
+TEST(facts_are_those_of_its_socket)
+{
+    come(&role_echo);
+    struct address peer = net_local(test.client), local = net_peer(test.client);
+    char expected[200];
+    snprintf(expected, sizeof expected, "proto=tcp peer=%s local=%s\n", ADDRESS_STRING(&peer),
+             ADDRESS_STRING(&local));
+    says("/whoami\n");
+    hears(expected);
+    kernel.name = ENOTCONN;
+    says("/whoami\n"); // from nobody, and not from a loopback address
+    snprintf(expected, sizeof expected, "proto=tcp peer=[::]:0 local=%s\n", ADDRESS_STRING(&local));
+    hears(expected);
+}
+
+// tcp(7): what is accepted inherits these from its listener.
+TEST(a_connection_has_its_listeners_options)
+{
+    static const struct {
+        int level, name, value;
+    } row[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_OOBINLINE, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},    {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 12}, {IPPROTO_TCP, TCP_KEEPCNT, 5},
+    };
+
+    come(&role_echo);
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        int value = -1;
+        socklen_t length = sizeof value;
+
+        __real_getsockopt(test.conn->watch.fd, row[i].level, row[i].name, &value, &length);
+        assert_int_equal(value, row[i].value);
+    }
+}
+
+static void expire_now(void)
+{
+    crowd_expire(&test.pool, loop_now(&test.loop));
+}
+
+// tcp(7), TCP_INFO: what is sent again and again is no traffic, but what is acknowledged is.
+TEST(who_is_silent_for_so_long_is_idle)
+{
+    enum { LONG = IDLE_SECONDS * 1000 - TICK_MILLISECONDS, SHORT = LONG - 1 };
+    static const struct {
+        uint32_t sent, acked, received;
+        bool no_info;
+        const char *state;
+    } row[] = {
+        {LONG, LONG, LONG, false, "closed tcp idle timeout"},
+        {SHORT, LONG, LONG, false, "closed tcp idle timeout"},
+        {LONG, SHORT, LONG, false, "closed tcp idle timeout"},
+        {SHORT, SHORT, LONG, false, "reading, idle 21, in"},
+        {LONG, LONG, SHORT, false, "reading, idle 21, in"},
+        {0, 0, 0, true, "closed tcp idle timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        come(&role_echo);
+        kernel.sent = row[i].sent;
+        kernel.acked = row[i].acked;
+        kernel.received = row[i].received;
+        kernel.no_info = row[i].no_info;
+        pass(IDLE_SECONDS);
+        expire_now();
+        expect_state("reading, idle 1, in");
+        pass(1);
+        expire_now();
+        expect_state(row[i].state);
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+// Whether a client that is owed something is still there; with and without an idle timeout.
+TEST(who_is_owed_something_is_asked_for_now_and_then)
+{
+    enum { VANISHED = VANISHED_SECONDS * 1000 };
+    static const struct {
+        unsigned idle;
+        uint32_t acked, received;
+        const char *state;
+    } row[] = {
+        {0, VANISHED, VANISHED, "closed tcp vanished"},
+        {0, VANISHED - 1, VANISHED, "writing, owing 241, out, 64: 0-2+0"},
+        {0, VANISHED, VANISHED - 1, "writing, owing 241, out, 64: 0-2+0"},
+        {1000, VANISHED - 1, VANISHED - 1, "writing, owing 241, out, 64: 0-2+0"},
+        {61, VANISHED - 1, VANISHED - 1, "closed tcp idle timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i].idle);
+        come(&role_echo);
+        kernel.bound = 0;
+        says("x\n");
+        kernel.acked = kernel.sent = row[i].acked;
+        kernel.received = row[i].received;
+        pass(OWING_SECONDS);
+        expire_now();
+        expect_state("writing, owing 1, out, 64: 0-2+0");
+        pass(1);
+        expire_now();
+        expect_state(row[i].state);
+    }
+    begin_again(0);
+    come(&role_echo);
+    kernel.bound = 0;
+    says("x\n");
+    kernel.no_info = true;
+    pass(OWING_SECONDS + 1);
+    expire_now();
+    expect_state("writing, owing 241, out, 64: 0-2+0");
+}
+
+TEST(who_is_owed_something_is_asked_for_as_often_as_idle_ones)
+{
+    static const unsigned row[][2] = {{0, 60}, {1, 1}, {59, 59}, {60, 60}, {61, 60}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i][0]);
+        assert_int_equal(test.pool.owing.after, row[i][1] * TICKS_PER_SECOND);
+    }
+}
+
+// For the process itself may have slept.
+TEST(who_has_sent_something_meanwhile_is_heard_first)
+{
+    kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+    for (int heard = 0; heard < 2; heard++) {
+        come(&role_echo);
+        if (heard)
+            write_all("x\n", 2);
+        pass(IDLE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "reading, idle 21, in" : "closed tcp idle timeout");
+        begin_again(IDLE_SECONDS);
+        kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+        come(&role_echo);
+        says("x");
+        if (heard)
+            write_all("\n", 1);
+        pass(LINE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "reading, idle 21, in" : "closed tcp line timeout");
+        begin_again(IDLE_SECONDS);
+        come(&role_test);
+        said.outcome = TURN_CLOSE;
+        says("x");
+        if (heard)
+            client_ends();
+        pass(GOODBYE_SECONDS + 1);
+        expire_now();
+        expect_state(heard ? "closed tcp goodbye" : "closed tcp goodbye timeout");
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+// Of many that are due or have a last turn, so many a turn.
+TEST(a_crowd_is_looked_at_in_parts)
+{
+    const uint32_t *left = &test.service.counters.connected_tcp;
+
+    for (int drain = 0; drain < 2; drain++) {
+        for (int i = 0; i < CROWD_PER_TURN_MAX + 1; i++) {
+            come(&role_echo);
+            client_ends();
+            close(test.client);
+        }
+        test.client = 0;
+        pass(IDLE_SECONDS + 1);
+        kernel.sent = kernel.acked = kernel.received = UINT32_MAX;
+        if (!drain) {
+            expire_now();
+            assert_int_equal(*left, 1);
+            expire_now();
+            assert_int_equal(*left, 0);
+            continue;
+        }
+        crowd_drain(&test.pool);
+        assert_true(crowd_drain_some(&test.pool));
+        assert_int_equal(*left, 1);
+        assert_false(crowd_drain_some(&test.pool));
+        assert_int_equal(*left, 0);
+    }
+}
+
+TEST(who_is_still_heard_at_the_end_is_timed_again)
+{
+    come(&role_echo);
+    test.service.phase = PHASE_DRAIN;
+    pass(1);
+    crowd_drain(&test.pool);
+    expect_state("reading, undrained 17, in");
+    write_all("a", 1);
+    kernel.recv = EINTR;
+    assert_false(crowd_drain_some(&test.pool));
+    expect_state("reading, idle 21, in");
+    crowd_drain(&test.pool); // and crowd_close finds it
+}
+
+TEST(what_was_freed_is_given_back_a_second_later)
+{
+    struct pool *pool = &test.pool;
+
+    pass(100);
+    pool->trimmed = loop_now(&test.loop);
+    pool->given_back = GIVE_BACK_BYTES - 1;
+    assert_int_equal(crowd_next(pool), TICKS_NEVER);
+    pool->given_back = GIVE_BACK_BYTES;
+    assert_int_equal(crowd_next(pool), pool->trimmed + GIVE_BACK_SECONDS * TICKS_PER_SECOND);
+    for (ticks later = 1; later <= 4; later++) {
+        assert_int_equal(kernel.trims, 0);
+        crowd_expire(pool, loop_now(&test.loop) + later);
+    }
+    assert_int_equal(kernel.trims, 1);
+    assert_int_equal(pool->given_back, 0);
+    assert_int_equal(pool->trimmed, loop_now(&test.loop) + 4);
+}
+
+TEST(without_memory_no_pool_begins)
+{
+    struct pool pool;
+
+    for (unsigned left = 0; left <= 2; left++) {
+        kernel.memory_left = left;
+        assert_int_equal(pool_init(&pool, &test.loop, &test.options, &test.service), left == 2);
+        kernel.memory_left = NO_BOUND;
+        pool_finish(&pool);
+    }
+}
+
+// held: what it keeps fits, and is less than a quarter of the room only where that is the least.
+TEST(room_follows_what_is_held)
+{
+    static const size_t row[][3] = {// room before, bytes, room
+                                    {0, 0, 64},      {0, 64, 64},       {0, 65, 128},
+                                    {64, 65, 128},   {256, 1, 256},     {512, 1, 64},
+                                    {512, 128, 512}, {1024, 129, 1024}, {1024, 128, 128}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        struct held *held = NULL;
+
+        if (row[i][0] > 0)
+            assert_true(held_reserve(&held, NULL, row[i][0]));
+        assert_true(held_reserve(&held, NULL, row[i][1]));
+        assert_int_equal(held->room, row[i][2]);
+        held_drop(&held);
+        assert_null(held);
+    }
+}
+
+TEST(what_a_role_remembers_is_held_until_it_closes)
+{
+    struct held *held = NULL;
+    struct memory memory = {.overlong_before = true};
+    struct turn turn = {.input = "abc", .length = 3, .done = 3};
+
+    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_MORE));
+    assert_true(held->memory.overlong_before);
+    assert_int_equal(held->input + held->output, 0);
+    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_CLOSE));
+    assert_null(held);
+}
