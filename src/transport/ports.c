@@ -198,6 +198,8 @@ int ports_serve(struct ports *ports)
 
         if (watch(port) < 0)
             return -1;
+        if (port->protocol == PROTOCOL_UDP)
+            guard_add_port(&ports->pool.service->ports, port->local.port);
         log_event(LOG_INFO, "listening", LOG_TEXT("role", port->role->name),
                   LOG_TEXT("proto", protocol_name(port->protocol)),
                   LOG_TEXT("addr", ADDRESS_STRING(&port->local)));

@@ -174,11 +174,12 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
     ticks now = loop_now(port->pool->loop);
     bool first;
 
-    if (!guard_accepts_addresses(&datagram, port->local.port))
+    if (!guard_accepts_addresses(&datagram, &service->ports))
         return false;
     uint32_t peer = peers_heard(&service->peers, &datagram.peer, now, &first);
     service->counters.total_clients += first;
-    if (!guard_accepts_content(&datagram))
+    if (!guard_accepts_content(&datagram) ||
+        !peers_allow_round(&service->peers, peer, guard_digest(&datagram)))
         return false;
     struct reply reply = answer(port, &datagram, batch->text[out]);
     if (reply.length > datagram.length && !peers_allow_longer(&service->peers, peer, now))

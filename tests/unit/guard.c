@@ -3,7 +3,9 @@
 
 #include "core/guard.h"
 
-enum { OWN_PORT = 12345 };
+enum { OWN_PORT = 12345, OTHER_OWN_PORT = 65535 };
+
+static struct guard_ports own;
 
 // A datagram that is answered; each test spoils one thing.
 static struct datagram good(void)
@@ -23,7 +25,7 @@ static void a_good_datagram_is_answered(void **state)
     struct datagram datagram = good();
 
     (void)state;
-    assert_true(guard_accepts_addresses(&datagram, OWN_PORT));
+    assert_true(guard_accepts_addresses(&datagram, &own));
     assert_true(guard_accepts_content(&datagram));
 }
 
@@ -33,8 +35,17 @@ static void services_are_no_clients(void **state)
         uint16_t port;
         bool accepted;
     } row[] = {
-        {0, false},   {1, false},        {7, false},           {53, false},   {1023, false},
-        {1024, true}, {OWN_PORT, false}, {OWN_PORT - 1, true}, {65535, true},
+        {0, false},
+        {1, false},
+        {7, false},
+        {53, false},
+        {1023, false},
+        {1024, true},
+        {OWN_PORT, false},
+        {OWN_PORT - 1, true},
+        {OWN_PORT + 1, true},
+        {OTHER_OWN_PORT, false},
+        {OTHER_OWN_PORT - 1, true},
     };
 
     (void)state;
@@ -42,7 +53,7 @@ static void services_are_no_clients(void **state)
         struct datagram datagram = good();
 
         datagram.peer.port = row[i].port;
-        assert_int_equal(guard_accepts_addresses(&datagram, OWN_PORT), row[i].accepted);
+        assert_int_equal(guard_accepts_addresses(&datagram, &own), row[i].accepted);
     }
 }
 
@@ -56,9 +67,9 @@ static void both_ends_are_one_host_each(void **state)
 
         assert_true(address_parse(none[i], &from.peer));
         from.peer.port = 40000;
-        assert_false(guard_accepts_addresses(&from, OWN_PORT));
+        assert_false(guard_accepts_addresses(&from, &own));
         assert_true(address_parse(none[i], &to.local));
-        assert_false(guard_accepts_addresses(&to, OWN_PORT));
+        assert_false(guard_accepts_addresses(&to, &own));
     }
 }
 
@@ -68,7 +79,7 @@ static void a_broadcast_address_of_the_network_is_no_host(void **state)
 
     (void)state;
     datagram.to_host = false;
-    assert_false(guard_accepts_addresses(&datagram, OWN_PORT));
+    assert_false(guard_accepts_addresses(&datagram, &own));
 }
 
 static void an_answer_needs_a_hop_left(void **state)
@@ -129,8 +140,45 @@ static void a_truncated_error_is_told_by_what_is_held(void **state)
     assert_false(guard_accepts_content(&datagram));
 }
 
+// Each byte at either end, and the length, make a datagram another one.
+static void a_digest_tells_datagrams_apart(void **state)
+{
+    static const size_t lengths[] = {0, 1, 7, 15, 16, 17, 31, 32, 33, 100};
+    char bytes[100], changed[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)i;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        size_t length = lengths[i];
+        struct datagram one = {.bytes = bytes, .held = length, .length = length};
+        struct datagram other = {.bytes = changed, .held = length, .length = length};
+
+        memcpy(changed, bytes, sizeof bytes);
+        assert_int_equal(guard_digest(&one), guard_digest(&other));
+        for (size_t at = 0; at < length; at++) {
+            changed[at] ^= 1;
+            if (at < 16 || at >= length - 16)
+                assert_int_not_equal(guard_digest(&one), guard_digest(&other));
+            changed[at] ^= 1;
+        }
+        other.length++;
+        assert_int_not_equal(guard_digest(&one), guard_digest(&other));
+    }
+}
+
+static void an_empty_datagram_has_a_digest(void **state)
+{
+    struct datagram none = {.bytes = NULL};
+
+    (void)state;
+    guard_digest(&none);
+}
+
 int main(void)
 {
+    guard_add_port(&own, OWN_PORT);
+    guard_add_port(&own, OTHER_OWN_PORT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_datagram_is_answered),
         cmocka_unit_test(services_are_no_clients),
@@ -139,6 +187,8 @@ int main(void)
         cmocka_unit_test(an_answer_needs_a_hop_left),
         cmocka_unit_test(errors_are_not_answered),
         cmocka_unit_test(a_truncated_error_is_told_by_what_is_held),
+        cmocka_unit_test(a_digest_tells_datagrams_apart),
+        cmocka_unit_test(an_empty_datagram_has_a_digest),
     };
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
