@@ -13,7 +13,7 @@
 #include "system/net.h"
 
 enum {
-    // IP_PKTINFO, IP_TTL, IPV6_PKTINFO and IPV6_HOPLIMIT, and room to spare.
+    // IP_PKTINFO, IP_TTL, IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_RECVFRAGSIZE, and room to spare.
     CONTROL_BYTES = 192,
     DRAIN_TURNS_MAX = 256,
     ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
@@ -28,6 +28,7 @@ struct udp_batch {
     struct iovec in_bytes[UDP_BATCH_MAX], out_bytes[UDP_BATCH_MAX];
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
+    unsigned fragment; // what answers may have to be cut to: the least of the questions'
     char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
     char bytes[]; // UDP_BATCH_MAX times --max-datagram
 };
@@ -64,7 +65,7 @@ static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
 #pragma GCC diagnostic pop
 }
 
-// Where the datagram was sent to, and with which hop limit: ip(7), ipv6(7).
+// Where the datagram was sent to, with which hop limit, and in which pieces: ip(7), ipv6(7).
 static void read_control(struct msghdr *message, struct datagram *datagram)
 {
     // uncovered: the test is CMSG_FIRSTHDR's own, for messages without control data. Linux always
@@ -88,6 +89,8 @@ static void read_control(struct msghdr *message, struct datagram *datagram)
             datagram->local.scope =
                 IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? (uint32_t)v6.ipi6_ifindex : 0;
             datagram->to_host = true;
+        } else if (!is_v4 && at->cmsg_type == IPV6_RECVFRAGSIZE) {
+            memcpy(&datagram->fragment, CMSG_DATA(at), sizeof datagram->fragment);
         } else if (is_v4 ? at->cmsg_type == IP_TTL : at->cmsg_type == IPV6_HOPLIMIT) {
             memcpy(&datagram->hop_limit, CMSG_DATA(at), sizeof datagram->hop_limit);
         }
@@ -192,6 +195,8 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
         .msg_iovlen = 1,
     };
     write_control(&datagram, &batch->out_control[out], &batch->out[out].msg_hdr);
+    if (datagram.fragment > 0 && (batch->fragment == 0 || datagram.fragment < batch->fragment))
+        batch->fragment = datagram.fragment;
     return true;
 }
 
@@ -232,8 +237,11 @@ static int take_turn(struct udp *udp, struct port *port)
     int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
+    batch->fragment = 0;
     for (int i = 0; i < came; i++)
         answers += answer_into(batch, port, (size_t)i, answers);
+    if (batch->fragment != port->fragment)
+        net_fragment(port->watch.fd, port->fragment = batch->fragment);
     size_t sent = send_batch(port->watch.fd, batch->out, answers);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
