@@ -12,12 +12,15 @@
 #include "transport/conn.h"
 #include "transport/crowd.h"
 
-enum { TOLD_SECONDS = 60, RETRY_TICKS = 1 };
+enum { RETRY_TICKS = 1, REST_DOUBLINGS_MAX = 4 };
 
 bool ports_init(struct ports *ports, struct loop *loop, const struct options *options,
                 struct service *service)
 {
-    *ports = (struct ports){.retry = TICKS_NEVER, .told = TICKS_NEVER};
+    *ports = (struct ports){.retry = TICKS_NEVER,
+                            .told = TICKS_NEVER,
+                            .rest_over = TICKS_NEVER,
+                            .rest_told = TICKS_NEVER};
     // Both, so that ports_finish finds each in a state to be finished in.
     bool pool = pool_init(&ports->pool, loop, options, service);
     bool udp = udp_init(&ports->udp, &ports->pool);
@@ -81,11 +84,9 @@ static void accept_failed(struct ports *ports, int error)
     ticks now = loop_now(ports->pool.loop);
 
     // Once a minute is enough: this can go on for as long as clients like.
-    if (ports->told == TICKS_NEVER || now - ports->told > TOLD_SECONDS * TICKS_PER_SECOND) {
-        ports->told = now;
+    if (ticks_tell(&ports->told, now))
         log_event(LOG_WARNING, "cannot accept, clients have to wait", LOG_TEXT("proto", "tcp"),
                   LOG_TEXT("error", strerror(error)));
-    }
     pause_accepting(ports, now + RETRY_TICKS);
 }
 
@@ -134,12 +135,37 @@ static void listener_ready(struct watch *watch, uint32_t events)
         continue;
 }
 
+// No datagram can be taken from PORT, which would be reported again and again: it is left alone for
+// a tick, and for longer each time, up to four seconds.
+static void datagrams_failed(struct port *port, int error)
+{
+    struct ports *ports = ports_of(port);
+    ticks now = loop_now(ports->pool.loop);
+
+    // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
+    if (port->failures++ == 0)
+        return;
+    if (port->failures > REST_DOUBLINGS_MAX + 2)
+        port->failures = REST_DOUBLINGS_MAX + 2;
+    unwatch(port);
+    ports->rest_over = ticks_sooner(ports->rest_over, now + (RETRY_TICKS << (port->failures - 2)));
+    if (ticks_tell(&ports->rest_told, now))
+        log_event(LOG_WARNING, "cannot receive, datagrams have to wait", LOG_TEXT("proto", "udp"),
+                  LOG_TEXT("addr", ADDRESS_STRING(&port->local)),
+                  LOG_TEXT("error", strerror(error)));
+}
+
 static void datagrams_ready(struct watch *watch, uint32_t events)
 {
     struct port *port = container_of(watch, struct port, watch);
+    int error = udp_ready(&ports_of(port)->udp, port);
 
-    (void)events;
-    udp_ready(&ports_of(port)->udp, port);
+    // With EAGAIN alone, there was a datagram of a wrong checksum, which is gone. With an event
+    // beside it, somebody else has shut the socket down or has it keep errors: that would go on.
+    if (error == 0)
+        port->failures = 0;
+    else if (error != EINTR && (error != EAGAIN || events != EPOLLIN))
+        datagrams_failed(port, error);
 }
 
 static int set_up(struct port *port)
@@ -185,7 +211,9 @@ void ports_forget(struct ports *ports, size_t first)
 
 static int watch(struct port *port)
 {
-    if (loop_add(port->pool->loop, &port->watch, EPOLLIN) < 0)
+    uint32_t events = port->protocol == PROTOCOL_UDP ? EPOLLIN | EPOLLRDHUP : EPOLLIN;
+
+    if (loop_add(port->pool->loop, &port->watch, events) < 0)
         return -1;
     port->watched = true;
     return 0;
@@ -219,6 +247,15 @@ static void watch_listeners(struct ports *ports)
     ports->retry = TICKS_NEVER;
 }
 
+static void watch_rested(struct ports *ports)
+{
+    ports->rest_over = TICKS_NEVER;
+    for (size_t i = 0; i < ports->count; i++)
+        if (!ports->port[i].watched && ports->port[i].protocol == PROTOCOL_UDP &&
+            watch(&ports->port[i]) < 0)
+            datagrams_failed(&ports->port[i], errno);
+}
+
 void ports_resume(struct ports *ports)
 {
     if (ports->paused && ports->pool.freed) // room for one more, if it was that
@@ -230,11 +267,13 @@ void ports_expire(struct ports *ports, ticks now)
     crowd_expire(&ports->pool, now);
     if (ports->retry <= now)
         watch_listeners(ports);
+    if (ports->rest_over <= now)
+        watch_rested(ports);
 }
 
 ticks ports_next(const struct ports *ports)
 {
-    return ticks_sooner(crowd_next(&ports->pool), ports->retry);
+    return ticks_sooner(crowd_next(&ports->pool), ticks_sooner(ports->retry, ports->rest_over));
 }
 
 // Who is in the queue of an own socket has been told that it is connected, and what has been sent
@@ -256,7 +295,7 @@ void ports_drain(struct ports *ports)
         shut(&ports->port[i]);
     }
     ports->paused = false;
-    ports->retry = TICKS_NEVER;
+    ports->retry = ports->rest_over = TICKS_NEVER;
     crowd_drain(&ports->pool);
 }
 

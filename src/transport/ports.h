@@ -21,6 +21,9 @@ struct ports {
     bool paused; // no listener is watched: nobody can be taken in
     ticks retry; // when to try accepting again, or TICKS_NEVER
     ticks told;  // when the log last told that descriptors had run out
+    // When ports for datagrams that are not watched are to be tried again, or TICKS_NEVER; and when
+    // the log last told that there were any.
+    ticks rest_over, rest_told;
 };
 
 // False without memory; ports_finish frees what was taken either way, and closes everything.

@@ -39,7 +39,7 @@ bool udp_init(struct udp *udp, struct pool *pool)
     size_t room = most > ROOM_MIN ? most : ROOM_MIN;
     struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * room);
 
-    *udp = (struct udp){.pool = pool, .batch = batch};
+    *udp = (struct udp){.pool = pool, .batch = batch, .told = TICKS_NEVER};
     for (size_t i = 0; batch && i < UDP_BATCH_MAX; i++) {
         batch->in_bytes[i] = (struct iovec){batch->bytes + i * room, room};
         batch->in[i].msg_hdr = (struct msghdr){
@@ -200,10 +200,25 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
     return true;
 }
 
+// Some errors lie with one peer or the way to it, and are told by nobody. The others may stay.
+static void tell_lost(struct udp *udp, int error)
+{
+    static const int single[] = {EACCES, ENETUNREACH,  EHOSTUNREACH, EMSGSIZE,
+                                 EINVAL, ECONNREFUSED, EADDRNOTAVAIL};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(single); i++)
+        if (single[i] == error)
+            return;
+    if (ticks_tell(&udp->told, loop_now(udp->pool->loop)))
+        log_event(LOG_WARNING, "cannot send, answers are lost", LOG_TEXT("proto", "udp"),
+                  LOG_TEXT("error", strerror(error)));
+}
+
 // The number of answers that went out. One that cannot be sent does not keep back the others; if
 // there is no room at all, the rest is dropped, as the network might have done.
-static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
+static size_t send_batch(struct udp *udp, int fd, size_t count)
 {
+    struct mmsghdr *out = udp->batch->out;
     size_t sent = 0;
 
     for (size_t at = 0; at < count;) {
@@ -217,6 +232,7 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
             // another 0 would be an endless loop.
             break;
         } else if (errno != EINTR) {
+            tell_lost(udp, errno);
             at++;
         }
     }
@@ -242,7 +258,7 @@ static int take_turn(struct udp *udp, struct port *port)
         answers += answer_into(batch, port, (size_t)i, answers);
     if (batch->fragment != port->fragment)
         net_fragment(port->watch.fd, port->fragment = batch->fragment);
-    size_t sent = send_batch(port->watch.fd, batch->out, answers);
+    size_t sent = send_batch(udp, port->watch.fd, answers);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
                     LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
@@ -252,12 +268,9 @@ static int take_turn(struct udp *udp, struct port *port)
     return came;
 }
 
-void udp_ready(struct udp *udp, struct port *port)
+int udp_ready(struct udp *udp, struct port *port)
 {
-    // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
-    if (take_turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
-        log_limited(LOG_WARNING, "cannot receive", LOG_TEXT("proto", "udp"),
-                    LOG_TEXT("error", strerror(errno)));
+    return take_turn(udp, port) < 0 ? errno : 0;
 }
 
 void udp_drain(struct udp *udp, struct port *port)
