@@ -37,12 +37,12 @@ static const struct {
     {CALL_READ_FILE, {EINTR, EIO, EISDIR}},
     {CALL_READ_TIMER, {EINTR, EAGAIN}},
     {CALL_RECV, {EINTR, ECONNRESET, ECONNABORTED, ETIMEDOUT, ENOMEM, EHOSTUNREACH, ENOBUFS}},
-    {CALL_RECVMMSG, {EINTR, ENOMEM, ECONNREFUSED, ENETDOWN, EAGAIN}},
+    {CALL_RECVMMSG, {EINTR, ENOMEM, ECONNREFUSED, ENETDOWN, EAGAIN, EPERM, EIO, ENOSYS}},
     {CALL_SEND,
      {EINTR, EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM, EPERM, EHOSTUNREACH, ETIMEDOUT}},
     {CALL_SENDMMSG,
      {EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, EACCES, ENETUNREACH, EHOSTUNREACH, ENETDOWN, EMSGSIZE,
-      EINVAL, ECONNREFUSED, EADDRNOTAVAIL}},
+      EINVAL, ECONNREFUSED, EADDRNOTAVAIL, EIO, ENOSYS}},
     {CALL_SETRLIMIT, {EPERM}},
     {CALL_SETSOCKOPT, {ENOMEM, ENOPROTOOPT, EINVAL, EPERM}},
     {CALL_SHUTDOWN, {ENOTCONN, ENOBUFS}},
@@ -89,7 +89,8 @@ static void choose_rates(void)
         enum call call = plan.from_start ? (enum call)chance_between(chance(), 0, CALL_COUNT - 1)
                                          : choose_call();
 
-        plan.one_in[call] = chance_between(chance(), 2, 30);
+        // What seccomp forbids fails every time.
+        plan.one_in[call] = chance_between(chance(), call == CALL_RECVMMSG ? 1 : 2, 30);
     } else if (kind < 7) {
         plan.one_in[CALL_MEMORY] = chance_between(chance(), 1, 60);
     } else {

@@ -154,6 +154,26 @@ void judge_accept_failed(struct netsock *socket)
     judge.freed = false;
 }
 
+// The first may be told once and be gone. Beyond it, the daemon waits for a tick, and then longer.
+void judge_receive_failed(struct netsock *socket)
+{
+    size_t last = sizeof socket->failed / sizeof socket->failed[0] - 1;
+
+    if (++socket->failures > last + 1 && !world.draining &&
+        world.now < socket->failed[last] + TICK / 2)
+        fail("what cannot be received is asked for again and again");
+    memmove(&socket->failed[1], &socket->failed[0], last * sizeof socket->failed[0]);
+    socket->failed[0] = world.now;
+}
+
+static bool rests(const struct netsock *socket)
+{
+    unsigned doublings = socket->failures < 6 ? socket->failures - 2 : 4;
+
+    return socket->failures >= 2 &&
+           world.now <= socket->failed[0] + (1U << doublings) * TICK + TICK;
+}
+
 static bool from_loopback(const struct flow *flow)
 {
     return netsock_is_v4(&flow->peer) ? flow->peer.sin6_addr.s6_addr[12] == 127
@@ -520,7 +540,7 @@ static void judge_sockets(void)
     for (const struct netsock *socket = netsock_first(); socket; socket = socket->next) {
         if (socket->type == SOCK_STREAM)
             judge_listener(socket);
-        else if (socket->oldest)
+        else if (socket->oldest && !rests(socket))
             fail("a datagram is not read");
     }
 }

@@ -19,7 +19,9 @@ enum {
     PORT_MIN = 1024,
     WINDOW_SECONDS = 60,
     LONGER_PER_PEER = 10, // answers longer than their questions, in a second
+    LONGER_PER_HOST = 50,
     LONGER_IN_ALL = 100,
+    SHARE_SECONDS = 5, // after which a host's share is whole again
     ANSWER_LINE_MAX = 256,
 };
 
@@ -28,15 +30,16 @@ enum {
 struct peer {
     struct sockaddr_in6 address;
     uint64_t heard_low, heard_high;
-    // When the latest longer answers were made, the last one first; and those that may have been.
-    uint64_t longer[2 * LONGER_PER_PEER + 1], maybe[2 * LONGER_PER_PEER + 1];
+    // When the latest longer answers were made, the last one first; and when any may have been
+    // asked for.
+    uint64_t longer[2 * LONGER_PER_PEER + 1], asked[LONGER_PER_PEER];
 };
 
 static struct {
     uint64_t read, answered, sure, maybe;
     struct peer *peer;
     size_t peers, room;
-    uint64_t longer[2 * LONGER_IN_ALL + 1], maybe_longer[2 * LONGER_IN_ALL + 1];
+    uint64_t longer[2 * LONGER_IN_ALL + 1], asked[LONGER_PER_HOST];
 } q;
 
 void questions_begin(void)
@@ -82,12 +85,18 @@ static bool no_host(const struct sockaddr_in6 *address)
            IN6_IS_ADDR_UNSPECIFIED(&address->sin6_addr);
 }
 
-// Who may be a client.
-static bool accepted(const struct netsock *socket, const struct question *question)
+static bool is_own(in_port_t port)
 {
-    uint16_t port = ntohs(question->peer.sin6_port);
+    for (const struct netsock *socket = netsock_first(); socket; socket = socket->next)
+        if (socket->type == SOCK_DGRAM && socket->bound.sin6_port == port)
+            return true;
+    return false;
+}
 
-    return port >= PORT_MIN && port != ntohs(socket->bound.sin6_port) &&
+// Who may be a client.
+static bool accepted(const struct question *question)
+{
+    return ntohs(question->peer.sin6_port) >= PORT_MIN && !is_own(question->peer.sin6_port) &&
            !no_host(&question->peer) && !no_host(&question->local) && question->to_host;
 }
 
@@ -96,17 +105,21 @@ static bool is_error(const struct question *question)
     return question->length >= 4 && memcmp(question->bytes, "ERR ", 4) == 0;
 }
 
-static bool forbidden(const struct netsock *socket, const struct question *question)
+static bool forbidden(const struct question *question)
 {
-    return !accepted(socket, question) || question->hop_limit <= 1 || is_error(question);
+    return !accepted(question) || question->hop_limit <= 1 || is_error(question);
+}
+
+static bool is_same(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+    return a->sin6_port == b->sin6_port && a->sin6_scope_id == b->sin6_scope_id &&
+           memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr) == 0;
 }
 
 static struct peer *find(const struct sockaddr_in6 *address)
 {
     for (size_t i = 0; i < q.peers; i++)
-        if (q.peer[i].address.sin6_port == address->sin6_port &&
-            memcmp(&q.peer[i].address.sin6_addr, &address->sin6_addr, sizeof address->sin6_addr) ==
-                0)
+        if (is_same(&q.peer[i].address, address))
             return &q.peer[i];
     return NULL;
 }
@@ -134,23 +147,6 @@ static void heard(const struct question *question)
     peer->heard_high = world.now;
 }
 
-void judge_question(struct netsock *socket, struct question *question)
-{
-    struct question **link = &socket->batch;
-
-    judge_progress();
-    q.read++;
-    question->asked = world.turn_start;
-    question->counts_before = expect_counts();
-    judge_totals(&question->total, &question->busy);
-    if (accepted(socket, question))
-        heard(question);
-    while (*link)
-        link = &(*link)->next;
-    question->next = NULL;
-    *link = question;
-}
-
 // COUNT of them happened in less than TIME before NOW.
 static bool all_within(const uint64_t *at, size_t count, uint64_t time, uint64_t now)
 {
@@ -161,17 +157,6 @@ static void remember(uint64_t *at, size_t count)
 {
     memmove(at + 1, at, (count - 1) * sizeof *at);
     at[0] = world.now;
-}
-
-// It may count against the limit that an answer was made and could not be sent.
-static void count_maybe_longer(const struct question *question)
-{
-    struct peer *peer = find(&question->peer);
-
-    if (!peer)
-        return;
-    remember(peer->maybe, 2 * LONGER_PER_PEER + 1);
-    remember(q.maybe_longer, 2 * LONGER_IN_ALL + 1);
 }
 
 // Two whole seconds may touch in one second of ours. In a turn that took long, the daemon's time is
@@ -193,29 +178,51 @@ static void count_longer(const struct question *question)
         fail("more answers that are longer than their questions than %d a second", LONGER_PER_PEER);
 }
 
-// A little more than a second, for the daemon's second begins when it likes; at the start of the
-// turn, for what the process was kept from after that came too late for the decision.
-static bool limited(const struct question *question)
-{
-    const struct peer *peer = find(&question->peer);
-
-    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND, question->asked) ||
-           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND, question->asked);
-}
-
 static bool is_command(const struct question *question)
 {
     return question->length > 0 && question->bytes[0] == '/';
 }
 
+// A little more than a second, for the daemon's second begins when it likes; at the start of the
+// turn, for what the process was kept from after that came too late for the decision. As long as
+// all together ask for less than the share of one host, nobody's share is less.
+static bool limited(struct question *question)
+{
+    struct peer *peer = find(&question->peer);
+    bool limited =
+        all_within(peer->asked, LONGER_PER_PEER, SECOND + 10 * MILLISECOND, question->asked) ||
+        all_within(q.asked, LONGER_PER_HOST, SHARE_SECONDS * SECOND, question->asked);
+
+    remember(peer->asked, LONGER_PER_PEER);
+    remember(q.asked, LONGER_PER_HOST);
+    return limited;
+}
+
+void judge_question(struct netsock *socket, struct question *question)
+{
+    struct question **link = &socket->batch;
+
+    judge_progress();
+    q.read++;
+    question->asked = world.turn_start;
+    question->counts_before = expect_counts();
+    judge_totals(&question->total, &question->busy);
+    if (accepted(question))
+        heard(question);
+    question->limited =
+        !forbidden(question) && (is_command(question) || question->truncated) && limited(question);
+    while (*link)
+        link = &(*link)->next;
+    question->next = NULL;
+    *link = question;
+}
+
 // Not answered: was that right?
-static void left_out(const struct netsock *socket, const struct question *question)
+static void left_out(const struct question *question)
 {
     char peer[80];
 
-    if (forbidden(socket, question))
-        return;
-    if ((is_command(question) || question->truncated) && limited(question))
+    if (forbidden(question) || question->limited)
         return;
     fail("a datagram of %zu bytes from %s is not answered", question->length,
          netsock_text(&question->peer, peer));
@@ -227,10 +234,8 @@ void judge_batch_over(struct netsock *socket, bool excused)
         struct question *question = socket->batch;
 
         socket->batch = question->next;
-        if (excused)
-            count_maybe_longer(question);
-        else
-            left_out(socket, question);
+        if (!excused)
+            left_out(question);
         question_free(question);
     }
 }
@@ -317,12 +322,6 @@ static bool control_fits(const struct question *question, const struct msghdr *m
     return from && hops == question->hop_limit - 1;
 }
 
-static bool answers(const struct question *question, const struct sockaddr_in6 *to)
-{
-    return question->peer.sin6_port == to->sin6_port &&
-           memcmp(&question->peer.sin6_addr, &to->sin6_addr, sizeof to->sin6_addr) == 0;
-}
-
 // Of several questions from one peer, those before the one that fits were left out.
 static struct question *find_question(struct netsock *socket, const struct msghdr *message)
 {
@@ -330,10 +329,10 @@ static struct question *find_question(struct netsock *socket, const struct msghd
     struct question *question;
 
     while ((question = socket->batch)) {
-        if (!forbidden(socket, question) && answers(question, &to) &&
+        if (!forbidden(question) && is_same(&question->peer, &to) &&
             fits(question, message->msg_iov) && control_fits(question, message))
             return question;
-        left_out(socket, question);
+        left_out(question);
         socket->batch = question->next;
         question_free(question);
     }
@@ -348,7 +347,7 @@ static bool ambiguous(const struct question *question, const struct msghdr *mess
     struct sockaddr_in6 to = netsock_address(message->msg_name);
 
     for (const struct question *other = question->next; other; other = other->next)
-        if (other->length >= message->msg_iov->iov_len && answers(other, &to) &&
+        if (other->length >= message->msg_iov->iov_len && is_same(&other->peer, &to) &&
             fits(other, message->msg_iov))
             return true;
     return false;
@@ -361,11 +360,8 @@ void judge_answer(struct netsock *socket, const struct msghdr *message, bool sen
     if (message->msg_iovlen != 1)
         fail("an answer in %zu parts", message->msg_iovlen);
     check_line(question, message->msg_iov);
-    if (message->msg_iov->iov_len > question->length) {
-        count_maybe_longer(question);
-        if (!ambiguous(question, message))
-            count_longer(question);
-    }
+    if (message->msg_iov->iov_len > question->length && !ambiguous(question, message))
+        count_longer(question);
     q.answered += sent;
     socket->batch = question->next;
     question_free(question);
