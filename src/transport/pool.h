@@ -30,6 +30,7 @@ struct port {
     enum protocol protocol;
     bool own;     // opened by this process: who waits in its queue is a client of this process
     bool watched; // in the loop
+    bool settled; // who waits in its queue has come since its options were set
     // Of a port for datagrams:
     unsigned failures; // to take any, one after the other
     unsigned fragment; // see net_fragment

@@ -104,6 +104,23 @@ static bool client_failed(int error)
     return false;
 }
 
+static int limit_buffers(const struct port *port, int fd)
+{
+    unsigned buffer = port->pool->options->socket_buffer;
+
+    return buffer > 0 ? net_limit_buffers(fd, buffer) : 0;
+}
+
+// A connection that is older than the options of its listener, which was passed, has not inherited
+// them. It is served as it is where they cannot be set.
+static void set_late(const struct port *port, int fd)
+{
+    const char *call;
+
+    if (net_adopt(fd, SOCK_STREAM, &call) == 0)
+        limit_buffers(port, fd);
+}
+
 // Accepts one client. False if the queue is empty, or accepting has been paused.
 static bool accept_one(struct port *port)
 {
@@ -116,11 +133,14 @@ static bool accept_one(struct port *port)
     }
     int fd = accept4(port->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        if (!port->settled)
+            set_late(port, fd);
         conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd);
         return true;
     }
     if (client_failed(errno))
         return true;
+    port->settled |= errno == EAGAIN;
     if (errno != EAGAIN)
         accept_failed(ports, errno);
     return false;
@@ -170,10 +190,7 @@ static void datagrams_ready(struct watch *watch, uint32_t events)
 
 static int set_up(struct port *port)
 {
-    unsigned buffer = port->pool->options->socket_buffer;
-
-    if (port->protocol == PROTOCOL_TCP && buffer > 0 &&
-        net_limit_buffers(port->watch.fd, buffer) < 0)
+    if (port->protocol == PROTOCOL_TCP && limit_buffers(port, port->watch.fd) < 0)
         return -1;
     port->local = net_local(port->watch.fd);
     return port->local.port ? 0 : -1;
@@ -194,6 +211,7 @@ int ports_add(struct ports *ports, const struct role *role, enum protocol protoc
         .pool = &ports->pool,
         .protocol = protocol,
         .own = own,
+        .settled = own,
     };
     if (set_up(port) == 0)
         return 0;
