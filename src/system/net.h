@@ -23,8 +23,8 @@ int net_adopt(int fd, int type, const char **call);
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 
-// From now on, an IPv6 datagram goes out in pieces of BYTES at most; 0: as large as the path is
-// known to allow.
+// From now on, an IPv6 datagram that is too large for its first link goes out in packets of BYTES
+// at most; 0: of what the path is known to allow.
 void net_fragment(int fd, unsigned bytes);
 
 // getsockname(2) and getpeername(2) as values; port 0: that failed, as it does after a reset.
