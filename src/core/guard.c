@@ -34,12 +34,13 @@ bool guard_accepts_content(const struct datagram *datagram)
 
 uint32_t guard_digest(const struct datagram *datagram)
 {
-    size_t length = datagram->held < END_BYTES ? datagram->held : END_BYTES;
     uint64_t word[2 * END_BYTES / sizeof(uint64_t)] = {0}, digest = datagram->length;
 
-    if (length > 0) {
-        memcpy(word, datagram->bytes, length);
-        memcpy((char *)word + END_BYTES, datagram->bytes + datagram->held - length, length);
+    if (datagram->held >= END_BYTES) {
+        memcpy(word, datagram->bytes, END_BYTES);
+        memcpy((char *)word + END_BYTES, datagram->bytes + datagram->held - END_BYTES, END_BYTES);
+    } else if (datagram->held > 0) {
+        memcpy(word, datagram->bytes, datagram->held);
     }
     for (size_t i = 0; i < sizeof word / sizeof word[0]; i++) {
         digest = (digest ^ word[i]) * 0x9e3779b97f4a7c15; // odd, and its bits are well mixed

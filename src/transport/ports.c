@@ -171,7 +171,8 @@ static void datagrams_failed(struct port *port, int error)
     if (port->failures > REST_DOUBLINGS_MAX + 2)
         port->failures = REST_DOUBLINGS_MAX + 2;
     unwatch(port);
-    ports->rest_over = ticks_sooner(ports->rest_over, now + (RETRY_TICKS << (port->failures - 2)));
+    ports->rest_over =
+        ticks_sooner(ports->rest_over, now + ((ticks)RETRY_TICKS << (port->failures - 2)));
     if (ticks_tell(&ports->rest_told, now))
         log_event(LOG_WARNING, "cannot receive, datagrams have to wait", LOG_TEXT("proto", "udp"),
                   LOG_TEXT("addr", ADDRESS_STRING(&port->local)),
