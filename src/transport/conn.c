@@ -250,7 +250,8 @@ static void answer(struct conn *conn, size_t length, bool ended)
     lead(conn, balance);
 }
 
-// If the GOT bytes at FRESH end nothing, adds them to what is pending.
+// If the GOT bytes at FRESH end nothing, adds them to what is pending. Before that, no output
+// stands while the connection reads.
 static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 {
     const struct role *role = conn->port->role;
@@ -259,9 +260,9 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 
     if (conn_life(conn) != LIFE_READING || held_of(conn->held)->input == 0 || !role->pends ||
         held->input + got > most || !role->pends(fresh, got, held->input, most) ||
-        !held_reserve(&conn->held, conn, held->output + held->input + got))
+        !held_reserve(&conn->held, conn, held->input + got))
         return false;
-    memcpy(held->bytes + held->output + held->input, fresh, got);
+    memcpy(held->bytes + held->input, fresh, got);
     held->input += got;
     return true;
 }

@@ -19,6 +19,7 @@ enum {
     TURN_BYTES_MAX = 65536,   // that one turn reads of one connection
     ACCEPTS_MAX = 64,         // of one listener in one turn
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
+    RESERVED_MIN = 16,        // descriptors beside listeners and connections
     CONN_BYTES = 56,          // of an idle connection
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
     LATE_TURNS_MAX = 10,
@@ -65,7 +66,9 @@ void judge_started(void)
     judge.memory = allocated.bytes;
     if (world.server->ports.pool.max_busy > GOODBYES_MAX)
         fail("more goodbyes than %d are allowed", GOODBYES_MAX);
-    if (files_count() + options()->max_tcp + world.server->ports.pool.max_busy > kernel.soft)
+    if (RESERVED_MIN + world.server->ports.count + options()->max_tcp +
+            world.server->ports.pool.max_busy >
+        kernel.soft)
         fail("%u clients are allowed, and do not fit", options()->max_tcp);
 }
 

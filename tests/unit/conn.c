@@ -179,7 +179,14 @@ static enum outcome say(struct memory *memory, struct turn *turn)
     return said.outcome;
 }
 
+static bool pends(const char *fresh, size_t length, size_t pending, size_t max_line)
+{
+    return memcmp(fresh, "pends", length) == 0 && pending > 0 && max_line == 200000;
+}
+
 static const struct role role_test = {.name = "test", .admitted = true, .stream = say};
+static const struct role role_pends = {
+    .name = "pends", .admitted = true, .stream = say, .pends = pends};
 
 static bool note(enum log_level level, const struct log_field *fields, size_t count,
                  uint64_t suppressed)
@@ -387,16 +394,17 @@ TEST(a_line_is_answered_and_leaves_nothing)
     assert_true(test.peer_logged);
     expect_state("reading, idle 21, in");
     pass(1);
-    says("hello\nyou\n");
-    assert_string_equal(test.logged, "turn tcp 10 0 10 10");
-    assert_int_equal(test.loop.spent, 20);
+    says("hello\nyou\nx");
+    assert_string_equal(test.logged, "turn tcp 11 1 10 10");
+    assert_int_equal(test.loop.spent, 21);
     hears("hello\nyou\n");
+    expect_state("reading, idle 21, in, 64: 0-0+1, line 9");
+    says("\n");
     expect_state("reading, idle 21, in");
-    assert_int_equal(test.pool.given_back, 0);
     assert_int_equal(kernel.controls, 2); // the timer's, and this connection's
     conn_close(test.conn, "why");
     expect_state("closed tcp why");
-    assert_int_equal(test.pool.given_back, sizeof *test.conn);
+    assert_int_equal(test.pool.given_back, 64 + sizeof *test.conn);
 }
 
 TEST(without_a_reader_the_log_costs_no_name)
@@ -491,8 +499,8 @@ TEST(a_line_that_begins_behind_unsent_output_is_timed_when_it_is_sent)
 {
     come(&role_echo);
     kernel.bound = 0;
-    says("a\nb");
-    expect_state("writing, owing 21, out, 64: 0-2+1");
+    says("\nb");
+    expect_state("writing, owing 21, out, 64: 0-1+1");
     pass(1);
     kernel.bound = NO_BOUND;
     turn();
@@ -562,6 +570,28 @@ TEST(nothing_is_timed_that_has_not_begun)
     expect_state("reading, idle 21, in, 64: 0-0+4");
 }
 
+// The role is not asked again for what ends nothing, but for all that stands behind output.
+TEST(what_only_lengthens_what_is_pending_is_kept_at_once)
+{
+    come(&role_pends);
+    says("pends");
+    assert_int_equal(said.length, 5);
+    says("pends");
+    says("p");
+    assert_int_equal(said.length, 5);
+    expect_state("reading, idle 21, in, 64: 0-0+11, line 9");
+    assert_memory_equal(test.conn->held->bytes, "pendspendsp", 11);
+    kernel.bound = 0;
+    said.answer = "answer";
+    says("!");
+    assert_int_equal(said.length, 12);
+    expect_state("writing, owing 21, out, 64: 0-6+12");
+    kernel.bound = NO_BOUND;
+    says("pends");
+    assert_int_equal(said.length, 17);
+    expect_state("reading, idle 21, in, 64: 0-0+17, line 9");
+}
+
 TEST(who_has_ended_is_answered_and_left)
 {
     static const struct {
@@ -585,9 +615,10 @@ TEST(who_has_ended_is_answered_and_left)
         hears("abc");
         expect_state("flushing, owing 21, out");
         assert_int_equal(test.pool.given_back, 64);
-        test.conn->watch.more = false;
+        kernel.peek = i == 0 ? EIO : 0; // an error that is not asked for is not lost
         conn_turn(test.conn, row[i].events);
         expect_state(row[i].state);
+        assert_int_equal(kernel.peek, i == 0 ? EIO : 0);
         begin_again(IDLE_SECONDS);
     }
     come(&role_echo);

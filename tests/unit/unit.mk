@@ -41,6 +41,7 @@ $(B)/unit/conn: UNIT_WRAP = $(UNIT_CLOCK) $(foreach f,epoll_ctl getpeername gets
 	realloc recv send setsockopt shutdown,-Wl,--wrap=$f)
 $(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4,--wrap=recvmmsg,--wrap=sendmmsg
 $(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
+$(B)/unit/udp: UNIT_WRAP = -Wl,--wrap=recvmmsg,--wrap=sendmmsg
 $(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/unit.o $(B)/unit/bench.a $(B)/unit/daemon.a

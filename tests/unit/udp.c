@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// A turn of a port for datagrams: recvmmsg(2) and sendmmsg(2) are the test's, and hold what Linux
+// would say.
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "ground/log.h"
+#include "transport/udp.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+enum { PORT = 7777, PEER_PORT = 40000, MESSAGES_MAX = 8 };
+
+// A datagram; and its answer: what is sent, from where, and how far.
+struct message {
+    const char *peer, *local, *bytes;
+    const char *beside; // ipi_spec_dst; NULL: as `local`
+    int interface, hops;
+};
+
+static struct {
+    struct loop loop;
+    struct options options;
+    struct service service;
+    struct pool pool;
+    struct udp udp;
+    struct port port;
+    struct message in[MESSAGES_MAX];
+    unsigned came;
+    const int *results; // of sendmmsg: a count, or a negative errno; 0 at the end: all
+    char sent[1024];    // a line for each answer
+    struct text text;
+    unsigned calls;
+    char logged[200];
+} test;
+
+static struct address parsed(const char *string, uint16_t port)
+{
+    struct address address;
+
+    assert_true(address_parse(string, &address));
+    address.port = port;
+    return address;
+}
+
+static void put(struct msghdr *message, struct cmsghdr **at, int level, int type, const void *data,
+                size_t length)
+{
+    **at = (struct cmsghdr){CMSG_LEN(length), level, type};
+    memcpy(CMSG_DATA(*at), data, length);
+    *at = (struct cmsghdr *)((char *)*at + CMSG_SPACE(length));
+    message->msg_controllen = (size_t)((char *)*at - (char *)message->msg_control);
+}
+
+// IPv4 comes with IPv4's control messages, and on IPv6's sockets with IPv6's address too.
+static void receive(const struct message *in, struct mmsghdr *into)
+{
+    struct msghdr *message = &into->msg_hdr;
+    struct cmsghdr *at = message->msg_control;
+    struct address peer = parsed(in->peer, PEER_PORT), local = parsed(in->local, 0);
+    struct in6_pktinfo v6 = {local.ip, (unsigned)in->interface};
+
+    message->msg_namelen = address_store(&peer, AF_INET6, message->msg_name);
+    if (address_is_v4(&peer)) {
+        struct address beside = parsed(in->beside ? in->beside : in->local, 0);
+        struct in_pktinfo v4 = {in->interface, address_v4(&beside), address_v4(&local)};
+
+        put(message, &at, IPPROTO_IP, IP_PKTINFO, &v4, sizeof v4);
+        put(message, &at, IPPROTO_IP, IP_TTL, &in->hops, sizeof in->hops);
+        v6.ipi6_addr = parsed("::ffff:9.9.9.9", 0).ip;
+        put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
+    } else {
+        put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
+        put(message, &at, IPPROTO_IPV6, IPV6_HOPLIMIT, &in->hops, sizeof in->hops);
+    }
+    into->msg_len = (unsigned)strlen(in->bytes);
+    memcpy(message->msg_iov->iov_base, in->bytes,
+           size_min(into->msg_len, message->msg_iov->iov_len));
+}
+
+int __wrap_recvmmsg(int fd, struct mmsghdr *in, unsigned count, int flags, struct timespec *timeout)
+{
+    assert_true(fd == 3 && count == UDP_BATCH_MAX && !timeout);
+    assert_int_equal(flags, MSG_TRUNC | MSG_DONTWAIT);
+    for (unsigned i = 0; i < count; i++) {
+        const struct iovec *room = in[i].msg_hdr.msg_iov;
+
+        assert_int_equal(in[i].msg_hdr.msg_namelen, sizeof(struct sockaddr_storage));
+        assert_true(in[i].msg_hdr.msg_controllen >= 128);
+        assert_int_equal(in[i].msg_hdr.msg_iovlen, 1);
+        memset(room->iov_base, 'x', room->iov_len);
+    }
+    for (unsigned i = 0; i < test.came; i++)
+        receive(&test.in[i], &in[i]);
+    return (int)test.came;
+}
+
+static void send_one(struct msghdr *message)
+{
+    struct address from = {.port = 0}, peer = address_of(message->msg_name);
+    int hops = -1;
+    struct in_pktinfo v4;
+    struct in6_pktinfo v6;
+
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+        if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
+            memcpy(&v4, CMSG_DATA(at), sizeof v4);
+            from = address_of_v4(v4.ipi_spec_dst);
+            from.scope = (uint32_t)v4.ipi_ifindex;
+        } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+            memcpy(&v6, CMSG_DATA(at), sizeof v6);
+            from.ip = v6.ipi6_addr;
+            from.scope = v6.ipi6_ifindex;
+        } else {
+            assert_int_equal(at->cmsg_type, at->cmsg_level == IPPROTO_IP ? IP_TTL : IPV6_HOPLIMIT);
+            memcpy(&hops, CMSG_DATA(at), sizeof hops);
+        }
+    }
+    assert_int_equal(peer.port, PEER_PORT);
+    assert_int_equal(message->msg_iovlen, 1);
+    text_bytes(&test.text, message->msg_iov->iov_base, message->msg_iov->iov_len);
+    text_format(&test.text, " %s %u %d;", ADDRESS_STRING(&from), from.scope, hops);
+}
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *out, unsigned count, int flags)
+{
+    assert_true(fd == 3 && count > 0 && flags == (MSG_NOSIGNAL | MSG_DONTWAIT));
+    int result = test.results ? test.results[test.calls] : (int)count;
+
+    test.calls++;
+    if (result < 0) {
+        errno = -result;
+        return -1;
+    }
+    for (int i = 0; i < result; i++)
+        send_one(&out[i].msg_hdr);
+    return result;
+}
+
+static bool note(enum log_level level, const struct log_field *fields, size_t count,
+                 uint64_t suppressed)
+{
+    struct text text = text_in(test.logged, sizeof test.logged);
+    char room[LOG_VALUE_MAX];
+
+    (void)level, (void)suppressed;
+    for (size_t i = 0; i < count; i++)
+        text_format(&text, "%s ", log_value(&fields[i], room));
+    text_end(&text);
+    return true;
+}
+
+static void begin(unsigned max_datagram)
+{
+    memset(&test, 0, sizeof test);
+    log_set_sink(note);
+    log_set_level(LOG_INFO);
+    test.options = (struct options){.max_line = 100, .max_datagram = max_datagram};
+    assert_true(peers_init(&test.service.peers, (uint64_t[2]){1, 2}));
+    assert_true(pool_init(&test.pool, &test.loop, &test.options, &test.service));
+    assert_true(udp_init(&test.udp, &test.pool));
+    test.port = (struct port){.watch.fd = 3,
+                              .role = &role_echo,
+                              .pool = &test.pool,
+                              .protocol = PROTOCOL_UDP,
+                              .local.port = PORT};
+}
+
+BEFORE_EACH
+{
+    begin(100);
+}
+
+AFTER_EACH
+{
+    udp_finish(&test.udp);
+    pool_finish(&test.pool);
+    peers_finish(&test.service.peers);
+    log_set_sink(NULL);
+}
+
+static void turn(void)
+{
+    test.text = text_in(test.sent, sizeof test.sent);
+    test.calls = 0;
+    udp_ready(&test.udp, &test.port);
+    text_end(&test.text);
+}
+
+static void expect(const struct message *in, const char *sent)
+{
+    test.in[0] = *in;
+    test.came = 1;
+    turn();
+    assert_string_equal(test.sent, sent);
+}
+
+TEST(an_answer_comes_from_where_it_was_asked_and_has_a_hop_less)
+{
+    static const struct {
+        struct message in;
+        const char *sent;
+    } row[] = {
+        {{"192.0.2.1", "192.0.2.9", "a", NULL, 3, 64}, "a 192.0.2.9:0 0 63;"},
+        {{"192.0.2.1", "192.0.2.9", "", NULL, 3, 255}, " 192.0.2.9:0 0 254;"},
+        {{"192.0.2.1", "192.0.2.9", "b", NULL, 3, 2}, "b 192.0.2.9:0 0 1;"},
+        {{"192.0.2.1", "192.0.2.9", "c", NULL, 3, 1}, ""},
+        {{"192.0.2.1", "192.0.2.255", "d", "192.0.2.9", 3, 64}, ""}, // a broadcast
+        {{"192.0.2.1", "192.0.2.9", "e", "0.0.0.0", 3, 64}, "e 192.0.2.9:0 0 63;"},
+        {{"2001:db8::1", "2001:db8::9", "f", NULL, 3, 64}, "f [2001:db8::9]:0 0 63;"},
+        {{"fe80::1", "fe80::9", "g", NULL, 3, 64}, "g [fe80::9%3]:0 3 63;"},
+        {{"192.0.2.1", "192.0.2.9", "ERR x", NULL, 3, 64}, ""},
+        {{"192.0.2.1", "192.0.2.9", "/whoami", NULL, 3, 64},
+         "proto=udp peer=192.0.2.1:40000 local=192.0.2.9:7777\n 192.0.2.9:0 0 63;"},
+    };
+
+    log_set_level(LOG_DEBUG);
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        expect(&row[i].in, row[i].sent);
+        assert_int_equal(test.service.counters.udp_answered + test.service.counters.udp_dropped,
+                         i + 1);
+    }
+    assert_int_equal(test.service.counters.udp_dropped, 3);
+    assert_int_equal(test.service.counters.total_clients, 3);
+    assert_string_equal(test.logged, "turn udp 3 1 1 1 ");
+}
+
+// The guard looks at the first four bytes, however few are wanted.
+TEST(a_datagram_that_is_too_long_is_told_so)
+{
+    static const struct {
+        unsigned most;
+        const char *bytes, *sent;
+    } row[] = {
+        {5, "12345", "12345 192.0.2.9:0 0 63;"},
+        {5, "123456", "ERR datagram-truncated\n 192.0.2.9:0 0 63;"},
+        {2, "12", "12 192.0.2.9:0 0 63;"},
+        {2, "123", "ERR datagram-truncated\n 192.0.2.9:0 0 63;"},
+        {2, "ERR x", ""},
+        {2, "ERR", "ERR datagram-truncated\n 192.0.2.9:0 0 63;"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        unit_after_each();
+        begin(row[i].most);
+        expect(&(struct message){"192.0.2.1", "192.0.2.9", row[i].bytes, NULL, 1, 64}, row[i].sent);
+    }
+}
+
+TEST(what_cannot_be_sent_keeps_no_other_back)
+{
+    static const struct {
+        int results[6];
+        unsigned calls;
+        const char *sent;
+    } row[] = {
+        {{5}, 1, "abcde"},         {{2, 3}, 2, "abcde"},     {{0}, 1, ""},
+        {{1, 0}, 2, "a"},          {{-EAGAIN}, 1, ""},       {{3, -ENOBUFS}, 2, "abc"},
+        {{-EINTR, 5}, 2, "abcde"}, {{-EPERM, 4}, 2, "bcde"}, {{1, -EMSGSIZE, -EINVAL, 2}, 4, "ade"},
+        {{4, -EACCES}, 2, "abcd"},
+    };
+    const struct counters *counters = &test.service.counters;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        const struct counters before = *counters;
+        char sent[6] = "", *end = sent;
+
+        for (test.came = 0; test.came < 5; test.came++)
+            test.in[test.came] = (struct message){
+                "192.0.2.1", "192.0.2.9", &"a\0b\0c\0d\0e"[2 * test.came], NULL, 1, 64};
+        test.results = row[i].results;
+        turn();
+        for (const char *at = test.sent; *at; at = strchr(at, ';') + 1)
+            *end++ = *at;
+        assert_string_equal(sent, row[i].sent);
+        assert_int_equal(test.calls, row[i].calls);
+        assert_int_equal(counters->udp_answered - before.udp_answered, strlen(sent));
+        assert_int_equal(counters->udp_dropped - before.udp_dropped, 5 - strlen(sent));
+    }
+}
+
+TEST(who_is_refused_leaves_no_gap_among_the_answers)
+{
+    test.in[0] = (struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64};
+    test.in[1] = (struct message){"192.0.2.1", "192.0.2.9", "/unknown", NULL, 1, 64};
+    test.in[2] = (struct message){"192.0.2.2", "192.0.2.9", "a", NULL, 1, 64};
+    test.in[3] = (struct message){"192.0.2.2", "192.0.2.9", "/none", NULL, 1, 64};
+    test.came = 4;
+    log_set_level(LOG_DEBUG);
+    turn();
+    assert_string_equal(test.sent, "ERR unknown-command\n 192.0.2.9:0 0 63;a 192.0.2.9:0 0 63;"
+                                   "ERR unknown-command\n 192.0.2.9:0 0 63;");
+    assert_string_equal(test.logged, "turn udp 3 4 3 3 ");
+}
+
+TEST(only_longer_answers_are_counted)
+{
+    struct message in = {"192.0.2.1", "192.0.2.9", "/x", NULL, 1, 64};
+
+    for (int i = 0; i < 50; i++) {
+        in.bytes = "/a command that is longer than its answer";
+        expect(&in, "ERR unknown-command\n 192.0.2.9:0 0 63;");
+    }
+    for (int i = 0; i < 20; i++) {
+        in.bytes = "/x";
+        expect(&in, i < 10 ? "ERR unknown-command\n 192.0.2.9:0 0 63;" : "");
+    }
+    in.bytes = "x";
+    expect(&in, "x 192.0.2.9:0 0 63;");
+}
