@@ -23,7 +23,8 @@ ifeq (,$(findstring -fsanitize,$(CFLAGS)))
 WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 endif
-LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack
+# What is only read lies beside the code: two pages of padding less, in the file and in memory.
+LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code
 STATIC = $(filter -static -static-pie,$(LDFLAGS))
 # What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
 # time goes on after 2038.

@@ -32,5 +32,6 @@ void server_block_signals(void);
 int server_init(struct server *server, const struct options *options);
 void server_finish(struct server *server);
 
-// Serves until the end: 0 after a graceful one, else -1 with the reason in the log.
+// Serves until the end: 0 after a graceful one, also if its time or a second signal cut it short,
+// else -1 with the reason in the log.
 int server_run(struct server *server);

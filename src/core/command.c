@@ -69,9 +69,11 @@ static void answer_shutdown(const struct question *question)
 static void answer_help(const struct question *question);
 
 static const struct command commands[] = {
-    {"/stats", NULL, true, answer_stats},           {"/time", NULL, true, answer_time},
-    {"/whoami", NULL, true, answer_whoami},         {"/help", NULL, true, answer_help},
-    {"/shutdown", "TOKEN", false, answer_shutdown},
+    {.name = "/stats", .constant = true, .verb = answer_stats},
+    {.name = "/time", .constant = true, .verb = answer_time},
+    {.name = "/whoami", .constant = true, .verb = answer_whoami},
+    {.name = "/help", .constant = true, .verb = answer_help},
+    {.name = "/shutdown", .argument = "TOKEN", .verb = answer_shutdown},
 };
 
 _Static_assert(ARRAY_LENGTH(commands) <= TURN_TOLD_MAX, "a reply remembers where each was told");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // gate: who may end the server by /shutdown.
 //
-// The token is compared in a time that depends neither on it nor on the guess, and after five
-// wrong guesses within a minute, from anywhere, further ones are refused without being looked at.
+// The token is compared in a time that does not depend on it, and depends on nothing of the guess
+// but its length. After five wrong guesses within a minute, from anywhere, further ones are refused
+// without being looked at.
 #pragma once
 
 #include <stdbool.h>

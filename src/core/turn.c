@@ -4,6 +4,12 @@
 #include <assert.h>
 #include <string.h>
 
+bool turn_within_bounds(const struct turn *turn, enum outcome outcome)
+{
+    return turn->done <= turn->length &&
+           (outcome != TURN_MORE || turn->length - turn->done <= turn->max_line);
+}
+
 void reply_echo(struct reply *reply, const char *bytes, size_t length)
 {
     if (reply->length == 0)

@@ -12,14 +12,13 @@
 
 enum {
     TURN_TEXT_MAX_BYTES = 256, // a text that is answered fits, its LF included
-    // Texts in one turn: its reply is at most TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES longer than its
-    // input.
-    TURN_TEXTS_MAX = 256,
+    TURN_TEXTS_MAX = 256,      // texts in one turn of a stream; in one of a datagram there is one
     TURN_TOLD_MAX = 16,
 };
 
 // What a role remembers of a connection from turn to turn, beside the input that is not done. All
-// zero at the start.
+// zero at the start. The members are echo's; a role that has others to remember adds them here, and
+// to memory_empty.
 struct memory {
     bool discarding;      // the rest of an overlong line
     bool overlong_before; // the line before was overlong
@@ -32,10 +31,14 @@ static inline bool memory_empty(const struct memory *memory)
 
 // The answers of a turn. As long as they are nothing but echoes of input that stands side by side,
 // they are not copied: `bytes` then points into the input. All zero but `buffer` at the start.
+//
+// The buffer is the caller's. A stream's has room for the turn's input and TURN_TEXTS_MAX texts of
+// TURN_TEXT_MAX_BYTES. A datagram's has room for one text and nothing else: a reply that is longer
+// has to point into the input.
 struct reply {
     const char *bytes;
     size_t length;
-    char *buffer; // the caller's; as large as TURN_TEXTS_MAX says
+    char *buffer;
     unsigned texts;
     // Texts that are the same all through the turn, by number: where they stand in the buffer. None
     // is empty but one that has not been told yet.
@@ -49,8 +52,8 @@ struct reply {
 struct turn {
     const char *input; // what was not done in the turn before, and what was read after it
     size_t length;
-    bool ended;                // nothing follows: the client has sent FIN
-    size_t max_line;           // bytes
+    bool ended;                // nothing follows: a datagram, or the client has sent FIN
+    size_t max_line;           // bytes; 0 for a datagram
     const struct facts *facts; // NULL until a role has asked for them
 
     // Results.
@@ -60,11 +63,16 @@ struct turn {
 };
 
 enum outcome {
-    TURN_MORE,  // every whole message is answered; what is not done is shown again, with more
-    TURN_AGAIN, // the turn is used up: what is not done gets another one, without more
+    // Every whole message is answered. What is not done, at most max_line bytes of it, is shown
+    // again, with more; or dropped, if the turn has ended.
+    TURN_MORE,
+    TURN_AGAIN, // the turn is used up: what is not done, however much, gets another, without more
     TURN_FACTS, // turn->facts is NULL, and the next answer needs them: fill in, call again
     TURN_CLOSE, // nothing more is answered: the connection ends after this reply
 };
+
+// Whether a stream's turn leaves no more behind than OUTCOME lets it.
+bool turn_within_bounds(const struct turn *turn, enum outcome outcome);
 
 // Appends bytes of the input to the reply. What is not in the buffer yet stands right before BYTES:
 // a role leaves nothing out between two echoes without a text for it.

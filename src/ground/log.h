@@ -4,7 +4,8 @@
 // A line is written whole or not at all, and never waits: where the reader of standard error does
 // not keep up, lines are dropped and the next one that is written tells how many. Values with
 // anything but plain printable characters are quoted and escaped, so that no peer's bytes reach
-// the log raw. The level, the sink and the limiter are the process's only mutable global state.
+// the log raw. The level, the sink and the limiter are mutable global state; the process
+// has no other of its own but the journal's descriptor.
 #pragma once
 
 #include <stdbool.h>

@@ -18,6 +18,7 @@ struct text text_in(char *buffer, size_t room);
 
 void text_bytes(struct text *text, const void *bytes, size_t length);
 void text_string(struct text *text, const char *string);
+// One of 256 bytes and more is cut off as a whole.
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // TIME in UTC as RFC 3339 has it, with DIGITS decimals of the second, 1 to 9.

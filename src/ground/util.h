@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// util: the few macros that every floor uses.
+// util: the few macros, and a function, that every floor uses.
 #pragma once
 
 #include <stddef.h>

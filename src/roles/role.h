@@ -12,15 +12,17 @@
 
 struct role {
     const char *name;
-    bool admitted; // its connections count as clients, up to --max-tcp
+    // Its connections count as clients, up to --max-tcp. If not, they count as busy, and have
+    // GOODBYE_SECONDS in all.
+    bool admitted;
     // Answers some bytes of a TCP connection, however they were cut into reads. NULL: not over TCP.
     enum outcome (*stream)(struct memory *memory, struct turn *turn);
     // Whether FRESH bytes end nothing that the PENDING bytes before them have begun, so that there
     // is nothing to answer: they are then kept at a cost that does not grow with what is pending.
-    // NULL: it is to be asked by a turn.
+    // Not asked if both are more than max_line together. NULL: it is to be asked by a turn.
     bool (*pends)(const char *fresh, size_t length, size_t pending, size_t max_line);
     // Answers one datagram: a turn that has ended, all of it done, and TURN_MORE or TURN_FACTS.
-    // NULL: not over UDP.
+    // There is always an answer: an empty reply is an empty datagram. NULL: not over UDP.
     enum outcome (*datagram)(struct turn *turn);
 };
 

@@ -46,7 +46,7 @@ struct loop {
     struct epoll_event batch[LOOP_BATCH_MAX];
 };
 
-// All of these return 0, or -1 with errno as the system call left it: epoll_create1(2),
+// Those that return an int return 0, or -1 with errno as the system call left it: epoll_create1(2),
 // timerfd_create(2), epoll_ctl(2), epoll_wait(2), timerfd_settime(2).
 
 // EXPIRED is called when the time that loop_arm set has come.

@@ -35,7 +35,8 @@ struct notify {
     struct counters told;
 };
 
-// Reads NOTIFY_SOCKET and WATCHDOG_USEC. Where that fails, the log says so, and nobody is told.
+// Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Where that fails, the log says so, and
+// nobody is told.
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
 

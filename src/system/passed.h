@@ -12,9 +12,9 @@ struct passed {
     char *names_left; // those of the sockets not yet taken
 };
 
-// Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. To be called before any descriptor is opened:
-// the environment may name one that is not open. NULL, or how it contradicts itself. passed_close
-// frees what was taken either way, but closes no socket.
+// Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and unsets them. To be called before any
+// descriptor is opened: the environment may name one that is not open. NULL, or how it contradicts
+// itself. passed_close frees what was taken either way, but closes no socket.
 const char *passed_open(struct passed *passed);
 void passed_close(struct passed *passed);
 

@@ -4,7 +4,7 @@
 // A connection either waits to read, with nothing unsent, or it waits to write and does not read.
 // From that one rule follow bounded memory, backpressure and the order of answers; there is no
 // queue. A turn is one recv and one send, and another send before where output was owed, so nobody
-// delays the others noticeably.
+// delays the others noticeably. At the graceful end it looks (MSG_PEEK) for more to read as well.
 #pragma once
 
 #include "core/life.h"
@@ -26,7 +26,7 @@ static inline enum life conn_life(const struct conn *conn)
 }
 
 // Takes FD, a connected non-blocking socket that has come in by PORT. It is closed if there is no
-// memory for it.
+// memory for it, or epoll_ctl(2) fails; the log says so.
 void conn_open(struct port *port, int fd);
 
 // REASON is for the log. Frees CONN.

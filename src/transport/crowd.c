@@ -11,8 +11,8 @@ static struct conn *conn_of(struct list *link)
 }
 
 // A turn of what is due. Whether that is still so afterwards: else it may be gone.
-static bool still_due(struct timeouts *timeouts, struct timeout *timeout, struct conn *conn,
-                      ticks now)
+static bool still_due(const struct timeouts *timeouts, const struct timeout *timeout,
+                      struct conn *conn, ticks now)
 {
     conn_turn(conn, EPOLLIN);
     return timeouts_due(timeouts, now) == timeout;

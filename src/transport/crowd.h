@@ -10,7 +10,8 @@
 enum { CROWD_PER_TURN_MAX = 64 };
 
 // Ends what is due at NOW, at most CROWD_PER_TURN_MAX connections of each kind; but who has sent
-// something meanwhile is heard first, for the process itself may have slept.
+// something meanwhile is heard first, for the process itself may have slept. Gives the system back
+// what was freed, if pool_trim_due. crowd_next says when to be called again.
 void crowd_expire(struct pool *pool, ticks now);
 ticks crowd_next(const struct pool *pool);
 

@@ -25,12 +25,14 @@ struct held {
 // HELD, or what a connection without it has instead.
 const struct held *held_of(const struct held *held);
 
-// Makes *HELD, which may be NULL, have room for SIZE bytes, and not much more; the first SIZE bytes
-// that it holds are kept. False without memory.
+// Makes *HELD, which may be NULL, have room for SIZE bytes; the first SIZE bytes that it holds are
+// kept. The room is the next power of two, or stays as it was if that is up to four times as much.
+// False without memory.
 bool held_reserve(struct held **held, struct conn *conn, size_t size);
 
 // Keeps in *HELD what TURN leaves behind: what it has not sent of its reply, and what is not done
-// of its input. *HELD becomes NULL if that is nothing. False without memory.
+// of its input, but with TURN_CLOSE nothing of the input. *HELD becomes NULL if that is nothing,
+// unless the role remembers something for a further turn. False without memory.
 bool held_keep(struct held **held, struct conn *conn, const struct memory *memory,
                const struct turn *turn, enum outcome outcome);
 

@@ -9,7 +9,7 @@
 #include "transport/udp.h"
 
 enum {
-    PORTS_MAX = 128,           // sockets in all
+    PORTS_MAX = 64,            // sockets in all
     ACCEPTS_PER_TURN_MAX = 64, // of one listener
 };
 
@@ -24,6 +24,9 @@ struct ports {
     unsigned failures; // of accept4(2) in a row, each a client's own
     ticks retry;       // when to try accepting again, or TICKS_NEVER
     ticks told;        // when the log last told that descriptors had run out
+    // When ports for datagrams that are not watched are to be tried again, or TICKS_NEVER; and when
+    // the log last told that there were any.
+    ticks rest_over, rest_told;
 };
 
 // False without memory; ports_finish frees what was taken either way, and closes everything.
@@ -32,7 +35,8 @@ bool ports_init(struct ports *ports, struct loop *loop, const struct options *op
 void ports_finish(struct ports *ports);
 
 // Adds FD, a listening socket or a bound one for datagrams, which belongs to ports from now on;
-// OWN: opened by this process. Returns 0, or -1 with errno and FD closed.
+// OWN: opened by this process. Returns 0, or -1 with errno and FD closed; for one more than
+// PORTS_MAX with that in the log.
 int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
               bool own);
 

@@ -77,8 +77,8 @@ def every_byte(polite):
         figures = polite.end()
         client.close()
         server.stop()
-        allowed = {"ts", "level", "msg", "proto", "addr", "peer", "fd", "reason", "input", "unanswered", "answer",
-                   "sent", "came", "answers", "suppressed", "cause"}
+        allowed = {"ts", "level", "msg", "role", "proto", "addr", "peer", "fd", "reason", "input", "unanswered",
+                   "answer", "sent", "came", "answers", "suppressed", "cause"}
         assert {key for record in server.records for key in record} <= allowed
         assert MARK.decode() not in server.log_text()
         return {**figures, "messages": asked}

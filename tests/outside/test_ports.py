@@ -42,3 +42,12 @@ def test_the_same_port_twice_is_a_start_up_error(start):
     done = run("--port=0", f"--listen=echo:{server.tcp_port}")
     assert done.returncode == 1
     assert b"cannot listen" in done.stderr and f"[::]:{server.tcp_port}".encode() in done.stderr
+
+
+def test_there_are_at_most_64_sockets(start):
+    """Two for each address, and one more for a further port."""
+    options = [*(f"--bind=127.0.0.{number}" for number in range(1, 33))]
+    start(*options, listening=64)
+    done = run("--port=0", *options, "--listen=echo:127.0.0.1:0/tcp")
+    assert done.returncode == 1
+    assert b'msg="too many sockets" most=64' in done.stderr

@@ -20,47 +20,48 @@ static const struct cuts whole = {&(size_t){SIZE_MAX}, 1};
 #define LONG LINES_TOO_LONG
 #define UNKNOWN LINES_UNKNOWN
 
+static const struct {
+    size_t max_line;
+    const char *stream, *answers;
+    bool closed;
+} answered[] = {
+    // Lines come back as they are.
+    {4096, "a\r\nb\n", "a\r\nb\n", false},
+    {4096, "\n\n\n", "\n\n\n", false},
+    {4096, "a/b\n /c\n", "a/b\n /c\n", false},
+    // An unterminated last one is answered at the end.
+    {4096, "a\nb", "a\nb", false},
+    {4096, "a\n/x", "a\n" UNKNOWN, false},
+    {1, "/", UNKNOWN, false},
+    {4096, "", "", false},
+    // Commands stand in line.
+    {4096, "a\n/x\nb\n/y\n/z\nc", "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false},
+    // One byte too long is an error.
+    {4, "abcd\n", "abcd\n", false},
+    {4, "abcde\n", LONG, false},
+    {4, "/bcd\n", UNKNOWN, false},
+    {4, "/bcde\n", LONG, false},
+    {4, "abcde\nok\nx", LONG "ok\nx", false},
+    {4, "abcdeabcde\n/x\nx", LONG UNKNOWN "x", false},
+    {4, "abcde", LONG, false},
+    {4, "abcdeabcdeabcdeabcde\n", LONG, false}, // however long
+    // The second in a row is the last.
+    {4, "abcde\nabcde\nok\n", LONG LONG, true},
+    {4, "abcde\nok\nabcde\nok\n", LONG "ok\n" LONG "ok\n", false},
+    {4, "abcde\n\nabcde\n", LONG "\n" LONG, false},
+    {4, "abcde\n/x\nabcde\n", LONG UNKNOWN LONG, false},
+};
+
 TEST(streams_are_answered_line_by_line)
 {
-    static const struct {
-        size_t max_line;
-        const char *stream, *answers;
-        bool closed;
-    } row[] = {
-        // Lines come back as they are.
-        {4096, "a\r\nb\n", "a\r\nb\n", false},
-        {4096, "\n\n\n", "\n\n\n", false},
-        {4096, "a/b\n /c\n", "a/b\n /c\n", false},
-        // An unterminated last one is answered at the end.
-        {4096, "a\nb", "a\nb", false},
-        {4096, "a\n/x", "a\n" UNKNOWN, false},
-        {1, "/", UNKNOWN, false},
-        {4096, "", "", false},
-        // Commands stand in line.
-        {4096, "a\n/x\nb\n/y\n/z\nc", "a\n" UNKNOWN "b\n" UNKNOWN UNKNOWN "c", false},
-        // One byte too long is an error.
-        {4, "abcd\n", "abcd\n", false},
-        {4, "abcde\n", LONG, false},
-        {4, "/bcd\n", UNKNOWN, false},
-        {4, "/bcde\n", LONG, false},
-        {4, "abcde\nok\nx", LONG "ok\nx", false},
-        {4, "abcdeabcde\n/x\nx", LONG UNKNOWN "x", false},
-        {4, "abcde", LONG, false},
-        {4, "abcdeabcdeabcdeabcde\n", LONG, false}, // however long
-        // The second in a row is the last.
-        {4, "abcde\nabcde\nok\n", LONG LONG, true},
-        {4, "abcde\nok\nabcde\nok\n", LONG "ok\n" LONG "ok\n", false},
-        {4, "abcde\n\nabcde\n", LONG "\n" LONG, false},
-        {4, "abcde\n/x\nabcde\n", LONG UNKNOWN LONG, false},
-    };
-
-    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
-        struct terms terms = {row[i].max_line, &facts};
+    for (size_t i = 0; i < ARRAY_LENGTH(answered); i++) {
+        struct terms terms = {answered[i].max_line, &facts};
         struct answers answers;
 
-        assert_true(feed_answers(row[i].stream, strlen(row[i].stream), &terms, &whole, &answers));
-        assert_bytes(answers.bytes, answers.length, row[i].answers);
-        assert_int_equal(answers.closed, row[i].closed);
+        assert_true(
+            feed_answers(answered[i].stream, strlen(answered[i].stream), &terms, &whole, &answers));
+        assert_bytes(answers.bytes, answers.length, answered[i].answers);
+        assert_int_equal(answers.closed, answered[i].closed);
         free(answers.bytes);
     }
 }
@@ -255,10 +256,10 @@ static void check_every_cut(const char *stream, unsigned length, size_t max_line
 TEST(every_short_stream_in_every_cut_is_answered_as_the_model_says)
 {
     enum { LONGEST = 6, LETTERS = 3 };
-    unsigned streams = 1;
+    unsigned count = 1;
 
-    for (unsigned length = 0; length <= LONGEST; length++, streams *= LETTERS) {
-        for (unsigned number = 0; number < streams; number++) {
+    for (unsigned length = 0; length <= LONGEST; length++, count *= LETTERS) {
+        for (unsigned number = 0; number < count; number++) {
             char stream[LONGEST];
 
             for (unsigned at = 0, left = number; at < length; at++, left /= LETTERS)

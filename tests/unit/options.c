@@ -188,8 +188,8 @@ TEST(what_is_no_address_is_refused)
                                         "::ffff:1.2.3.4%lo",
                                         "fe80::1%sixteen-letters-",
                                         "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa",
-                                        LONGEST "x",
-                                        LONGEST "5"};
+                                        (LONGEST "x"),
+                                        (LONGEST "5")};
     char line[128], error[192];
 
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {

@@ -1,0 +1,81 @@
+"""A process that did not run for a while, a host that is gone: who is judged, and by what."""
+
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.wait import wait_until
+
+TIMEOUT = 2  # seconds
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("kind, before, after, answer", [
+    ("line", b"half ", b"other half\n", b"half other half\n"),
+    ("idle", b"", b"here\n", b"here\n"),
+])
+def test_who_has_sent_something_meanwhile_is_heard_first(start, dial, trigger, kind, before, after, answer):
+    server = start(f"--trigger={trigger}", f"--{kind}-timeout={TIMEOUT}")
+    clients = [dial(server) for _ in range(100)]
+    silent = dial(server)
+    for client in [silent, *clients]:
+        assert client.ask(b"hello\n") == b"hello\n"
+    for client in [silent, *clients]:
+        client.send(before)
+    server.settle()
+    with server.frozen():
+        for client in clients:
+            client.send(after)
+        time.sleep(2 * TIMEOUT)  # the stall itself, not a wait for something
+    for client in clients:
+        assert client.line() == answer
+    assert silent.rest() == b""
+
+
+def test_after_shutdown_the_first_signal_cuts_nobody_off(start, dial, token_file):
+    server = start(f"--shutdown-token-file={token_file}", "--drain-timeout=25")
+    reader = dial(server, receive_buffer=4096)
+    sent = reader.clog((b"y" * 999 + b"\n") * 20_000)
+    assert dial(server).ask(b"/shutdown open sesame\n") == b"OK, shutting down\n"
+    server.deliver(signal.SIGTERM)
+    reader.send_in_background(b"", finish=True)
+    assert len(reader.rest()) >= sent - 1000  # but what was in the midst of a line
+    server.ended()
+
+
+def test_keepalive_probes_are_spread(start, dial, namespace):
+    server = start()
+    for _ in range(60):
+        assert dial(server).ask(b"hello\n") == b"hello\n"  # accepted in a turn of its own
+    shown = subprocess.run(["ss", "-tnoH", "state", "established", f"sport = :{server.tcp_port}"],
+                           capture_output=True, text=True, check=True).stdout
+    seconds = re.findall(r"timer:\(keepalive,(?:(\d+)min)?(\d+)?(?:\.\d+)?(?:sec)?,", shown)
+    due = {60 * int(minutes or 0) + int(rest or 0) for minutes, rest in seconds}
+    assert len(seconds) == 60 and len(due) > 30
+    assert min(due) >= 55 and max(due) <= 120
+
+
+@pytest.mark.plain
+def test_memory_goes_back_after_a_wave(start, dial):
+    """Of long unfinished lines, with a client that came in their midst and stays."""
+    server = start("--max-line=1048576")
+    before = dial(server)
+    assert before.ask(b"hello\n") == b"hello\n"
+    rest = server.memory()
+    crowd = [dial(server) for _ in range(60)]
+    for client in crowd[:30]:
+        client.send(b"x" * 1_000_000)
+    stays = dial(server)
+    stays.send(b"held")
+    for client in crowd[30:]:
+        client.send(b"x" * 1_000_000)
+    server.settle()
+    assert server.memory() - rest > 50_000_000
+    for client in crowd:
+        client.close()
+    # But the buffer that all share, which a line of that size has gone through.
+    wait_until(lambda: server.memory() - rest < 1_500_000, "the memory to be given back")
+    assert stays.ask(b"\n") == b"held\n"
