@@ -14,6 +14,7 @@
 #include "system/net.h"
 #include "transport/conn.h"
 #include "transport/crowd.h"
+#include "transport/ports.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
 
@@ -183,7 +184,7 @@ static enum outcome say(struct memory *memory, struct turn *turn)
 
 static bool pends(const char *fresh, size_t length, size_t pending, size_t max_line)
 {
-    return memcmp(fresh, "pends", length) == 0 && pending > 0 && max_line == 200000;
+    return memcmp(fresh, "pends", length) == 0 && pending > 0 && max_line == test.options.max_line;
 }
 
 static const struct role role_test = {.name = "test", .admitted = true, .stream = say};
@@ -592,6 +593,14 @@ TEST(what_only_lengthens_what_is_pending_is_kept_at_once)
     says("pends");
     assert_int_equal(said.length, 17);
     expect_state("reading, idle 21, in, 64: 0-0+17, line 9");
+    test.options.max_line = 19; // what goes beyond it the role has to look at
+    says("pe");
+    assert_int_equal(said.length, 17);
+    expect_state("reading, idle 21, in, 64: 0-0+19, line 9");
+    said.done = 20;
+    says("p");
+    assert_int_equal(said.length, 20);
+    expect_state("reading, idle 21, in");
 }
 
 TEST(who_has_ended_is_answered_and_left)
@@ -1124,6 +1133,23 @@ TEST(room_follows_what_is_held)
         held_drop(&held);
         assert_null(held);
     }
+}
+
+// As README.md, ARCHITECTURE.md and SECURITY.md tell them.
+TEST(bounds_are_what_is_told)
+{
+    static const int row[][2] = {
+        {READ_MAX_BYTES, 65536},    {BUSY_MAX, 256},
+        {GOODBYE_SECONDS, 2},       {OWING_SECONDS, 60},
+        {VANISHED_SECONDS, 180},    {GIVE_BACK_BYTES, 65536},
+        {GIVE_BACK_SECONDS, 1},     {CROWD_PER_TURN_MAX, 64},
+        {ACCEPTS_PER_TURN_MAX, 64}, {PORTS_MAX, 64},
+        {UDP_BATCH_MAX, 64},        {TURN_TEXTS_MAX, 256},
+        {TURN_TEXT_MAX_BYTES, 256},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
+        assert_int_equal(row[i][0], row[i][1]);
 }
 
 TEST(what_a_role_remembers_is_held_until_it_closes)
