@@ -893,6 +893,26 @@ TEST(facts_are_those_of_its_socket)
     hears(expected);
 }
 
+TEST(statistics_are_those_of_the_moment)
+{
+    struct address peer = {.port = 40000};
+    bool first;
+
+    come(&role_echo);
+    peers_heard(&test.service.peers, &peer, loop_now(&test.loop), &first);
+    for (int active = 1; active >= 0; active--) {
+        char expected[200];
+
+        snprintf(expected, sizeof expected,
+                 "total_clients=1 active_udp_peers=%d connected_tcp=1 busy_tcp=0 udp_answered=0 "
+                 "udp_dropped=0\n",
+                 active);
+        says("/stats\n");
+        hears(expected);
+        pass(62); // nothing has expired meanwhile
+    }
+}
+
 // tcp(7): what is accepted inherits these from its listener.
 TEST(a_connection_has_its_listeners_options)
 {
