@@ -33,16 +33,16 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Isrc -Ibench/src -Itests/model -MMD -MP -c -o $@ $<
 
-# Calls that a test answers itself. With 32 bits, libc's clock of 64 bits has another name.
-UNIT_CLOCK = -Wl,--wrap=clock_gettime,--wrap=__clock_gettime64,--defsym=__wrap___clock_gettime64=__wrap_clock_gettime
-$(B)/unit/log: UNIT_WRAP = $(UNIT_CLOCK)
-$(B)/unit/accept: UNIT_WRAP = $(UNIT_CLOCK) $(foreach f,accept4 epoll_ctl setsockopt,-Wl,--wrap=$f)
-$(B)/unit/conn: UNIT_WRAP = $(UNIT_CLOCK) $(foreach f,epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
-	realloc recv send setsockopt shutdown,-Wl,--wrap=$f)
-$(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4,--wrap=recvmmsg,--wrap=sendmmsg
-$(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
-$(B)/unit/udp: UNIT_WRAP = -Wl,--wrap=recvmmsg,--wrap=sendmmsg
-$(B)/unit/peers: UNIT_WRAP = -Wl,--wrap=calloc
+# Calls that a test answers itself. With 32 bits, those that know a time of 64 bits have another name in libc.
+wrap = $(foreach f,$1,-Wl,--wrap=$f $(foreach name,__$f64 __$f_time64,-Wl,--wrap=$(name),--defsym=__wrap_$(name)=__wrap_$f))
+$(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
+$(B)/unit/accept: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl setsockopt)
+$(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
+	realloc recv send setsockopt shutdown)
+$(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 recvmmsg sendmmsg)
+$(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
+$(B)/unit/udp: UNIT_WRAP = $(call wrap,recvmmsg sendmmsg)
+$(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/unit.o $(B)/unit/bench.a $(B)/unit/daemon.a
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(UNIT_WRAP) -lcmocka
