@@ -51,8 +51,13 @@ int __wrap_timerfd_create(int clock, int flags)
     return __real_timerfd_create(clock, flags);
 }
 
+#ifdef __USE_TIME_BITS64 // with 32 bits, libc's own of that name knows another time
+#define REAL __asm__("__real___timerfd_settime64")
+#else
+#define REAL
+#endif
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *time,
-                           struct itimerspec *old);
+                           struct itimerspec *old) REAL;
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time,
                            struct itimerspec *old);
 int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *time, struct itimerspec *old)
