@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ground/log.h"
+#include "ground/output.h"
 #include "ground/util.h"
 #include "listen.h"
 #include "system/credential.h"
@@ -27,10 +28,14 @@ static int failed(const char *what)
     return -1;
 }
 
+static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
+
+// What a write or a terminal may cause beside these: a reader that is gone, a limit for files,
+// keys, a background job that writes, or a descriptor that somebody has set O_ASYNC for.
+static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO};
+
 static void signals_taken(sigset_t *set)
 {
-    static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
-
     sigemptyset(set);
     for (size_t i = 0; i < ARRAY_LENGTH(taken); i++)
         sigaddset(set, taken[i]);
@@ -44,10 +49,10 @@ void server_block_signals(void)
     // does for its background jobs, would not reach the signalfd: so the default is set anew.
     signals_taken(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LENGTH(taken); i++)
+        signal(taken[i], SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LENGTH(ignored); i++)
+        signal(ignored[i], SIG_IGN);
 }
 
 // Tells the service manager NOTICES and whatever else there is to be told.
@@ -188,6 +193,9 @@ static int open_manager(struct server *server)
     const char *problem = passed_open(&server->passed);
 
     journal_open();
+    if (!output_open())
+        log_event(LOG_WARNING, "the log may wait for its terminal, which cannot be opened",
+                  LOG_TEXT("error", strerror(errno)));
     if (problem) {
         log_event(LOG_ERROR, "cannot take over sockets", LOG_TEXT("error", problem));
         return -1;
@@ -235,6 +243,7 @@ void server_finish(struct server *server)
     peers_finish(&server->service.peers);
     notify_close(&server->notify);
     journal_close();
+    output_close();
     passed_close(&server->passed);
     if (server->signals.fd >= 0)
         close(server->signals.fd);

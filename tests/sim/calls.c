@@ -25,6 +25,7 @@
 #include "flow.h"
 #include "judge.h"
 #include "netsock.h"
+#include "reader.h"
 #include "world.h"
 #include "wrap.h"
 
@@ -36,25 +37,18 @@ enum { CALLS_PER_TURN_MAX = 200000, STALL_ONE_IN = 5000 };
 static struct {
     enum token_file token;
     size_t token_read; // bytes
-    bool log_stalled, log_polled;
-    bool stalls; // the process does not run for a while, now and then
+    bool stalls;       // the process does not run for a while, now and then
 } calls;
 
 void calls_begin(enum token_file token)
 {
     calls.token = token;
-    calls.log_stalled = false;
     calls.stalls = chance_one_in(&world.chance, 3);
 }
 
 void calls_token(enum token_file token)
 {
     calls.token = token;
-}
-
-void calls_stall_log(bool stalled)
-{
-    calls.log_stalled = stalled;
 }
 
 // Time passes, and others act, between any two calls.
@@ -431,8 +425,16 @@ ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags)
     return leave("recv", fd, result);
 }
 
+static ssize_t send_log(int fd, const void *bytes, size_t length, int flags)
+{
+    enter();
+    return leave("send", fd, reader_send(bytes, length, flags));
+}
+
 ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags)
 {
+    if (files_kind(fd) == FILE_STANDARD)
+        return send_log(fd, bytes, length, flags);
     struct flow *flow = flow_of(fd);
     bool cut_short = fault_short();
 
@@ -553,9 +555,13 @@ int __wrap_open(const char *path, int flags, ...)
     if (!world.server)
         return __real_open(path, flags, 0644); // no universe: gcov's counts
     enter();
-    if (strcmp(path, CALLS_TOKEN_PATH) != 0 || !(flags & O_CLOEXEC) || !(flags & O_NONBLOCK))
+    bool log = strcmp(path, "/proc/self/fd/2") == 0 || strcmp(path, "/dev/tty") == 0;
+    if ((!log && strcmp(path, CALLS_TOKEN_PATH) != 0) || !(flags & O_CLOEXEC) ||
+        !(flags & O_NONBLOCK) || !(flags & O_NOCTTY))
         fail("open of '%s' with flags %#x", path, (unsigned)flags);
     int error = fault_error(CALL_OPEN, NULL);
+    if (!error && log)
+        return (int)leave("open", -1, reader_open(path));
     if (!error && calls.token == TOKEN_ABSENT)
         error = ENOENT;
     int fd = error ? -1 : files_open(FILE_TOKEN, NULL);
@@ -568,9 +574,13 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_fstat(int fd, struct stat *status)
 {
     enter();
-    files_get(fd, FILE_TOKEN);
+    bool log = files_kind(fd) == FILE_STANDARD;
+    if (!log)
+        files_get(fd, FILE_TOKEN);
     int error = fault_error(CALL_FSTAT, NULL);
-    if (!error)
+    if (!error && log)
+        *status = (struct stat){.st_mode = reader_mode()};
+    else if (!error)
         *status = (struct stat){.st_mode = calls.token == TOKEN_READABLE ? 0100644 : 0100600};
     return (int)leave("fstat", fd, -error);
 }
@@ -637,25 +647,16 @@ ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
 int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
     enter();
-    if (count != 1 || polled->fd != 2 || timeout != 0)
-        fail("poll of something else than standard error");
-    int error = fault_error(CALL_POLL, NULL);
-    polled->revents = calls.log_stalled ? 0 : POLLOUT;
-    calls.log_polled = !error && !calls.log_stalled;
-    return (int)leave("poll", 2, error ? -error : !calls.log_stalled);
+    if (count != 1 || timeout != 0)
+        fail("poll that waits");
+    polled->revents = POLLOUT;
+    return (int)leave("poll", polled->fd, reader_poll(polled->fd));
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 {
     enter();
-    if (fd != 2)
-        fail("write to descriptor %d", fd);
-    if (!calls.log_polled)
-        fail("the log waits for its reader");
-    calls.log_polled = false;
-    int error = fault_error(CALL_WRITE, NULL);
-    judge_log(bytes, length);
-    return leave("write", fd, error ? -error : (long)length);
+    return leave("write", fd, reader_write(fd, bytes, length));
 }
 
 unsigned __wrap_if_nametoindex(const char *name)

@@ -3,16 +3,11 @@
 #ifndef CALLS_H
 #define CALLS_H
 
-#include <stdbool.h>
-
 enum token_file { TOKEN_NONE, TOKEN_GOOD, TOKEN_ABSENT, TOKEN_EMPTY, TOKEN_READABLE };
 
 #define CALLS_TOKEN_PATH "/simulated/shutdown-token"
 
 void calls_begin(enum token_file token);
 void calls_token(enum token_file token);
-
-// Standard error's reader does not keep up, or does again.
-void calls_stall_log(bool stalled);
 
 #endif

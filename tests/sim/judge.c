@@ -587,6 +587,8 @@ void judge_log(const char *line, size_t length)
     for (size_t i = 0; i < length - 1; i++)
         if (line[i] < ' ' || line[i] > '~')
             fail("byte %#x in the log", (unsigned char)line[i]);
+    if (memmem(line + 3, length - 3, "ts=", 3))
+        fail("two lines of the log in one: '%.*s'", (int)length, line);
     if (second != judge.log_second)
         judge.log_lines = 0;
     judge.log_second = second;

@@ -18,6 +18,7 @@
 #include "memory.h"
 #include "netsock.h"
 #include "questions.h"
+#include "reader.h"
 #include "sender.h"
 #include "server.h"
 #include "world.h"
@@ -167,7 +168,7 @@ static void toggle_exhaustion(void *subject)
 static void toggle_log(void *subject)
 {
     plan.log_stalled = !plan.log_stalled && !world.hush;
-    calls_stall_log(plan.log_stalled);
+    reader_stall(plan.log_stalled);
     if (plan.log_stalled)
         world_at(world.now + chance_magnitude(&world.chance, 5 * SECOND), toggle_log, subject);
 }
@@ -285,6 +286,7 @@ static void begin(uint64_t seed, bool tracing)
     if (one_in(2))
         argue("--trigger=edge");
     calls_begin(plan.token);
+    reader_begin();
     reset_log();
 }
 

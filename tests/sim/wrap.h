@@ -31,6 +31,7 @@ int __wrap_getsockname(int fd, struct sockaddr *name, socklen_t *length);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 unsigned __wrap_if_nametoindex(const char *name);
 int __wrap_ioctl(int fd, unsigned long request, int *value);
+int __wrap_isatty(int fd);
 int __wrap_listen(int fd, int backlog);
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "ground/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    int fd; // standard error, or an open file of our own for the same
+    bool is_socket;
+    char rest[OUTPUT_LINE_MAX_BYTES]; // of a line that was written in part
+    size_t left;                      // bytes of it
+} output = {.fd = STDERR_FILENO};
+
+static int open_anew(const char *path)
+{
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+// The controlling terminal may be opened whoever it belongs to, and without /proc: -1 with errno if
+// that is another one than standard error.
+static int open_terminal(void)
+{
+    int own, standard, fd = open_anew("/dev/tty");
+
+    if (fd < 0 || (ioctl(fd, TIOCGDEV, &own) == 0 &&
+                   ioctl(STDERR_FILENO, TIOCGDEV, &standard) == 0 && own == standard))
+        return fd;
+    close(fd);
+    errno = EACCES;
+    return -1;
+}
+
+bool output_open(void)
+{
+    struct stat status;
+
+    // uncovered: it is open already only where one process has two servers, as a test may have; and
+    // main has seen to it that fstat(2) has nothing to fail for.
+    if (output.fd != STDERR_FILENO || fstat(STDERR_FILENO, &status) < 0)
+        return true;
+    output.is_socket = S_ISSOCK(status.st_mode);
+    // A file waits for nobody; opened once more, it would be written at another place than where
+    // those write who share it.
+    if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
+        return true;
+    int fd = open_anew("/proc/self/fd/2");
+    bool terminal = fd < 0 && isatty(STDERR_FILENO);
+    if (terminal)
+        fd = open_terminal();
+    if (fd >= 0)
+        output.fd = fd;
+    return fd >= 0 || !terminal;
+}
+
+static ssize_t put(const char *bytes, size_t length)
+{
+    struct pollfd room = {.fd = output.fd, .events = POLLOUT};
+
+    if (output.is_socket)
+        return send(output.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return poll(&room, 1, 0) == 1 ? write(output.fd, bytes, length) : -1;
+}
+
+static bool put_rest(void)
+{
+    ssize_t written = output.left > 0 ? put(output.rest, output.left) : 0;
+
+    if (written > 0) {
+        output.left -= (size_t)written;
+        memmove(output.rest, output.rest + written, output.left);
+    }
+    return output.left == 0;
+}
+
+void output_close(void)
+{
+    put_rest(); // a last time
+    if (output.fd != STDERR_FILENO)
+        close(output.fd);
+    output.fd = STDERR_FILENO;
+    output.is_socket = false;
+    output.left = 0;
+}
+
+bool output_line(const char *line, size_t length)
+{
+    ssize_t written = put_rest() ? put(line, length) : -1;
+
+    if (written <= 0)
+        return false;
+    output.left = length - (size_t)written;
+    memcpy(output.rest, line + written, output.left);
+    return true;
+}
