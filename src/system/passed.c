@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "system/passed.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/address.h"
+#include "core/number.h"
 #include "ground/log.h"
 #include "system/net.h"
 
@@ -20,12 +20,11 @@ static const char *count(struct passed *passed)
 {
     const char *pid = getenv("LISTEN_PID"), *number = getenv("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
-    char *end;
+    uint64_t own, sockets;
 
-    if (!pid || !number || strtoull(pid, NULL, 10) != (unsigned long long)getpid())
+    if (!pid || !number || !number_of(pid, INT_MAX, &own) || (pid_t)own != getpid())
         return NULL; // meant for a process that has started this one
-    unsigned long sockets = strtoul(number, &end, 10);
-    if (!isdigit((unsigned char)*number) || *end || sockets > INT_MAX - FIRST_PASSED)
+    if (!number_of(number, INT_MAX - FIRST_PASSED, &sockets))
         return "LISTEN_FDS is not a number of descriptors";
     for (int i = 0; i < (int)sockets; i++)
         if (fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC) < 0)

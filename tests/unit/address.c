@@ -151,10 +151,12 @@ static void what_is_no_single_host_is_told(void **state)
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         struct address address = parsed(none[i]);
         assert_true(address_is_no_host(&address));
+        assert_int_equal(address_is_group(&address), i != 0 && i != 4); // 0.0.0.0 and ::
     }
     for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) {
         struct address address = parsed(host[i]);
         assert_false(address_is_no_host(&address));
+        assert_false(address_is_group(&address));
     }
 }
 

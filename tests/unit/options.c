@@ -227,6 +227,30 @@ static void what_is_no_address_is_refused(void **state)
     }
 }
 
+static void no_group_of_hosts_is_bound(void **state)
+{
+    static const char *const wrong[] = {
+        "--bind: '224.0.0.1' ",          "--bind: '239.255.255.255' ",
+        "--bind: '255.255.255.255' ",    "--bind: 'ff02::1' ",
+        "--bind: 'ff02::1%lo' ",         "--bind: '::ffff:224.0.0.1' ",
+        "--listen: 'echo:224.0.0.1:7' ", "--listen: 'echo:[ff02::1%lo]:7' ",
+    };
+    char line[128], error[192];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const char *value = strchr(wrong[i], '\'') + 1;
+
+        snprintf(line, sizeof line, "%.*s=%.*s", (int)strcspn(wrong[i], ":"), wrong[i],
+                 (int)strcspn(value, "'"), value);
+        snprintf(error, sizeof error, "%sis a multicast or broadcast address, and no host's",
+                 wrong[i]);
+        expect_error(line, error);
+    }
+    assert_int_equal(options_of("--bind=0.0.0.0 --bind=:: --bind=223.255.255.255")->bind_count, 3);
+    assert_int_equal(options_of("--bind=240.0.0.1 --listen=echo:[fe02::1]:7")->bind_count, 2);
+}
+
 // INET6_ADDRSTRLEN counts the longest there is, with an IPv4 address in it, and its NUL.
 static void the_longest_address_is_taken_whole(void **state)
 {
@@ -466,6 +490,7 @@ int main(void)
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(addresses_are_collected),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(no_group_of_hosts_is_bound),
         cmocka_unit_test(the_longest_address_is_taken_whole),
         cmocka_unit_test(addresses_have_a_bound),
         cmocka_unit_test(further_ports_are_collected),
