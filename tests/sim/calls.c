@@ -662,7 +662,10 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 unsigned __wrap_if_nametoindex(const char *name)
 {
     enter();
-    return strcmp(name, "eth0") == 0 ? 2 : 0;
+    bool known = strcmp(name, "eth0") == 0;
+
+    errno = known ? errno : ENODEV;
+    return known ? 2 : 0;
 }
 
 // The process's own settings: the simulation's must stay as they are.
