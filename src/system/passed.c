@@ -13,7 +13,7 @@
 #include "ground/log.h"
 #include "system/net.h"
 
-enum { FIRST_PASSED = 3 };
+enum { FIRST_PASSED = 3, MULTIPATH_TCP = 262 /* IPPROTO_MPTCP of newer headers */ };
 
 // NULL, or what is wrong with the environment.
 static const char *count(struct passed *passed)
@@ -63,15 +63,19 @@ static bool option_is(int fd, int option, int wanted)
 // passed sockets tell what they are.
 static const char *judge(int fd, enum protocol *protocol)
 {
-    bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP);
+    bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && (option_is(fd, SO_PROTOCOL, IPPROTO_TCP) ||
+                                                       option_is(fd, SO_PROTOCOL, MULTIPATH_TCP));
     bool udp = option_is(fd, SO_TYPE, SOCK_DGRAM) && option_is(fd, SO_PROTOCOL, IPPROTO_UDP);
 
     if (!tcp && !udp)
         return "neither TCP nor UDP";
     if (tcp && !option_is(fd, SO_ACCEPTCONN, 1))
         return "does not listen";
-    if (net_local(fd).port == 0)
+    struct address local = net_local(fd);
+    if (local.port == 0)
         return "is not bound";
+    if (address_is_group(&local))
+        return "is bound to a multicast or broadcast address";
     *protocol = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     return NULL;
 }

@@ -16,8 +16,9 @@ static void idle_over(struct timeout *timeout)
     unsigned seconds = conn->port->pool->options->idle_timeout;
     uint64_t allowed = (uint64_t)seconds * 1000 - TICK_MILLISECONDS;
 
-    // A slow reader is not idle: bytes that the kernel sends for us are bytes too.
-    if (net_silent_milliseconds(conn->watch.fd) < allowed)
+    // A slow reader is not idle: bytes that the kernel sends for us are bytes too. It counts up to
+    // 49 days and begins anew; over a longer time, only what passed through our hands is known.
+    if (allowed < UINT32_MAX && net_silent_milliseconds(conn->watch.fd) < allowed)
         conn_touch(conn);
     else
         conn_close(conn, "idle timeout");

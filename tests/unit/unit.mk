@@ -36,6 +36,7 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 # Calls that a test answers itself. With 32 bits, libc's clock of 64 bits has another name.
 UNIT_CLOCK = -Wl,--wrap=clock_gettime,--wrap=__clock_gettime64,--defsym=__wrap___clock_gettime64=__wrap_clock_gettime
 $(B)/unit/log: UNIT_WRAP = $(UNIT_CLOCK)
+$(B)/unit/crowd: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=getsockopt
 $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4
 $(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
