@@ -8,6 +8,7 @@ import platform
 import socket
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from harness import network
 from harness.clients import serves
 from harness.daemon import BINARY, run, unused_ports
+from harness.lines import GOODBYE
 from harness.wait import PATIENCE
 
 NOBODY = 65534
@@ -55,7 +57,7 @@ def test_without_anything_to_open_in_their_place_it_does_not_start(namespace):
         ["unshare", "--mount", "sh", "-c", script, BINARY], capture_output=True, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"listening" not in done.stderr
+    assert done.stderr == b"epoll-echo: /dev/null: No such file or directory\n"
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -165,6 +167,28 @@ def test_a_bad_token_file_is_named(tmp_path, make):
     path = tmp_path / "the-token"
     make(path)
     assert str(path) in refuses("--port=0", f"--shutdown-token-file={path}")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o440, 0o604, 0o644])
+def test_a_token_file_that_is_no_secret_is_named_and_so_is_the_remedy(tmp_path, mode):
+    path = tmp_path / "the-token"
+    write(path, mode=mode)
+    message = refuses("--port=0", f"--shutdown-token-file={path}")
+    assert all(word in message for word in (str(path), "chmod 600", "mode=0400", "CREDENTIALS_DIRECTORY"))
+
+
+@needs_nobody
+@pytest.mark.parametrize("mode", [0o440, 0o640])
+def test_a_file_of_roots_that_one_group_can_read_is_fine(start, dial, mode):
+    """As Kubernetes mounts secrets."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "token"
+        path.parent.chmod(0o755)
+        write(path, mode=mode)
+        os.chown(path, 0, NOBODY)
+        server = start(f"--shutdown-token-file={path}", **AS_NOBODY)
+        assert dial(server).ask(b"/shutdown token\n") == GOODBYE
+        server.ended()
 
 
 @needs_nobody

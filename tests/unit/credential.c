@@ -117,7 +117,7 @@ static void a_path_out_of_the_directory_is_not_inside(void **state)
     assert_false(load(path));
     snprintf(path, sizeof path, "%s/../%s", file.directory, file.path + strlen("/tmp/"));
     assert_false(load(path));
-    assert_non_null(strstr(file.error, "can be read by group or others"));
+    assert_non_null(strstr(file.error, "can be read by others"));
 }
 
 static void a_file_beside_the_directory_is_not_inside(void **state)
@@ -127,13 +127,13 @@ static void a_file_beside_the_directory_is_not_inside(void **state)
     (void)state;
     put("sesame", 6, 0444);
     setenv("CREDENTIALS_DIRECTORY", "", 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
     setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
     // The directory's name is where the path begins, but not the name of a directory in it.
     snprintf(name, sizeof name, "%.*s", (int)strlen(file.path) - 1, file.path);
     setenv("CREDENTIALS_DIRECTORY", name, 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
 }
 
 static void what_cannot_be_read_is_named(void **state)
@@ -144,10 +144,38 @@ static void what_cannot_be_read_is_named(void **state)
     expect_problem(file.path, "is empty");
     put("a\nb\n", 4, 0600);
     expect_problem(file.path, "has more than one line");
-    put("sesame", 6, 0640);
-    expect_problem(file.path, "can be read by group or others");
-    put("sesame", 6, 0604);
-    expect_problem(file.path, "can be read by group or others");
+}
+
+#define OTHERS "can be read by others"
+#define GROUP "can be read by a group, and belongs to the user the server runs as"
+
+static void who_may_read_the_file_depends_on_whose_it_is(void **state)
+{
+    static const struct {
+        mode_t mode;
+        const char *own, *foreign; // NULL: it is accepted
+    } row[] = {
+        {0400, NULL, NULL},     {0600, NULL, NULL},     {0700, NULL, NULL},
+        {0440, GROUP, NULL},    {0640, GROUP, NULL},    {0404, OTHERS, OTHERS},
+        {0444, OTHERS, OTHERS}, {0644, OTHERS, OTHERS}, {0422, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof row / sizeof row[0]; i++) {
+        bool foreign = i % 2;
+        const char *problem = foreign ? row[i / 2].foreign : row[i / 2].own;
+
+        unlink(file.path);
+        put("sesame", 6, row[i / 2].mode);
+        // Only root can give files away, and read them then.
+        if (foreign && chown(file.path, 1, 1) < 0)
+            continue;
+        file.token = (struct token){.length = 1, .bytes = "x"};
+        if (problem)
+            expect_problem(file.path, problem);
+        else
+            assert_true(load(file.path));
+    }
 }
 
 static void an_empty_file_in_the_directory_is_an_error_too(void **state)
@@ -222,6 +250,7 @@ int main(void)
         test(a_path_out_of_the_directory_is_not_inside),
         test(a_file_beside_the_directory_is_not_inside),
         test(what_cannot_be_read_is_named),
+        test(who_may_read_the_file_depends_on_whose_it_is),
         test(an_empty_file_in_the_directory_is_an_error_too),
         test(only_a_regular_file_is_read),
         test(a_token_has_a_longest),
