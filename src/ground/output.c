@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 static struct {
-    int fd; // standard error, or an open file of our own for the same
     bool is_socket;
     char rest[OUTPUT_LINE_MAX_BYTES]; // of a line that was written in part
     size_t left;                      // bytes of it
-} output = {.fd = STDERR_FILENO};
+} output;
 
 static int open_anew(const char *path)
 {
@@ -38,12 +37,9 @@ static int open_terminal(void)
 
 bool output_open(void)
 {
-    struct stat status;
+    struct stat status = {.st_mode = S_IFREG};
 
-    // uncovered: it is open already only where one process has two servers, as a test may have; and
-    // main has seen to it that fstat(2) has nothing to fail for.
-    if (output.fd != STDERR_FILENO || fstat(STDERR_FILENO, &status) < 0)
-        return true;
+    fstat(STDERR_FILENO, &status); // main has seen to it that there is nothing to fail for
     output.is_socket = S_ISSOCK(status.st_mode);
     // A file waits for nobody; opened once more, it would be written at another place than where
     // those write who share it.
@@ -53,18 +49,20 @@ bool output_open(void)
     bool terminal = fd < 0 && isatty(STDERR_FILENO);
     if (terminal)
         fd = open_terminal();
-    if (fd >= 0)
-        output.fd = fd;
-    return fd >= 0 || !terminal;
+    if (fd < 0)
+        return !terminal;
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+    return true;
 }
 
 static ssize_t put(const char *bytes, size_t length)
 {
-    struct pollfd room = {.fd = output.fd, .events = POLLOUT};
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
 
     if (output.is_socket)
-        return send(output.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return poll(&room, 1, 0) == 1 ? write(output.fd, bytes, length) : -1;
+        return send(STDERR_FILENO, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return poll(&room, 1, 0) == 1 ? write(STDERR_FILENO, bytes, length) : -1;
 }
 
 static bool put_rest(void)
@@ -81,11 +79,8 @@ static bool put_rest(void)
 void output_close(void)
 {
     put_rest(); // a last time
-    if (output.fd != STDERR_FILENO)
-        close(output.fd);
-    output.fd = STDERR_FILENO;
-    output.is_socket = false;
     output.left = 0;
+    output.is_socket = false;
 }
 
 bool output_line(const char *line, size_t length)

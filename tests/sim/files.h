@@ -17,7 +17,7 @@ enum file_kind {
     FILE_SOCKET, // a `struct netsock`
     FILE_FLOW,
     FILE_TOKEN,
-    FILE_LOG, // an open file of its own for standard error
+    FILE_LOG, // standard error, opened once more
 };
 
 struct file {

@@ -20,6 +20,7 @@ enum { LINE_MAX_BYTES = 4096 };
 static struct {
     unsigned mode;
     bool stalled, closed_to_us; // it may not be opened once more
+    bool own;                   // and has been
     bool polled;                // and is writable, since the latest write
     char line[LINE_MAX_BYTES];  // that has been written in part
     size_t length;
@@ -60,6 +61,15 @@ long reader_open(const char *path)
     return fd < 0 ? -EMFILE : fd;
 }
 
+int __wrap_dup2(int fd, int other)
+{
+    enter();
+    if (files_kind(fd) != FILE_LOG || other != STDERR_FILENO)
+        fail("dup2 of descriptor %d", fd);
+    reader.own = true;
+    return (int)leave("dup2", fd, other);
+}
+
 static bool waits(void)
 {
     return reader.stalled && reader.mode != S_IFREG;
@@ -67,7 +77,7 @@ static bool waits(void)
 
 long reader_poll(int fd)
 {
-    if (fd != STDERR_FILENO && files_kind(fd) != FILE_LOG)
+    if (fd != STDERR_FILENO)
         fail("poll of something else than standard error");
     int error = fault_error(CALL_POLL, NULL);
     reader.polled = !error && !waits();
@@ -105,11 +115,9 @@ static long take(const char *bytes, size_t length)
 
 long reader_write(int fd, const char *bytes, size_t length)
 {
-    bool own = files_kind(fd) == FILE_LOG;
-
-    if (!own && fd != STDERR_FILENO)
+    if (fd != STDERR_FILENO)
         fail("write to descriptor %d", fd);
-    if (!own && reader.mode != S_IFREG && !reader.polled)
+    if (!reader.own && reader.mode != S_IFREG && !reader.polled)
         fail("the log waits for its reader");
     reader.polled = false;
     return take(bytes, length);

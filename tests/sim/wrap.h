@@ -20,6 +20,7 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags);
 int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_close(int fd);
+int __wrap_dup2(int fd, int other);
 int __wrap_epoll_create1(int flags);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
