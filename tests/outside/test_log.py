@@ -49,6 +49,23 @@ def test_a_client_cannot_make_the_log_grow_without_bound(start, peer, token_file
 # A reader of standard error that has stopped, and what else may become of a write
 
 
+def test_a_connection_that_was_reset_is_named_until_its_end(start, dial):
+    """Each by the address that it was accepted with, also if it was gone by then."""
+    server = start("-v")
+    ports = []
+    for asks in (True, False, False):
+        with server.frozen() if not asks else contextlib.nullcontext():
+            client = dial(server)
+            ports.append(client.port)
+            if asks:
+                client.ask(b"here\n")
+            client.reset()
+    for message in ("connected", "closed"):
+        for port in ports:
+            server.await_record(msg=message, peer=f"127.0.0.1:{port}")
+    assert len(server.find(msg="closed")) == len(ports)
+
+
 @contextlib.contextmanager
 def both_ends(make):
     ends = make()

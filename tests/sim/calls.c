@@ -282,13 +282,17 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     struct netsock *socket = socket_of(fd);
 
     enter();
-    if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC) || name || length)
+    if (flags != (SOCK_NONBLOCK | SOCK_CLOEXEC))
         fail("accept4 with other arguments");
     fault_busy_with(NULL);
     long result = accept_flow(socket, fault_error(CALL_ACCEPT4, NULL));
-    if (result >= 0)
-        judge_accepted(socket, flow_of((int)result));
-    else if (result != -EAGAIN && result != -EINTR && !costs_client((int)-result))
+    if (result >= 0) {
+        struct flow *flow = flow_of((int)result);
+
+        if (name)
+            *length = netsock_name(&flow->peer, flow->family, name, *length);
+        judge_accepted(socket, flow);
+    } else if (result != -EAGAIN && result != -EINTR && !costs_client((int)-result))
         judge_accept_failed(socket);
     return (int)leave("accept4", fd, result);
 }

@@ -60,7 +60,7 @@ static bool outlives(unsigned idle_timeout, time_t seconds)
     assert_true(pool_init(&test.pool, &test.loop, &test.options, &test.service));
     test.port = (struct port){.role = &role_echo, .pool = &test.pool};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-    conn_open(&test.port, ends[0]);
+    conn_open(&test.port, ends[0], &(struct address){.port = 1});
     test.seconds += seconds;
     test.loop.now = 0;
     crowd_expire(&test.pool, loop_now(&test.loop));
