@@ -45,15 +45,14 @@ bool output_open(void)
     // those write who share it.
     if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
         return true;
+    bool terminal = isatty(STDERR_FILENO);
     int fd = open_anew("/proc/self/fd/2");
-    bool terminal = fd < 0 && isatty(STDERR_FILENO);
-    if (terminal)
+    if (fd < 0 && terminal)
         fd = open_terminal();
-    if (fd < 0)
-        return !terminal;
-    dup2(fd, STDERR_FILENO);
-    close(fd);
-    return true;
+    bool opened = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
+    if (fd >= 0)
+        close(fd);
+    return opened || !terminal;
 }
 
 static ssize_t put(const char *bytes, size_t length)
