@@ -285,10 +285,11 @@ static ticks next_due(const struct server *server)
     return ticks_sooner(ticks_sooner(due, notify_next(&server->notify)), server->drain_over);
 }
 
-static bool finished(const struct server *server)
+// MORE: the graceful end has not come to all that waits.
+static bool finished(const struct server *server, bool more)
 {
     return server->service.phase == PHASE_OVER ||
-           (server->service.phase == PHASE_DRAIN && ports_empty(&server->ports));
+           (server->service.phase == PHASE_DRAIN && !more && ports_empty(&server->ports));
 }
 
 // Whether the graceful end has more to do at once.
@@ -301,7 +302,7 @@ int server_run(struct server *server)
 {
     struct service *service = &server->service;
 
-    for (bool more = false; !finished(server); more = drain_some(server)) {
+    for (bool more = false; !finished(server, more); more = drain_some(server)) {
         if (loop_arm(&server->loop, next_due(server)) < 0)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop, !more) < 0)

@@ -3,12 +3,24 @@
 
 #include <string.h>
 
-bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port)
+enum { END_BYTES = 16 };
+
+void guard_add_port(struct guard_ports *ports, uint16_t port)
+{
+    ports->own[port / 64] |= (uint64_t)1 << port % 64;
+}
+
+static bool is_own(const struct guard_ports *ports, uint16_t port)
+{
+    return ports->own[port / 64] >> port % 64 & 1;
+}
+
+bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports)
 {
     const struct address *peer = &datagram->peer;
 
-    return peer->port >= GUARD_LOWEST_PORT && peer->port != own_port && !address_is_no_host(peer) &&
-           datagram->to_host && !address_is_no_host(&datagram->local);
+    return peer->port >= GUARD_LOWEST_PORT && !is_own(ports, peer->port) &&
+           !address_is_no_host(peer) && datagram->to_host && !address_is_no_host(&datagram->local);
 }
 
 bool guard_accepts_content(const struct datagram *datagram)
@@ -18,4 +30,20 @@ bool guard_accepts_content(const struct datagram *datagram)
 
     return datagram->hop_limit > 1 &&
            (datagram->held < length || memcmp(datagram->bytes, error, length) != 0);
+}
+
+uint32_t guard_digest(const struct datagram *datagram)
+{
+    size_t length = datagram->held < END_BYTES ? datagram->held : END_BYTES;
+    uint64_t word[2 * END_BYTES / sizeof(uint64_t)] = {0}, digest = datagram->length;
+
+    if (length > 0) {
+        memcpy(word, datagram->bytes, length);
+        memcpy((char *)word + END_BYTES, datagram->bytes + datagram->held - length, length);
+    }
+    for (size_t i = 0; i < sizeof word / sizeof word[0]; i++) {
+        digest = (digest ^ word[i]) * 0x9e3779b97f4a7c15; // odd, and its bits are well mixed
+        digest ^= digest >> 32;
+    }
+    return (uint32_t)digest;
 }

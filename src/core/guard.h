@@ -11,20 +11,32 @@
 
 enum { GUARD_LOWEST_PORT = 1024 };
 
+// The UDP ports that this server serves, a bit each.
+struct guard_ports {
+    uint64_t own[65536 / 64];
+};
+
 struct datagram {
     struct address peer, local; // from, and to
     bool to_host;               // `local` is an address of this host's, not a broadcast address
     int hop_limit;              // that it arrived with; 0: not known
+    unsigned fragment;          // the largest of several IPv6 packets that it came in, or 0
     const char *bytes;
     size_t held;   // bytes
     size_t length; // as sent: more if it was truncated
     bool truncated;
 };
 
-// Whether PEER may be a client at all: no service's port, this server's own included, for two
+void guard_add_port(struct guard_ports *ports, uint16_t port);
+
+// Whether PEER may be a client at all: no service's port, this server's own ones included, for two
 // services answering each other is the attack; and from and to one host each.
-bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port);
+bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports);
 
 // Whether the datagram may be answered: its answer would still have a hop limit of 1 at least, so
-// that any exchange between servers dies out, and it is not itself an error message.
+// that any exchange between such servers dies out, and it is not itself an error message.
 bool guard_accepts_content(const struct datagram *datagram);
+
+// Of the length and both ends, which is where datagrams are numbered: two that are alike have one
+// digest, two that differ there most probably not.
+uint32_t guard_digest(const struct datagram *datagram);

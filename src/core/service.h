@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/facts.h"
+#include "core/guard.h"
 #include "core/peers.h"
 
 enum phase {
@@ -15,6 +16,7 @@ struct service {
     enum phase phase;
     struct counters counters; // but active_udp_peers: see service_counters
     struct peers peers;
+    struct guard_ports ports;
     struct gate gate;
 };
 

@@ -21,6 +21,16 @@ static inline ticks ticks_sooner(ticks a, ticks b)
     return a < b ? a : b;
 }
 
+// Whether something that goes on is to be told now, which is once a minute. TOLD: when it last was,
+// or TICKS_NEVER.
+static inline bool ticks_tell(ticks *told, ticks now)
+{
+    if (*told != TICKS_NEVER && now - *told <= 60 * TICKS_PER_SECOND)
+        return false;
+    *told = now;
+    return true;
+}
+
 struct timeout {
     struct list link;
     ticks due; // at the start of this tick

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -28,6 +29,20 @@ static int set_all(int fd, const struct setting *settings, size_t count)
     return 0;
 }
 
+// The same for options that not every kernel or socket has.
+static int set_known(int fd, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        // Two numbers: a struct linger; the other options take the first one.
+        const int value[2] = {settings[i].value, 0};
+
+        if (setsockopt(fd, settings[i].level, settings[i].name, value, sizeof value) < 0 &&
+            errno != ENOPROTOOPT && errno != EOPNOTSUPP)
+            return -1;
+    }
+    return 0;
+}
+
 // Accepted sockets inherit these from their listener: no call for each connection.
 static int set_stream(int fd)
 {
@@ -45,16 +60,53 @@ static int set_stream(int fd)
 
 // Each datagram tells the address it was sent to and its hop limit. On an IPv6 socket both
 // families' options are wanted: IPv4 datagrams come with IPv4's control messages.
+//
+// A question of any size has to have an answer, also where nobody tells that a link on the way is
+// narrow. By IPv4, routers may cut an answer to pieces, and no forged ICMP message makes the server
+// do it. By IPv6, only who sends may: see net_fragment.
 static int set_datagram(int fd, int family)
 {
     static const struct setting settings[] = {
         {IPPROTO_IP, IP_PKTINFO, 1},
         {IPPROTO_IP, IP_RECVTTL, 1},
+        {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT},
         {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
         {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1},
     };
+    static const struct setting known = {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1};
 
-    return set_all(fd, settings, family == AF_INET6 ? 4 : 2);
+    if (set_all(fd, settings, family == AF_INET6 ? 5 : 3) < 0)
+        return -1;
+    return family == AF_INET6 ? set_known(fd, &known, 1) : 0;
+}
+
+// What may have been set for a passed socket and changes what the calls of this program mean: a
+// queue of errors is reported until it is read; a close waits, or cuts off what is owed; little
+// input is not reported; answers are held back, joined, cut, or sent to many; questions are joined;
+// and control messages leave no room for those that are asked for. What remains decides where and
+// how packets go, not which: it is the administrator's.
+static int reset(int fd)
+{
+    static const struct setting settings[] = {
+        {SOL_SOCKET, SO_LINGER, 0},
+        {SOL_SOCKET, SO_RCVLOWAT, 1},
+        {SOL_SOCKET, SO_PEEK_OFF, -1},
+        {SOL_SOCKET, SO_BROADCAST, 0},
+        {SOL_SOCKET, SO_TIMESTAMP, 0},
+        {SOL_SOCKET, SO_TIMESTAMPING, 0},
+        {SOL_SOCKET, SO_WIFI_STATUS, 0},
+        {SOL_SOCKET, SO_RXQ_OVFL, 0},
+        {IPPROTO_TCP, TCP_CORK, 0},
+        {IPPROTO_UDP, UDP_CORK, 0},
+        {IPPROTO_UDP, UDP_SEGMENT, 0},
+        {IPPROTO_UDP, UDP_GRO, 0},
+        {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT},
+        {IPPROTO_IPV6, IPV6_DONTFRAG, 0},
+        {IPPROTO_IP, IP_RECVERR, 0}, // last: these empty the queue
+        {IPPROTO_IPV6, IPV6_RECVERR, 0},
+    };
+
+    return set_known(fd, settings, ARRAY_LENGTH(settings));
 }
 
 static int set_up(int fd, int type, int family, const char **call)
@@ -123,7 +175,16 @@ int net_adopt(int fd, int type, const char **call)
     *call = "getsockopt";
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
         return -1;
-    return set_up(fd, type, family, call);
+    return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+}
+
+void net_fragment(int fd, unsigned bytes)
+{
+    enum { LEAST = 1280 }; // RFC 8200, 5: no link of IPv6 is narrower
+    int mtu = (int)(bytes > 0 && bytes < LEAST ? LEAST : bytes);
+
+    // A failure costs what came in pieces its answer, at worst.
+    setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof mtu);
 }
 
 int net_limit_buffers(int fd, unsigned bytes)

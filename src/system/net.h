@@ -16,11 +16,16 @@ enum net_stack { NET_ONE_FAMILY, NET_DUAL };
 int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
              const char **call);
 
-// The same steps for a socket that somebody else opened and bound.
+// The same steps for a socket that somebody else opened and bound. Its options are set, not
+// trusted.
 int net_adopt(int fd, int type, const char **call);
 
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
+
+// From now on, an IPv6 datagram that is too large for its first link goes out in packets of BYTES
+// at most; 0: of what the path is known to allow.
+void net_fragment(int fd, unsigned bytes);
 
 // getsockname(2) and getpeername(2) as values; port 0: that failed, as it does after a reset.
 struct address net_local(int fd);

@@ -30,8 +30,12 @@ struct port {
     struct address local;
     enum protocol protocol;
     bool own;      // opened by this process: who waits in its queue is a client of this process
-    unsigned last; // at the graceful end: so many turns are left for those in its queue
     bool watched;  // in the loop
+    bool settled;  // who waits in its queue has come since its options were set
+    unsigned last; // at the graceful end: so many turns are left for those in its queue
+    // Of a port for datagrams:
+    unsigned failures; // to take any, one after the other
+    unsigned fragment; // see net_fragment
 };
 
 struct pool {

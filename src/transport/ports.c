@@ -12,12 +12,15 @@
 #include "transport/conn.h"
 #include "transport/crowd.h"
 
-enum { TOLD_SECONDS = 60, RETRY_TICKS = 1 };
+enum { RETRY_TICKS = 1, REST_DOUBLINGS_MAX = 4 };
 
 bool ports_init(struct ports *ports, struct loop *loop, const struct options *options,
                 struct service *service)
 {
-    *ports = (struct ports){.retry = TICKS_NEVER, .told = TICKS_NEVER};
+    *ports = (struct ports){.retry = TICKS_NEVER,
+                            .told = TICKS_NEVER,
+                            .rest_over = TICKS_NEVER,
+                            .rest_told = TICKS_NEVER};
     // Both, so that ports_finish finds each in a state to be finished in.
     bool pool = pool_init(&ports->pool, loop, options, service);
     bool udp = udp_init(&ports->udp, &ports->pool);
@@ -81,11 +84,9 @@ static void accept_failed(struct ports *ports, int error)
     ticks now = loop_now(ports->pool.loop);
 
     // Once a minute is enough: this can go on for as long as clients like.
-    if (ports->told == TICKS_NEVER || now - ports->told > TOLD_SECONDS * TICKS_PER_SECOND) {
-        ports->told = now;
+    if (ticks_tell(&ports->told, now))
         log_event(LOG_WARNING, "cannot accept, clients have to wait", LOG_TEXT("proto", "tcp"),
                   LOG_TEXT("error", strerror(error)));
-    }
     pause_accepting(ports, now + RETRY_TICKS);
 }
 
@@ -101,6 +102,23 @@ static bool client_failed(int error)
         if (errors[i] == error)
             return true;
     return false;
+}
+
+static int limit_buffers(const struct port *port, int fd)
+{
+    unsigned buffer = port->pool->options->socket_buffer;
+
+    return buffer > 0 ? net_limit_buffers(fd, buffer) : 0;
+}
+
+// A connection that is older than the options of its listener, which was passed, has not inherited
+// them. It is served as it is where they cannot be set.
+static void set_late(const struct port *port, int fd)
+{
+    const char *call;
+
+    if (net_adopt(fd, SOCK_STREAM, &call) == 0)
+        limit_buffers(port, fd);
 }
 
 // Accepts one client. False if the queue is empty, or accepting has been paused.
@@ -122,12 +140,15 @@ static bool accept_one(struct port *port)
         struct address peer = address_of(&storage);
 
         ports->failures = 0;
+        if (!port->settled)
+            set_late(port, fd);
         conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd, &peer);
         return true;
     }
     // So many in a row do not lie with the clients: a filter says EPERM to everybody, say.
     if (client_failed(errno) && ++ports->failures < ACCEPTS_PER_TURN_MAX)
         return true;
+    port->settled |= errno == EAGAIN;
     if (errno != EAGAIN)
         accept_failed(ports, errno);
     return false;
@@ -143,20 +164,42 @@ static void listener_ready(struct watch *watch, uint32_t events)
         continue;
 }
 
+// No datagram can be taken from PORT, which would be reported again and again: it is left alone for
+// a tick, and for longer each time, up to four seconds.
+static void datagrams_failed(struct port *port, int error)
+{
+    struct ports *ports = ports_of(port);
+    ticks now = loop_now(ports->pool.loop);
+
+    // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
+    if (port->failures++ == 0)
+        return;
+    if (port->failures > REST_DOUBLINGS_MAX + 2)
+        port->failures = REST_DOUBLINGS_MAX + 2;
+    unwatch(port);
+    ports->rest_over = ticks_sooner(ports->rest_over, now + (RETRY_TICKS << (port->failures - 2)));
+    if (ticks_tell(&ports->rest_told, now))
+        log_event(LOG_WARNING, "cannot receive, datagrams have to wait", LOG_TEXT("proto", "udp"),
+                  LOG_TEXT("addr", ADDRESS_STRING(&port->local)),
+                  LOG_TEXT("error", strerror(error)));
+}
+
 static void datagrams_ready(struct watch *watch, uint32_t events)
 {
     struct port *port = container_of(watch, struct port, watch);
+    int error = udp_ready(&ports_of(port)->udp, port);
 
-    (void)events;
-    udp_ready(&ports_of(port)->udp, port);
+    // With EAGAIN alone, there was a datagram of a wrong checksum, which is gone. With an event
+    // beside it, somebody else has shut the socket down or has it keep errors: that would go on.
+    if (error == 0)
+        port->failures = 0;
+    else if (error != EINTR && (error != EAGAIN || events != EPOLLIN))
+        datagrams_failed(port, error);
 }
 
 static int set_up(struct port *port)
 {
-    unsigned buffer = port->pool->options->socket_buffer;
-
-    if (port->protocol == PROTOCOL_TCP && buffer > 0 &&
-        net_limit_buffers(port->watch.fd, buffer) < 0)
+    if (port->protocol == PROTOCOL_TCP && limit_buffers(port, port->watch.fd) < 0)
         return -1;
     port->local = net_local(port->watch.fd);
     return port->local.port ? 0 : -1;
@@ -178,6 +221,7 @@ int ports_add(struct ports *ports, const struct role *role, enum protocol protoc
         .pool = &ports->pool,
         .protocol = protocol,
         .own = own,
+        .settled = own,
     };
     if (set_up(port) == 0)
         return 0;
@@ -195,7 +239,9 @@ void ports_forget(struct ports *ports, size_t first)
 
 static int watch(struct port *port)
 {
-    if (loop_add(port->pool->loop, &port->watch, EPOLLIN) < 0)
+    uint32_t events = port->protocol == PROTOCOL_UDP ? EPOLLIN | EPOLLRDHUP : EPOLLIN;
+
+    if (loop_add(port->pool->loop, &port->watch, events) < 0)
         return -1;
     port->watched = true;
     return 0;
@@ -208,6 +254,8 @@ int ports_serve(struct ports *ports)
 
         if (watch(port) < 0)
             return -1;
+        if (port->protocol == PROTOCOL_UDP)
+            guard_add_port(&ports->pool.service->ports, port->local.port);
         log_event(LOG_INFO, "listening", LOG_TEXT("role", port->role->name),
                   LOG_TEXT("proto", protocol_name(port->protocol)),
                   LOG_TEXT("addr", ADDRESS_STRING(&port->local)));
@@ -228,6 +276,15 @@ static void watch_listeners(struct ports *ports)
     ports->retry = TICKS_NEVER;
 }
 
+static void watch_rested(struct ports *ports)
+{
+    ports->rest_over = TICKS_NEVER;
+    for (size_t i = 0; i < ports->count; i++)
+        if (!ports->port[i].watched && ports->port[i].protocol == PROTOCOL_UDP &&
+            watch(&ports->port[i]) < 0)
+            datagrams_failed(&ports->port[i], errno);
+}
+
 void ports_resume(struct ports *ports)
 {
     if (ports->paused && ports->pool.freed &&
@@ -240,12 +297,16 @@ void ports_expire(struct ports *ports, ticks now)
     crowd_expire(&ports->pool, now);
     if (ports->retry <= now && !pool_draining(&ports->pool))
         watch_listeners(ports);
+    if (ports->rest_over <= now && !pool_draining(&ports->pool))
+        watch_rested(ports);
 }
 
 ticks ports_next(const struct ports *ports)
 {
+    ticks retry = ticks_sooner(ports->retry, ports->rest_over);
+
     return ticks_sooner(crowd_next(&ports->pool),
-                        pool_draining(&ports->pool) ? TICKS_NEVER : ports->retry);
+                        pool_draining(&ports->pool) ? TICKS_NEVER : retry);
 }
 
 void ports_drain(struct ports *ports)

@@ -24,6 +24,9 @@ struct ports {
     unsigned failures; // of accept4(2) in a row, each a client's own
     ticks retry;       // when to try accepting again, or TICKS_NEVER
     ticks told;        // when the log last told that descriptors had run out
+    // When ports for datagrams that are not watched are to be tried again, or TICKS_NEVER; and when
+    // the log last told that there were any.
+    ticks rest_over, rest_told;
 };
 
 // False without memory; ports_finish frees what was taken either way, and closes everything.

@@ -13,7 +13,7 @@
 #include "system/net.h"
 
 enum {
-    // IP_PKTINFO, IP_TTL, IPV6_PKTINFO and IPV6_HOPLIMIT, and room to spare.
+    // IP_PKTINFO, IP_TTL, IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_RECVFRAGSIZE, and room to spare.
     CONTROL_BYTES = 192,
     ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
 };
@@ -27,6 +27,7 @@ struct udp_batch {
     struct iovec in_bytes[UDP_BATCH_MAX], out_bytes[UDP_BATCH_MAX];
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
+    unsigned fragment; // what answers may have to be cut to: the least of the questions'
     char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
     char bytes[]; // UDP_BATCH_MAX times --max-datagram
 };
@@ -37,7 +38,7 @@ bool udp_init(struct udp *udp, struct pool *pool)
     size_t room = most > ROOM_MIN ? most : ROOM_MIN;
     struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * room);
 
-    *udp = (struct udp){.pool = pool, .batch = batch};
+    *udp = (struct udp){.pool = pool, .batch = batch, .told = TICKS_NEVER};
     for (size_t i = 0; batch && i < UDP_BATCH_MAX; i++) {
         batch->in_bytes[i] = (struct iovec){batch->bytes + i * room, room};
         batch->in[i].msg_hdr = (struct msghdr){
@@ -63,7 +64,7 @@ static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
 #pragma GCC diagnostic pop
 }
 
-// Where the datagram was sent to, and with which hop limit: ip(7), ipv6(7).
+// Where the datagram was sent to, with which hop limit, and in which pieces: ip(7), ipv6(7).
 static void read_control(struct msghdr *message, struct datagram *datagram)
 {
     // uncovered: the test is CMSG_FIRSTHDR's own, for messages without control data. Linux always
@@ -87,6 +88,8 @@ static void read_control(struct msghdr *message, struct datagram *datagram)
             datagram->local.scope =
                 IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? (uint32_t)v6.ipi6_ifindex : 0;
             datagram->to_host = true;
+        } else if (!is_v4 && at->cmsg_type == IPV6_RECVFRAGSIZE) {
+            memcpy(&datagram->fragment, CMSG_DATA(at), sizeof datagram->fragment);
         } else if (is_v4 ? at->cmsg_type == IP_TTL : at->cmsg_type == IPV6_HOPLIMIT) {
             memcpy(&datagram->hop_limit, CMSG_DATA(at), sizeof datagram->hop_limit);
         }
@@ -173,11 +176,12 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
     ticks now = loop_now(port->pool->loop);
     bool first;
 
-    if (!guard_accepts_addresses(&datagram, port->local.port))
+    if (!guard_accepts_addresses(&datagram, &service->ports))
         return false;
     uint32_t peer = peers_heard(&service->peers, &datagram.peer, now, &first);
     service->counters.total_clients += first;
-    if (!guard_accepts_content(&datagram))
+    if (!guard_accepts_content(&datagram) ||
+        !peers_allow_round(&service->peers, peer, guard_digest(&datagram)))
         return false;
     struct reply reply = answer(port, &datagram, batch->text[out]);
     if (reply.length > datagram.length && !peers_allow_longer(&service->peers, peer, now))
@@ -190,13 +194,30 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
         .msg_iovlen = 1,
     };
     write_control(&datagram, &batch->out_control[out], &batch->out[out].msg_hdr);
+    if (datagram.fragment > 0 && (batch->fragment == 0 || datagram.fragment < batch->fragment))
+        batch->fragment = datagram.fragment;
     return true;
+}
+
+// Some errors lie with one peer or the way to it, and are told by nobody. The others may stay.
+static void tell_lost(struct udp *udp, int error)
+{
+    static const int single[] = {EACCES, ENETUNREACH,  EHOSTUNREACH, EMSGSIZE,
+                                 EINVAL, ECONNREFUSED, EADDRNOTAVAIL};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(single); i++)
+        if (single[i] == error)
+            return;
+    if (ticks_tell(&udp->told, loop_now(udp->pool->loop)))
+        log_event(LOG_WARNING, "cannot send, answers are lost", LOG_TEXT("proto", "udp"),
+                  LOG_TEXT("error", strerror(error)));
 }
 
 // The number of answers that went out. One that cannot be sent does not keep back the others; if
 // there is no room at all, the rest is dropped, as the network might have done.
-static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
+static size_t send_batch(struct udp *udp, int fd, size_t count)
 {
+    struct mmsghdr *out = udp->batch->out;
     size_t sent = 0;
 
     for (size_t at = 0; at < count;) {
@@ -210,6 +231,7 @@ static size_t send_batch(int fd, struct mmsghdr *out, size_t count)
             // another 0 would be an endless loop.
             break;
         } else if (errno != EINTR) {
+            tell_lost(udp, errno);
             at++;
         }
     }
@@ -229,9 +251,12 @@ int udp_turn(struct udp *udp, struct port *port)
     int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
+    batch->fragment = 0;
     for (int i = 0; i < came; i++)
         answers += answer_into(batch, port, (size_t)i, answers);
-    size_t sent = send_batch(port->watch.fd, batch->out, answers);
+    if (batch->fragment != port->fragment)
+        net_fragment(port->watch.fd, port->fragment = batch->fragment);
+    size_t sent = send_batch(udp, port->watch.fd, answers);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
                     LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
@@ -241,10 +266,7 @@ int udp_turn(struct udp *udp, struct port *port)
     return came;
 }
 
-void udp_ready(struct udp *udp, struct port *port)
+int udp_ready(struct udp *udp, struct port *port)
 {
-    // An error that waited at the socket is gone with the call that tells it (socket(7), SO_ERROR).
-    if (udp_turn(udp, port) < 0 && errno != EAGAIN && errno != EINTR)
-        log_limited(LOG_WARNING, "cannot receive", LOG_TEXT("proto", "udp"),
-                    LOG_TEXT("error", strerror(errno)));
+    return udp_turn(udp, port) < 0 ? errno : 0;
 }

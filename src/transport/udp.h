@@ -19,14 +19,15 @@ struct udp_batch;
 struct udp {
     struct pool *pool;
     struct udp_batch *batch; // shared by all sockets, used within one turn
+    ticks told;              // when the log last told that answers are lost
 };
 
 // False without memory; udp_finish frees what was taken either way.
 bool udp_init(struct udp *udp, struct pool *pool);
 void udp_finish(struct udp *udp);
 
-// One turn of a socket that is readable.
-void udp_ready(struct udp *udp, struct port *port);
+// One turn of a socket that is readable: 0, or errno where nothing could be taken.
+int udp_ready(struct udp *udp, struct port *port);
 
 // One turn: the number of datagrams that came, or -1 with errno.
 int udp_turn(struct udp *udp, struct port *port);

@@ -69,7 +69,9 @@ def test_architecture_names_every_module_on_its_floor():
 @pytest.mark.parametrize("constant, header, quoted", [
     ("PEERS_MAX", "core/peers.h", "32768"),
     ("PEERS_LONGER_PER_PEER", "core/peers.h", "10 a second"),
-    ("PEERS_LONGER_IN_ALL", "core/peers.h", "100 in all"),
+    ("BUDGET_PER_HOST", "core/budget.h", "50 to a host"),
+    ("BUDGET_IN_ALL", "core/budget.h", "100 in all"),
+    ("PEERS_ROUNDS_MAX", "core/peers.h", "16384"),
     ("BUSY_MAX", "transport/pool.h", "256"),
     ("TURN_TEXTS_MAX", "core/turn.h", "256 command answers"),
     ("LOG_LIMITED_PER_SECOND", "ground/log.h", "20 a second"),

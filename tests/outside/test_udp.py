@@ -78,3 +78,15 @@ def test_who_does_not_wait_for_the_answer_disturbs_nobody(server, peer, host):
     udp = peer(server, host)
     for number in range(50):
         assert udp.ask(b"%d" % number) == b"%d" % number
+
+
+@pytest.mark.plain
+def test_what_cannot_be_received_for_a_while_waits(start, peer, strace, host):
+    """As where a filter of system calls is too strict. The loop does not spin, and says what is wrong."""
+    server = start(wrapper=strace("--trace=recvmmsg", "--inject=recvmmsg:error=EPERM:when=1..4"))
+    udp = peer(server, host)
+    udp.send(b"wait")
+    assert server.await_record(msg="cannot receive, datagrams have to wait", proto="udp")
+    assert udp.receive() == b"wait"  # after a tick, two, and four
+    assert len(server.find(msg="cannot receive, datagrams have to wait")) <= 1
+    assert len([line for line in strace.trace() if "recvmmsg(" in line]) <= 8

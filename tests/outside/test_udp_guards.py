@@ -4,6 +4,7 @@ That an answer does not come is seen on the wire: after the question in doubt an
 ordinary one is sent, and its answer must be the first thing that the server says.
 """
 
+import contextlib
 import socket
 import time
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("namespace")
 
 FORGER = {"127.0.0.1": "127.0.0.66", "::1": "::1"}
 PADDING = b" " * 500
+ROUNDS_MOST = 16384
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +193,60 @@ def test_a_question_as_long_as_its_answer_is_always_answered(server, peer, host)
     for _ in range(150):
         for command in (b"/stats", b"/help", b"/nonsense"):
             assert udp.ask(command + PADDING).endswith(b"\n")
+
+
+HOST, PORTS, FLOOD_SECONDS = "127.0.0.77", 16, 3
+
+
+def test_one_host_that_floods_from_many_ports_leaves_others_theirs(server, peer):
+    with contextlib.ExitStack() as stack:
+        flood = [stack.enter_context(peer(server, "127.0.0.1", source=HOST)) for _ in range(PORTS)]
+        honest = peer(server, "127.0.0.1", source="127.0.0.1")
+        answered, end = [], time.monotonic() + FLOOD_SECONDS
+        while time.monotonic() < end:
+            for udp in flood:
+                udp.send(b"/stats")
+            honest.send(b"/stats")
+            honest.send(b"marker")
+            answered.append(honest.receive() != b"marker" and honest.receive() == b"marker")
+            time.sleep(0.11)  # 9 a second: what one port may ask for
+    assert sum(answered) >= 0.9 * len(answered) > 10
+
+
+# Loops
+
+
+def test_another_echo_service_is_not_talked_to_for_ever(server, peer, host):
+    """It sends what it gets back with a hop limit of its own."""
+    other = peer(server, host)
+    other.socket.settimeout(1)
+    answers = 0
+    other.send(b"forged")
+    with contextlib.suppress(TimeoutError):
+        while answers <= ROUNDS_MOST:
+            other.send(other.receive())
+            answers += 1
+    assert 1000 < answers <= ROUNDS_MOST
+    assert other.ask(b"and another one") == b"and another one"
+
+
+def test_who_numbers_datagrams_loses_none_of_them(server, peer, host):
+    udp = peer(server, host)
+    for number in range(ROUNDS_MOST + 100):
+        assert udp.ask(b"%d" % number) == b"%d" % number
+
+
+def test_no_own_port_is_answered(start, peer, dial, host):
+    """Wherever it is said to be: others may have their services on the same ports."""
+    server = start("--listen=echo:0/udp", listening=3)
+    other = next(int(addr.rpartition(":")[2]) for proto, addr in server.listening()
+                 if proto == "udp" and not addr.endswith(f":{server.udp_port}"))
+    for source in (host, FORGER[host]):
+        for port in (server.udp_port, other):
+            network.forge((source, port), (host, server.udp_port), b"forged", device="lo")
+    assert peer(server, host).ask(b"marker") == b"marker"
+    stats = dial(server).stats()
+    assert (stats["udp_answered"], stats["udp_dropped"], stats["active_udp_peers"]) == (1, 4, 1)
 
 
 # Memory for peers

@@ -9,6 +9,9 @@
       logic boolean no_host(struct address address);
     }
 
+    predicate own(struct guard_ports *ports, integer port) =
+        ((ports->own[port / 64] >> (port % 64)) & 1) != 0;
+
     predicate error(struct datagram *datagram) = datagram->held >= 4 && datagram->bytes[0] == 'E' &&
         datagram->bytes[1] == 'R' && datagram->bytes[2] == 'R' && datagram->bytes[3] == ' ';
 */
@@ -21,14 +24,22 @@
 */
 bool address_is_no_host(const struct address *address);
 
-/*@ requires \valid_read(datagram);
+/*@ requires \valid_read(ports);
     terminates \true;
     assigns \nothing;
-    ensures \result <==> datagram->peer.port >= 1024 && datagram->peer.port != own_port &&
+    ensures \result <==> own(ports, port);
+*/
+static bool is_own(const struct guard_ports *ports, uint16_t port);
+PROVED(is_own);
+
+/*@ requires \valid_read(datagram) && \valid_read(ports);
+    terminates \true;
+    assigns \nothing;
+    ensures \result <==> datagram->peer.port >= 1024 && !own(ports, datagram->peer.port) &&
                          no_host(datagram->peer) != \true && no_host(datagram->local) != \true &&
                          datagram->to_host;
 */
-bool guard_accepts_addresses(const struct datagram *datagram, uint16_t own_port);
+bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports);
 PROVED(guard_accepts_addresses);
 
 /*@ requires \valid_read(datagram);

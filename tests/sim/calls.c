@@ -144,7 +144,7 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     int number;
 
-    must(length == sizeof number);
+    must(length >= sizeof number);
     memcpy(&number, value, sizeof number);
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
     int error = begin(CALL_SETSOCKOPT, flow);
@@ -304,8 +304,12 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
         error = fault_error(operation == EPOLL_CTL_ADD ? CALL_EPOLL_ADD : CALL_EPOLL_MOD, flow);
     if (error && flow)
         flow->must_close = true;
-    if (error && !flow && world.started && files_kind(fd) == FILE_SOCKET)
-        judge_accept_failed();
+    if (error && !flow && world.started && files_kind(fd) == FILE_SOCKET) {
+        if (socket_of(fd)->type == SOCK_STREAM)
+            judge_accept_failed();
+        else
+            judge_receive_failed(socket_of(fd));
+    }
     if (!error)
         error = files_control(operation, fd, event);
     if (!error && flow && operation == EPOLL_CTL_ADD)

@@ -96,6 +96,10 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
     judge_batch_over(socket, false);
     int error = fault_error(CALL_RECVMMSG, NULL);
     long result = error ? -error : receive_all(socket, messages, count);
+    if (error && error != EINTR && error != EAGAIN)
+        judge_receive_failed(socket);
+    else if (result > 0)
+        socket->failures = 0;
     return (int)leave("recvmmsg", fd, result);
 }
 

@@ -30,10 +30,10 @@
     ROW(READ_FILE, EINTR, EIO, EISDIR)                                                             \
     ROW(READ_TIMER, EINTR, EAGAIN)                                                                 \
     ROW(RECV, EINTR, ECONNRESET, ECONNABORTED, ETIMEDOUT, ENOMEM, EHOSTUNREACH, ENOBUFS)           \
-    ROW(RECVMMSG, EINTR, ENOMEM, ECONNREFUSED, ENETDOWN, EAGAIN)                                   \
+    ROW(RECVMMSG, EINTR, ENOMEM, ECONNREFUSED, ENETDOWN, EAGAIN, EPERM, EIO, ENOSYS)               \
     ROW(SEND, EINTR, EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM, EPERM, EHOSTUNREACH, ETIMEDOUT)   \
     ROW(SENDMMSG, EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, EACCES, ENETUNREACH, EHOSTUNREACH,        \
-        ENETDOWN, EMSGSIZE, EINVAL, ECONNREFUSED, EADDRNOTAVAIL)                                   \
+        ENETDOWN, EMSGSIZE, EINVAL, ECONNREFUSED, EADDRNOTAVAIL, EIO, ENOSYS)                      \
     ROW(SETRLIMIT, EPERM)                                                                          \
     ROW(SETSOCKOPT, ENOMEM, ENOPROTOOPT, EINVAL, EPERM)                                            \
     ROW(SHUTDOWN, ENOTCONN, ENOBUFS)                                                               \

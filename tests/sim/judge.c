@@ -106,6 +106,26 @@ void judge_accept_failed(void)
     judge.freed = false;
 }
 
+// The first may be told once and be gone. Beyond it, the daemon waits for a tick, and then longer.
+void judge_receive_failed(struct netsock *socket)
+{
+    size_t last = sizeof socket->failed / sizeof socket->failed[0] - 1;
+
+    if (++socket->failures > last + 1 && !world.draining &&
+        world.now < socket->failed[last] + TICK / 2)
+        fail("what cannot be received is asked for again and again");
+    memmove(&socket->failed[1], &socket->failed[0], last * sizeof socket->failed[0]);
+    socket->failed[0] = world.now;
+}
+
+static bool rests(const struct netsock *socket)
+{
+    unsigned doublings = socket->failures < 6 ? socket->failures - 2 : 4;
+
+    return socket->failures >= 2 &&
+           world.now <= socket->failed[0] + (1U << doublings) * TICK + TICK;
+}
+
 void judge_registered(struct flow *flow)
 {
     flow->registered = true;
@@ -332,7 +352,7 @@ void judge_closed(struct flow *flow)
 // The clients in its queue have been told by their systems that they are connected.
 static void judge_queue(const struct netsock *socket)
 {
-    if (!socket->first || full() || over_allowed() || faults.in_turn > 0 || kernel.exhausted ||
+    if (!socket->first || over_allowed() || full() || faults.in_turn > 0 || kernel.exhausted ||
         judge.failed_high >= world.turn_start)
         return;
     // One that came in the very turn may have come after the last look.
@@ -469,7 +489,7 @@ static void judge_sockets(void)
     for (const struct netsock *socket = netsocks; socket; socket = socket->next) {
         if (socket->type == SOCK_STREAM)
             judge_listener(socket);
-        else if (socket->oldest)
+        else if (socket->oldest && !rests(socket))
             fail("a datagram is not read");
     }
 }

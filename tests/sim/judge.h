@@ -34,6 +34,7 @@ void judge_ended(void);
 // TCP.
 void judge_accepted(struct netsock *socket, struct flow *flow);
 void judge_accept_failed(void);
+void judge_receive_failed(struct netsock *socket);
 void judge_registered(struct flow *flow);
 void judge_recv(struct flow *flow); // is about to
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);

@@ -22,6 +22,7 @@ struct question {
     size_t length;
     bool truncated; // for the daemon
     struct moment asked;
+    bool limited; // others before it may have used up what a longer answer needs
 };
 
 struct netsock {
@@ -38,6 +39,8 @@ struct netsock {
     struct question *batch;           // read, and not answered yet, in order
     uint64_t failed_low, failed_high; // when accept4 last said that nobody can be taken in
     bool retry_at_once;               // a connection has ended since
+    unsigned failures;                // of recvmmsg, one after the other
+    uint64_t failed[4];               // when, the last one first
     uint64_t turn;                    // the turn of `accepts`
     unsigned accepts;
 };

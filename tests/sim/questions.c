@@ -15,7 +15,9 @@ enum {
     PORT_MIN = 1024,
     WINDOW_SECONDS = 60,
     LONGER_PER_PEER = 10, // answers longer than their questions, in a second
+    LONGER_PER_HOST = 50,
     LONGER_IN_ALL = 100,
+    SHARE_SECONDS = 5, // after which a host's share is whole again
     ANSWER_LINE_MAX = 256,
 };
 
@@ -24,8 +26,9 @@ enum {
 struct peer {
     struct address address;
     uint64_t heard_low, heard_high;
-    // When the latest longer answers were made, the last one first; and those that may have been.
-    uint64_t longer[2 * LONGER_PER_PEER + 1], maybe[2 * LONGER_PER_PEER + 1];
+    // When the latest longer answers were made, the last one first; and when any may have been
+    // asked for.
+    uint64_t longer[2 * LONGER_PER_PEER + 1], asked[LONGER_PER_PEER];
 };
 
 struct udp_counts udp;
@@ -33,7 +36,7 @@ struct udp_counts udp;
 static struct {
     struct peer *peer;
     size_t peers, room;
-    uint64_t longer[2 * LONGER_IN_ALL + 1], maybe_longer[2 * LONGER_IN_ALL + 1];
+    uint64_t longer[2 * LONGER_IN_ALL + 1], asked[LONGER_PER_HOST];
 } q;
 
 void questions_begin(void)
@@ -43,10 +46,18 @@ void questions_begin(void)
     memset(&udp, 0, sizeof udp);
 }
 
-// Who may be a client.
-static bool accepted(const struct netsock *socket, const struct question *question)
+static bool is_own(uint16_t port)
 {
-    return question->peer.port >= PORT_MIN && question->peer.port != socket->bound.port &&
+    for (const struct netsock *socket = netsocks; socket; socket = socket->next)
+        if (socket->type == SOCK_DGRAM && socket->bound.port == port)
+            return true;
+    return false;
+}
+
+// Who may be a client.
+static bool accepted(const struct question *question)
+{
+    return question->peer.port >= PORT_MIN && !is_own(question->peer.port) &&
            !address_is_no_host(&question->peer) && !address_is_no_host(&question->local) &&
            question->to_host;
 }
@@ -56,15 +67,20 @@ static bool is_error(const struct question *question)
     return question->length >= 4 && memcmp(question->bytes, "ERR ", 4) == 0;
 }
 
-static bool forbidden(const struct netsock *socket, const struct question *question)
+static bool forbidden(const struct question *question)
 {
-    return !accepted(socket, question) || question->hop_limit <= 1 || is_error(question);
+    return !accepted(question) || question->hop_limit <= 1 || is_error(question);
+}
+
+static bool is_same(const struct address *a, const struct address *b)
+{
+    return a->port == b->port && a->scope == b->scope && memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
 }
 
 static struct peer *find(const struct address *address)
 {
     for (size_t i = 0; i < q.peers; i++)
-        if (netsock_same(&q.peer[i].address, address))
+        if (is_same(&q.peer[i].address, address))
             return &q.peer[i];
     return NULL;
 }
@@ -89,31 +105,15 @@ static void heard(const struct question *question)
     peer->heard_high = world.now;
 }
 
-void judge_question(struct netsock *socket, struct question *question)
-{
-    world.progress = true;
-    udp.read++;
-    question->asked = expect_moment();
-    if (accepted(socket, question))
-        heard(question);
-    question_add(&socket->batch, question);
-}
-
 // COUNT of them happened in less than TIME before NOW.
 static bool all_within(const uint64_t *at, size_t count, uint64_t time, uint64_t now)
 {
     return at[count - 1] != 0 && now < at[count - 1] + time;
 }
 
-// It may count against the limit that an answer was made and could not be sent.
-static void count_maybe_longer(const struct question *question)
+static void remember(uint64_t *at, size_t count)
 {
-    struct peer *peer = find(&question->peer);
-
-    if (!peer)
-        return;
-    world_remember(peer->maybe, 2 * LONGER_PER_PEER + 1, world.now);
-    world_remember(q.maybe_longer, 2 * LONGER_IN_ALL + 1, world.now);
+    world_remember(at, count, world.now);
 }
 
 // Two whole seconds may touch in one second of ours. In a turn that took long, the daemon's time is
@@ -135,28 +135,42 @@ static void count_longer(const struct question *question)
         fail("more answers that are longer than their questions than %d a second", LONGER_PER_PEER);
 }
 
-// A little more than a second, for the daemon's second begins when it likes; at the start of the
-// turn, for what the process was kept from after that came too late for the decision.
-static bool limited(const struct question *question)
-{
-    const struct peer *peer = find(&question->peer);
-
-    return all_within(peer->maybe, LONGER_PER_PEER, SECOND + 10 * MILLISECOND,
-                      question->asked.at) ||
-           all_within(q.maybe_longer, LONGER_IN_ALL, SECOND + 10 * MILLISECOND, question->asked.at);
-}
-
 static bool is_command(const struct question *question)
 {
     return question->length > 0 && question->bytes[0] == '/';
 }
 
-// Not answered: was that right?
-static void left_out(const struct netsock *socket, const struct question *question)
+// A little more than a second, for the daemon's second begins when it likes; at the start of the
+// turn, for what the process was kept from after that came too late for the decision. As long as
+// all together ask for less than the share of one host, nobody's share is less.
+static bool limited(struct question *question)
 {
-    if (forbidden(socket, question))
-        return;
-    if ((is_command(question) || question->truncated) && limited(question))
+    struct peer *peer = find(&question->peer);
+    bool limited =
+        all_within(peer->asked, LONGER_PER_PEER, SECOND + 10 * MILLISECOND, question->asked.at) ||
+        all_within(q.asked, LONGER_PER_HOST, SHARE_SECONDS * SECOND, question->asked.at);
+
+    remember(peer->asked, LONGER_PER_PEER);
+    remember(q.asked, LONGER_PER_HOST);
+    return limited;
+}
+
+void judge_question(struct netsock *socket, struct question *question)
+{
+    world.progress = true;
+    udp.read++;
+    question->asked = expect_moment();
+    if (accepted(question))
+        heard(question);
+    question->limited =
+        !forbidden(question) && (is_command(question) || question->truncated) && limited(question);
+    question_add(&socket->batch, question);
+}
+
+// Not answered: was that right?
+static void left_out(const struct question *question)
+{
+    if (forbidden(question) || question->limited)
         return;
     fail("a datagram of %zu bytes from %s is not answered", question->length,
          ADDRESS_STRING(&question->peer));
@@ -165,10 +179,8 @@ static void left_out(const struct netsock *socket, const struct question *questi
 void judge_batch_over(struct netsock *socket, bool excused)
 {
     while (socket->batch) {
-        if (excused)
-            count_maybe_longer(socket->batch);
-        else
-            left_out(socket, socket->batch);
+        if (!excused)
+            left_out(socket->batch);
         socket->batch = question_free(socket->batch);
     }
 }
@@ -256,10 +268,10 @@ static struct question *find_question(struct netsock *socket, const struct msghd
     struct question *question;
 
     while ((question = socket->batch)) {
-        if (!forbidden(socket, question) && netsock_same(&question->peer, &to) &&
+        if (!forbidden(question) && is_same(&question->peer, &to) &&
             fits(question, message->msg_iov) && control_fits(question, message))
             return question;
-        left_out(socket, question);
+        left_out(question);
         socket->batch = question_free(question);
     }
     fail("an answer that nobody asked for, or from a wrong address, or with a wrong hop limit: "
@@ -273,7 +285,7 @@ static bool ambiguous(const struct question *question, const struct msghdr *mess
     struct address to = address_of((const void *)message->msg_name);
 
     for (const struct question *other = question->next; other; other = other->next)
-        if (other->length >= message->msg_iov->iov_len && netsock_same(&other->peer, &to) &&
+        if (other->length >= message->msg_iov->iov_len && is_same(&other->peer, &to) &&
             fits(other, message->msg_iov))
             return true;
     return false;
@@ -286,11 +298,8 @@ void judge_answer(struct netsock *socket, const struct msghdr *message, bool sen
     if (message->msg_iovlen != 1)
         fail("an answer in %zu parts", message->msg_iovlen);
     check_line(question, message->msg_iov);
-    if (message->msg_iov->iov_len > question->length) {
-        count_maybe_longer(question);
-        if (!ambiguous(question, message))
-            count_longer(question);
-    }
+    if (message->msg_iov->iov_len > question->length && !ambiguous(question, message))
+        count_longer(question);
     udp.answered += sent;
     socket->batch = question_free(question);
 }

@@ -32,13 +32,17 @@ static struct address choose_peer(const struct netsock *socket, bool v4)
     static const char *const v4s[] = {"192.0.2.7",       "127.0.0.1", "224.0.0.1",
                                       "255.255.255.255", "0.0.0.0",   "203.0.113.5"};
     static const char *const v6s[] = {"2001:db8::7", "::1",     "ff02::1",
-                                      "::",          "fd00::5", "2001:db8::8"};
+                                      "::",          "fe80::5", "2001:db8::8"};
     uint64_t at = between(0, 5);
 
     // Forged ones are rare enough that honest ones fill a batch.
     if (at >= 2 && at <= 4 && !one_in(4))
         at = 0;
-    return netsock_parse((v4 ? v4s : v6s)[at], choose_port(socket, between(0, sender.sources - 1)));
+    struct address peer =
+        netsock_parse((v4 ? v4s : v6s)[at], choose_port(socket, between(0, sender.sources - 1)));
+    if (IN6_IS_ADDR_LINKLOCAL(&peer.ip))
+        peer.scope = (uint32_t)between(1, 2);
+    return peer;
 }
 
 static struct address choose_local(const struct netsock *socket, bool v4, bool *to_host)

@@ -2,6 +2,11 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <linux/net_tstamp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,9 +17,9 @@ TEST(what_is_exhausted_is_told_from_what_fails_once)
     static const int exhausted[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
     static const int other[] = {0, EAGAIN, EINTR, EPERM, ECONNABORTED, EADDRINUSE};
 
-    for (size_t i = 0; i < ARRAY_LENGTH(exhausted); i++)
+    for (size_t i = 0; i < sizeof exhausted / sizeof exhausted[0]; i++)
         assert_true(net_exhausted(exhausted[i]));
-    for (size_t i = 0; i < ARRAY_LENGTH(other); i++)
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
         assert_false(net_exhausted(other[i]));
 }
 
@@ -30,6 +35,116 @@ TEST(what_is_no_socket_is_not_adopted)
     close(ends[1]);
     assert_int_equal(net_adopt(ends[0], SOCK_STREAM, &call), -1);
     assert_string_equal(call, "fcntl");
+}
+
+static int value_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+
+    getsockopt(fd, level, name, &value, &length);
+    return value;
+}
+
+// What somebody may have set for a socket before it is passed, and what has to become of it. Not
+// every kernel knows all of it.
+struct wish {
+    int level, name, set, wanted;
+};
+
+static const struct wish wishes[] = {
+    {SOL_SOCKET, SO_LINGER, 1, 0},
+    {SOL_SOCKET, SO_BROADCAST, 1, 0},
+    {SOL_SOCKET, SO_TIMESTAMPNS, 1, 0},
+    {SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE, 0},
+    {SOL_SOCKET, SO_WIFI_STATUS, 1, 0},
+    {SOL_SOCKET, SO_RXQ_OVFL, 1, 0},
+    {IPPROTO_IP, IP_RECVERR, 1, 0},
+    {IPPROTO_IPV6, IPV6_RECVERR, 1, 0},
+    {IPPROTO_IPV6, IPV6_DONTFRAG, 1, 0},
+};
+
+static const struct wish stream_wishes[] = {
+    {SOL_SOCKET, SO_RCVLOWAT, 100, 1},
+    {IPPROTO_TCP, TCP_CORK, 1, 0},
+};
+
+static const struct wish datagram_wishes[] = {
+    {IPPROTO_UDP, UDP_CORK, 1, 0},
+    {IPPROTO_UDP, UDP_SEGMENT, 500, 0},
+    {IPPROTO_UDP, UDP_GRO, 1, 0},
+    {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_OMIT},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, IPV6_PMTUDISC_WANT},
+};
+
+static void spoil(int fd, const struct wish *wish, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int value[2] = {wish[i].set, 1000};
+        socklen_t length = wish[i].name == SO_LINGER ? sizeof value : sizeof value[0];
+
+        setsockopt(fd, wish[i].level, wish[i].name, value, length);
+    }
+}
+
+// Those that there are: an option that could not be set cannot be read either, or has its default.
+static void check(int fd, const struct wish *wish, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int value = value_of(fd, wish[i].level, wish[i].name);
+
+        if (value != -1 && value != wish[i].wanted)
+            fail_msg("level %d, option %d: %d", wish[i].level, wish[i].name, value);
+    }
+}
+
+#define ALL(wishes) wishes, sizeof wishes / sizeof wishes[0]
+
+TEST(what_is_set_for_a_passed_socket_is_not_trusted)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    const char *call;
+
+    for (size_t i = 0; i < 2; i++) {
+        int stream = socket(families[i], SOCK_STREAM, 0);
+        int datagram = socket(families[i], SOCK_DGRAM, 0);
+
+        spoil(stream, ALL(wishes));
+        spoil(stream, ALL(stream_wishes));
+        spoil(datagram, ALL(wishes));
+        spoil(datagram, ALL(datagram_wishes));
+        assert_int_equal(value_of(datagram, IPPROTO_IP, IP_RECVERR), 1);
+        assert_int_equal(net_adopt(stream, SOCK_STREAM, &call), 0);
+        assert_int_equal(net_adopt(datagram, SOCK_DGRAM, &call), 0);
+        check(stream, ALL(wishes));
+        check(stream, ALL(stream_wishes));
+        check(datagram, ALL(wishes));
+        check(datagram, ALL(datagram_wishes));
+        close(stream);
+        close(datagram);
+    }
+}
+
+// Of a peer that was gone before.
+TEST(errors_that_wait_at_a_passed_socket_are_thrown_away)
+{
+    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof nobody;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), gone = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    const char *call;
+
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    assert_int_equal(bind(gone, (struct sockaddr *)&nobody, length), 0);
+    assert_int_equal(getsockname(gone, (struct sockaddr *)&nobody, &length), 0);
+    close(gone);
+    sendto(fd, "", 0, 0, (struct sockaddr *)&nobody, length);
+    assert_int_equal(poll(&polled, 1, 30000), 1);
+    assert_true(polled.revents & POLLERR);
+    assert_int_equal(net_adopt(fd, SOCK_DGRAM, &call), 0);
+    recv(fd, &on, sizeof on, MSG_DONTWAIT); // an error of its own that the socket had
+    assert_int_equal(poll(&polled, 1, 0), 0);
+    close(fd);
 }
 
 // Without the kernel's word, silence is not believed to have been interrupted.

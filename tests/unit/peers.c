@@ -4,8 +4,6 @@
 
 #include "core/peers.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
-
 enum { WINDOW = 60 * TICKS_PER_SECOND };
 
 static const uint64_t key[2] = {1, 2};
@@ -13,6 +11,7 @@ static struct peers peers;
 static unsigned fails_at; // which of the next allocations; 0: none
 
 void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size)
 {
     return fails_at > 0 && --fails_at == 0 ? NULL : __real_calloc(count, size);
@@ -53,7 +52,7 @@ TEST(without_memory_it_says_so)
 {
     struct peers other;
 
-    for (unsigned i = 1; i <= 2; i++) {
+    for (unsigned i = 1; i <= 3; i++) {
         fails_at = i;
         assert_false(peers_init(&other, key));
         assert_int_equal(fails_at, 0);
@@ -61,13 +60,25 @@ TEST(without_memory_it_says_so)
     }
 }
 
+TEST(the_key_is_taken_whole)
+{
+    assert_int_equal(peers.key[0], 1);
+    assert_int_equal(peers.key[1], 2);
+}
+
+TEST(a_peer_is_new_once)
+{
+    assert_true(heard(1, 100));
+    assert_false(heard(1, 100));
+    assert_false(heard(1, 200));
+    assert_int_equal(peers.count, 1);
+}
+
 TEST(address_and_port_make_a_peer)
 {
     struct address address = peer_of(1);
     bool first;
 
-    assert_int_equal(peers.key[0], 1); // taken whole
-    assert_int_equal(peers.key[1], 2);
     peers_heard(&peers, &address, 0, &first);
     address.port++;
     peers_heard(&peers, &address, 0, &first);
@@ -78,10 +89,27 @@ TEST(address_and_port_make_a_peer)
     assert_int_equal(peers.count, 3);
 }
 
+TEST(one_address_on_two_links_is_two_peers)
+{
+    struct address address;
+    bool first;
+
+    assert_true(address_parse("fe80::2", &address));
+    address.port = 5000;
+    for (address.scope = 1; address.scope <= 2; address.scope++) {
+        uint32_t peer = peers_heard(&peers, &address, 400, &first);
+
+        assert_true(first);
+        for (int i = 0; i < PEERS_LONGER_PER_PEER; i++)
+            assert_true(peers_allow_longer(&peers, peer, 400));
+        assert_false(peers_allow_longer(&peers, peer, 400));
+    }
+    assert_int_equal(peers.count, 2);
+}
+
 TEST(a_peer_is_forgotten_after_the_window)
 {
-    heard(1, 99);
-    heard(1, 100); // which begins the window anew
+    heard(1, 100);
     heard(2, 101);
     peers_expire(&peers, 100 + WINDOW);
     assert_int_equal(peers.count, 2);
@@ -89,6 +117,16 @@ TEST(a_peer_is_forgotten_after_the_window)
     assert_int_equal(peers.count, 1);
     assert_false(heard(2, 100 + WINDOW + 1));
     assert_true(heard(1, 100 + WINDOW + 1));
+}
+
+TEST(being_heard_again_begins_the_window_anew)
+{
+    heard(1, 100);
+    heard(2, 100);
+    heard(1, 100 + WINDOW);
+    peers_expire(&peers, 100 + WINDOW + 1);
+    assert_int_equal(peers.count, 1);
+    assert_false(heard(1, 100 + WINDOW + 1));
 }
 
 TEST(at_the_bound_the_longest_silent_is_forgotten)
@@ -114,8 +152,45 @@ TEST(a_flood_of_sources_leaves_the_table_whole)
     assert_int_equal(peers.used, 32768);
     peers_expire(&peers, 100 + WINDOW + 1);
     assert_int_equal(peers.count, 0);
-    assert_int_equal(peers.oldest, 0);
-    assert_int_equal(peers.newest, 0);
+}
+
+TEST(many_are_forgotten_some_at_a_time_and_counted_no_more_at_once)
+{
+    enum { MANY = 3 * PEERS_FORGOTTEN_MAX + 1, LATE = 100 + WINDOW + 1 };
+
+    for (uint32_t i = 0; i < MANY; i++)
+        heard(i, 100);
+    heard(MANY, 101);
+    for (uint32_t left = 4; left > 0; left--) {
+        assert_true(peers_next(&peers) <= LATE + 4 * TICKS_PER_SECOND);
+        peers_expire(&peers, LATE);
+        assert_int_equal(peers.count, 1);
+        assert_int_equal(peers.known, left > 1 ? MANY + 1 - (5 - left) * PEERS_FORGOTTEN_MAX : 1);
+    }
+    assert_false(heard(MANY, LATE));
+}
+
+TEST(who_is_active_no_more_is_new_though_not_yet_forgotten)
+{
+    for (uint32_t i = 0; i < PEERS_MAX; i++)
+        heard(i, 100);
+    assert_true(heard(7, 100 + WINDOW + 1));
+    assert_int_equal(peers.count, 1);
+    assert_false(heard(7, 100 + WINDOW + 1));
+    assert_true(heard(PEERS_MAX, 100 + WINDOW + 1)); // takes the place of one that does not count
+    assert_int_equal(peers.count, 2);
+}
+
+TEST(a_count_outlasts_any_pause)
+{
+    heard(1, 100);
+    for (ticks pause = WINDOW + 1; pause < 1000000; pause = pause * 3 / 2) {
+        ticks now = peers.now + pause;
+
+        assert_true(heard(1, now));
+        assert_true(heard(2, now));
+        assert_int_equal(peers.count, 2);
+    }
 }
 
 TEST(longer_answers_are_few_for_each_and_in_all)
@@ -124,7 +199,7 @@ TEST(longer_answers_are_few_for_each_and_in_all)
     bool first;
 
     for (uint32_t i = 0; i < 20; i++) {
-        struct address address = peer_of(i);
+        struct address address = peer_of(2 * i);
         uint32_t peer = peers_heard(&peers, &address, 400, &first);
         unsigned of_peer = 0;
 
@@ -136,6 +211,50 @@ TEST(longer_answers_are_few_for_each_and_in_all)
     assert_int_equal(allowed, 100);
     assert_false(peers_allow_longer(&peers, 1, 400 + TICKS_PER_SECOND - 1));
     assert_true(peers_allow_longer(&peers, 1, 400 + TICKS_PER_SECOND));
+}
+
+// Answers that a peer gets until one is left out, if the digest of the I-th is I % IN_FLIGHT.
+static uint32_t rounds(uint32_t peer, uint32_t in_flight)
+{
+    uint32_t count = 0;
+
+    while (peers_allow_round(&peers, peer, 1000 + count % in_flight))
+        count++;
+    return count;
+}
+
+TEST(a_loop_ends)
+{
+    // 1 datagram in flight, some, many, and one that comes back changed each time.
+    static const struct {
+        uint32_t in_flight, most;
+    } row[] = {{1, 16384}, {2, 33000}, {10, 150000}, {100, 710000}, {255, 1 << 20}, {-1U, 1 << 20}};
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct address address = peer_of((uint32_t)i);
+        bool first;
+        uint32_t peer = peers_heard(&peers, &address, 100, &first);
+
+        for (int repeated = 0; repeated < 3; repeated++) {
+            uint32_t count = rounds(peer, row[i].in_flight);
+
+            assert_true(count <= row[i].most);
+            assert_true(count >= 16383); // a datagram in 16384 is what an honest peer loses
+        }
+    }
+}
+
+// Who numbers datagrams loses one of a million, also after a time of saying the same.
+TEST(who_says_new_things_is_hardly_ever_left_out)
+{
+    struct address address = peer_of(1);
+    bool first;
+    uint32_t peer = peers_heard(&peers, &address, 100, &first);
+
+    for (uint32_t i = 0; i < 1000; i++)
+        assert_true(peers_allow_round(&peers, peer, 5));
+    assert_in_range(rounds(peer, -1U), 950000, 1 << 20);
+    assert_in_range(rounds(peer, -1U), (1 << 20) - 1, 1 << 20);
 }
 
 TEST(the_next_expiry_is_at_a_whole_period_and_not_early)
@@ -178,6 +297,8 @@ TEST(the_table_agrees_with_a_plain_array)
         assert_int_equal(heard(number, now), fresh);
         heard_at[number] = now;
         assert_int_equal(peers.count, active(heard_at, now));
+        if (chance_below(&chance, 3) == 0)
+            peers_expire(&peers, now);
         now += (ticks)(chance_below(&chance, 10) == 0 ? chance_below(&chance, 40) : 0);
     }
     assert_true(peers.used <= FEW);
