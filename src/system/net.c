@@ -18,11 +18,13 @@ struct setting {
     int level, name, value;
 };
 
+// A multipath socket has learned them one by one, and does without what its kernel has not.
 static int set_all(int fd, const struct setting *settings, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value, sizeof(int)) <
-            0)
+                0 &&
+            errno != EOPNOTSUPP)
             return -1;
     return 0;
 }

@@ -21,14 +21,19 @@ static struct pool *pool_of(const struct conn *conn)
     return conn->port->pool;
 }
 
+// What every connection is where connections are logged: after a reset the kernel names its peer to
+// nobody any more.
+struct named {
+    struct conn conn;
+    struct address peer;
+};
+
 static void log_conn(const struct conn *conn, const char *message, const char *reason)
 {
-    if (!log_enabled(LOG_DETAIL))
-        return;
-    struct address peer = net_peer(conn->watch.fd);
-    log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
-                LOG_TEXT("peer", peer.port ? ADDRESS_STRING(&peer) : NULL),
-                LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
+    if (log_enabled(LOG_DETAIL))
+        log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
+                    LOG_TEXT("peer", ADDRESS_STRING(&((const struct named *)conn)->peer)),
+                    LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
 }
 
 static void drop_held(struct conn *conn)
@@ -351,13 +356,16 @@ static void conn_ready(struct watch *watch, uint32_t events)
     conn_turn(container_of(watch, struct conn, watch), events);
 }
 
-static struct conn *create(struct port *port, int fd)
+static struct conn *create(struct port *port, int fd, const struct address *peer)
 {
+    bool named = log_enabled(LOG_DETAIL);
     struct pool *pool = port->pool;
-    struct conn *conn = malloc(sizeof *conn);
+    struct conn *conn = malloc(named ? sizeof(struct named) : sizeof *conn);
 
     if (!conn)
         return NULL;
+    if (named)
+        ((struct named *)conn)->peer = *peer;
     *conn = (struct conn){.watch = {.ready = conn_ready, .fd = fd, .state = LIFE_READING},
                           .port = port};
     timeout_init(&conn->idle);
@@ -367,12 +375,12 @@ static struct conn *create(struct port *port, int fd)
     return NULL;
 }
 
-void conn_open(struct port *port, int fd)
+void conn_open(struct port *port, int fd, const struct address *peer)
 {
     struct pool *pool = port->pool;
     struct counters *counters = &pool->service->counters;
     bool admitted = port->role->admitted;
-    struct conn *conn = create(port, fd);
+    struct conn *conn = create(port, fd, peer);
 
     if (!conn) {
         log_limited(LOG_WARNING, "connection refused", LOG_TEXT("proto", "tcp"),

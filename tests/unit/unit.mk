@@ -39,6 +39,7 @@ $(B)/unit/log: UNIT_WRAP = $(UNIT_CLOCK)
 $(B)/unit/accept: UNIT_WRAP = $(UNIT_CLOCK) $(foreach f,accept4 epoll_ctl setsockopt,-Wl,--wrap=$f)
 $(B)/unit/conn: UNIT_WRAP = $(UNIT_CLOCK) $(foreach f,epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
 	realloc recv send setsockopt shutdown,-Wl,--wrap=$f)
+$(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=accept4,--wrap=recvmmsg,--wrap=sendmmsg
 $(B)/unit/loop: UNIT_WRAP = $(UNIT_CLOCK) -Wl,--wrap=epoll_wait,--wrap=timerfd_create,--wrap=timerfd_settime
 $(B)/unit/udp: UNIT_WRAP = -Wl,--wrap=recvmmsg,--wrap=sendmmsg
