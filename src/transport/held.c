@@ -63,8 +63,7 @@ bool held_keep(struct held **held, struct conn *conn, const struct memory *memor
     (*held)->input = input;
     if (output > 0)
         memcpy((*held)->bytes, turn->reply.bytes, output);
-    if (input > 0)
-        memcpy((*held)->bytes + output, turn->input + turn->done, input);
+    memcpy((*held)->bytes + output, turn->input + turn->done, input);
     return true;
 }
 

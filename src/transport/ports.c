@@ -238,14 +238,15 @@ void ports_forget(struct ports *ports, size_t first)
         shut(&ports->port[--ports->count]);
 }
 
-static int watch(struct port *port)
+// False with errno.
+static bool watch(struct port *port)
 {
     uint32_t events = port->protocol == PROTOCOL_UDP ? EPOLLIN | EPOLLRDHUP : EPOLLIN;
 
     if (loop_add(port->pool->loop, &port->watch, events) < 0)
-        return -1;
+        return false;
     port->watched = true;
-    return 0;
+    return true;
 }
 
 int ports_serve(struct ports *ports)
@@ -253,7 +254,7 @@ int ports_serve(struct ports *ports)
     for (size_t i = 0; i < ports->count; i++) {
         struct port *port = &ports->port[i];
 
-        if (watch(port) < 0)
+        if (!watch(port))
             return -1;
         if (port->protocol == PROTOCOL_UDP)
             guard_add_port(&ports->pool.service->ports, port->local.port);
@@ -269,7 +270,7 @@ static void watch_listeners(struct ports *ports)
 {
     ports->failures = 0;
     for (size_t i = 0; i < ports->count; i++)
-        if (ports->port[i].protocol == PROTOCOL_TCP && watch(&ports->port[i]) < 0) {
+        if (ports->port[i].protocol == PROTOCOL_TCP && !watch(&ports->port[i])) {
             accept_failed(ports, errno);
             return;
         }
@@ -282,7 +283,7 @@ static void watch_rested(struct ports *ports)
     ports->rest_over = TICKS_NEVER;
     for (size_t i = 0; i < ports->count; i++)
         if (!ports->port[i].watched && ports->port[i].protocol == PROTOCOL_UDP &&
-            watch(&ports->port[i]) < 0)
+            !watch(&ports->port[i]))
             datagrams_failed(&ports->port[i], errno);
 }
 

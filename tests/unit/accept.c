@@ -237,7 +237,7 @@ TEST(what_lies_with_a_client_costs_it_alone)
 
     for (unsigned i = 0; i < ARRAY_LENGTH(error); i++) {
         test.error = error[i];
-        test.left = ACCEPTS_PER_TURN_MAX - 2;
+        test.left = ACCEPTS_PER_TURN_MAX - 1;
         connect_some(1);
         turn();
         expect_connected(i + 1, false);
@@ -270,11 +270,14 @@ TEST(what_lies_here_is_told_and_tried_again)
         test.service.phase = PHASE_READY;
         expect_connected(0, true);
         test.control_error = ENOMEM; // it cannot be watched either
+        test.tick++;
+        test.loop.now = 0;
         ports_expire(&test.ports, now + 1);
         expect_connected(0, true);
         assert_int_equal(test.warned, 1);
+        assert_int_equal(ports_next(&test.ports), now + 2);
         test.control_error = 0;
-        ports_expire(&test.ports, now + 1);
+        ports_expire(&test.ports, now + 2);
         expect_connected(0, false);
         assert_int_equal(ports_next(&test.ports), TICKS_NEVER);
         test.left = ACCEPTS_PER_TURN_MAX - 1; // those before do not count
@@ -292,15 +295,20 @@ TEST(a_port_that_cannot_be_set_up_is_closed)
     socklen_t length = sizeof value;
 
     close(free);
-    test.options.socket_buffer = 20000;
+    int fd = bound(SOCK_STREAM);
+    test.options.socket_buffer = 1;
     test.option_error = ENOBUFS;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, fd, true), -1);
     assert_int_equal(errno, ENOBUFS);
     fd = socket(AF_INET, SOCK_DGRAM, 0); // without a port
     assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_UDP, fd, true), -1);
     assert_int_equal(test.ports.count, count);
     test.option_error = 0;
+    test.options.socket_buffer = 20000;
+    assert_int_equal(add(PROTOCOL_UDP, true), 0);
+    getsockopt(test.ports.port[count].watch.fd, SOL_SOCKET, SO_RCVBUF, &value, &length);
+    assert_int_not_equal(value, 2 * 20000);
+    ports_forget(&test.ports, count);
     assert_int_equal(add(PROTOCOL_TCP, true), 0);
     fd = test.ports.port[count].watch.fd;
     assert_int_equal(fd, free); // the others are closed
@@ -318,6 +326,35 @@ TEST(a_port_that_cannot_be_set_up_is_closed)
     assert_int_equal(errno, ENOBUFS);
     assert_int_equal(test.ports.count, PORTS_MAX);
     assert_int_equal(close(free), -1);
+    connect_some(1); // and no port beyond is looked at
+    test.left = 1;
+    test.error = EMFILE;
+    turn();
+    expect_connected(0, true);
+    ports_expire(&test.ports, loop_now(&test.loop) + 1);
+    expect_connected(0, false);
+    ports_drain(&test.ports);
+    assert_false(ports_drain_some(&test.ports));
+    assert_int_equal(test.service.counters.connected_tcp, 1);
+}
+
+TEST(descriptor_zero_is_served_and_closed)
+{
+    int standard = dup(0);
+
+    close(0);
+    assert_int_equal(add(PROTOCOL_UDP, true), 0);
+    assert_int_equal(test.ports.port[2].watch.fd, 0);
+    ports_forget(&test.ports, 2);
+    connect_some(1);
+    close(test.client[0]); // which was 0
+    turn();
+    expect_connected(1, false);
+    crowd_close(&test.ports.pool, "why");
+    assert_int_equal(close(0), -1);
+    test.clients = 0;
+    dup2(standard, 0);
+    close(standard);
 }
 
 TEST(each_port_is_told)
@@ -345,7 +382,8 @@ TEST(who_waits_at_the_end_is_served)
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         connect_some(row[i].waiting);
         ports_drain(&test.ports);
-        assert_int_equal(test.ports.port[0].last, UDP_LAST_TURNS);
+        assert_int_equal(test.ports.port[0].last, 256);
+        assert_false(test.ports.port[0].watched || test.ports.port[1].watched);
         for (int part = 0; part < 3; part++) {
             bool more = is_open(1) && row[i].waiting >= 64 * (part + 1) && part < 2;
 

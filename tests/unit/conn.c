@@ -14,6 +14,7 @@
 #include "system/net.h"
 #include "transport/conn.h"
 #include "transport/crowd.h"
+#include "transport/ports.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
 
@@ -29,6 +30,7 @@ static struct {
     uint32_t sent, acked, received; // milliseconds ago: TCP_INFO
     bool no_info;
     unsigned seconds, clock_reads, names, controls, trims;
+    size_t size;     // of the last allocation
     uint32_t events; // that epoll was last asked for
 } kernel;
 
@@ -136,6 +138,7 @@ static bool refused(void)
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size)
 {
+    kernel.size = size;
     return refused() ? NULL : __real_malloc(size);
 }
 
@@ -182,7 +185,7 @@ static enum outcome say(struct memory *memory, struct turn *turn)
 
 static bool pends(const char *fresh, size_t length, size_t pending, size_t max_line)
 {
-    return memcmp(fresh, "pends", length) == 0 && pending > 0 && max_line == 200000;
+    return memcmp(fresh, "pends", length) == 0 && pending > 0 && max_line == test.options.max_line;
 }
 
 static const struct role role_test = {.name = "test", .admitted = true, .stream = say};
@@ -600,6 +603,14 @@ TEST(what_only_lengthens_what_is_pending_is_kept_at_once)
     says("pends");
     assert_int_equal(said.length, 17);
     expect_state("reading, idle 21, in, 64: 0-0+17, line 9");
+    test.options.max_line = 19; // what goes beyond it the role has to look at
+    says("pe");
+    assert_int_equal(said.length, 17);
+    expect_state("reading, idle 21, in, 64: 0-0+19, line 9");
+    said.done = 20;
+    says("p");
+    assert_int_equal(said.length, 20);
+    expect_state("reading, idle 21, in");
 }
 
 TEST(who_has_ended_is_answered_and_left)
@@ -760,7 +771,10 @@ TEST(who_is_not_admitted_has_a_goodbyes_time_for_all_of_it)
     const struct counters *counters = &test.service.counters;
 
     kernel.bound = 3;
+    log_set_level(LOG_DEBUG);
     come_by(&test.pool.busy_port);
+    assert_string_equal(test.logged, "turn tcp 0 0 12 3");
+    log_set_level(LOG_DETAIL);
     expect_state("writing, goodbye 9, out, 64: 0-9+0");
     assert_int_equal(counters->busy_tcp, 1);
     assert_int_equal(test.pool.busy, 1);
@@ -1030,6 +1044,7 @@ TEST(who_is_owed_something_is_asked_for_as_often_as_idle_ones)
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         begin_again(row[i][0]);
         assert_int_equal(test.pool.owing.after, row[i][1] * TICKS_PER_SECOND);
+        assert_int_equal(test.pool.busy_port.watch.fd, -1);
     }
 }
 
@@ -1135,6 +1150,8 @@ TEST(without_memory_no_pool_begins)
     for (unsigned left = 0; left <= 2; left++) {
         kernel.memory_left = left;
         assert_int_equal(pool_init(&pool, &test.loop, &test.options, &test.service), left == 2);
+        assert_int_equal(kernel.size, READ_MAX_BYTES + test.options.max_line +
+                                          TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES);
         kernel.memory_left = NO_BOUND;
         pool_finish(&pool);
     }
@@ -1153,11 +1170,31 @@ TEST(room_follows_what_is_held)
 
         if (row[i][0] > 0)
             assert_true(held_reserve(&held, NULL, row[i][0]));
+        if (row[i][0] == row[i][2])
+            kernel.memory_left = 0; // none is needed
         assert_true(held_reserve(&held, NULL, row[i][1]));
+        kernel.memory_left = NO_BOUND;
         assert_int_equal(held->room, row[i][2]);
         held_drop(&held);
         assert_null(held);
     }
+}
+
+// As README.md, ARCHITECTURE.md and SECURITY.md tell them.
+TEST(bounds_are_what_is_told)
+{
+    static const int row[][2] = {
+        {READ_MAX_BYTES, 65536},    {BUSY_MAX, 256},
+        {GOODBYE_SECONDS, 2},       {OWING_SECONDS, 60},
+        {VANISHED_SECONDS, 180},    {GIVE_BACK_BYTES, 65536},
+        {GIVE_BACK_SECONDS, 1},     {CROWD_PER_TURN_MAX, 64},
+        {ACCEPTS_PER_TURN_MAX, 64}, {PORTS_MAX, 64},
+        {UDP_BATCH_MAX, 64},        {TURN_TEXTS_MAX, 256},
+        {TURN_TEXT_MAX_BYTES, 256},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
+        assert_int_equal(row[i][0], row[i][1]);
 }
 
 TEST(what_a_role_remembers_is_held_until_it_closes)
