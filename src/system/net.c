@@ -217,6 +217,18 @@ struct address net_peer(int fd)
     return address_of(&storage);
 }
 
+ssize_t net_peek(int fd)
+{
+    char byte;
+    ssize_t got;
+
+    // Asked once more at once: epoll would not report that there is nothing.
+    do
+        got = recv(fd, &byte, 1, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 int net_unsent(int fd)
 {
     enum { SIOCOUTQNSD = 0x894b }; // <linux/sockios.h>, which musl does without

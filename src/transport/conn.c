@@ -36,12 +36,6 @@ static void log_conn(const struct conn *conn, const char *message, const char *r
                     LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
 }
 
-static void drop_held(struct conn *conn)
-{
-    pool_of(conn)->given_back += held_of(conn->held)->room;
-    held_drop(&conn->held);
-}
-
 void conn_close(struct conn *conn, const char *reason)
 {
     struct pool *pool = pool_of(conn);
@@ -54,26 +48,15 @@ void conn_close(struct conn *conn, const char *reason)
     pool->freed = true;
     pool->given_back += sizeof *conn;
     timeout_stop(&conn->idle);
-    drop_held(conn);
+    held_drop(&conn->held, &pool_of(conn)->given_back);
     loop_remove(pool->loop, &conn->watch);
     close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
     free(conn);
 }
 
-// The deadline of the life that CONN is in.
-static struct timeouts *timeouts_of(const struct conn *conn)
+static struct timeouts *deadline_of(const struct conn *conn)
 {
-    struct pool *pool = pool_of(conn);
-
-    switch (conn_life(conn)) {
-    case LIFE_READING:
-        // One that is not admitted has a goodbye's time for all of it.
-        return conn->port->role->admitted ? &pool->idle : &pool->goodbye;
-    case LIFE_GOODBYE:
-        return &pool->goodbye;
-    default:
-        return conn->port->role->admitted ? &pool->owing : &pool->goodbye;
-    }
+    return pool_deadline(pool_of(conn), conn->port->role, conn_life(conn));
 }
 
 void conn_touch(struct conn *conn)
@@ -81,20 +64,7 @@ void conn_touch(struct conn *conn)
     struct pool *pool = pool_of(conn);
 
     if (pool->idle.after != TICKS_NEVER && conn->port->role->admitted)
-        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
-}
-
-// What stands in the socket next: more than 0 for a byte, 0 for FIN, -1 for nothing yet.
-static ssize_t peek(const struct conn *conn)
-{
-    char byte;
-    ssize_t got;
-
-    // Asked once more at once: epoll would not report that there is nothing.
-    do
-        got = recv(conn->watch.fd, &byte, 1, MSG_PEEK);
-    while (got < 0 && errno == EINTR);
-    return got;
+        timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
 }
 
 // CONN begins LIFE. False with errno if the connection is lost.
@@ -103,13 +73,13 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
     conn->watch.state = (uint8_t)life;
     conn->watch.more = true;
     if (conn->port->role->admitted || life == LIFE_GOODBYE)
-        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
+        timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
     switch (life) {
     case LIFE_FLUSHING:
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
-        drop_held(conn);
+        held_drop(&conn->held, &pool_of(conn)->given_back);
         balance->flushed = net_unsent(conn->watch.fd) == 0;
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
     case LIFE_GOODBYE:
@@ -124,12 +94,6 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
 // for as long as it sends. May close CONN.
 static void lead(struct conn *conn, struct balance balance)
 {
-    static const uint32_t waits_for[LIVES] = {
-        [LIFE_READING] = EPOLLIN,
-        [LIFE_WRITING] = EPOLLOUT,
-        [LIFE_FLUSHING] = EPOLLOUT,
-        [LIFE_GOODBYE] = EPOLLIN,
-    };
     enum life life = conn_life(conn), next;
 
     for (; (next = life_after(life, &balance)) != life; life = next) {
@@ -144,7 +108,8 @@ static void lead(struct conn *conn, struct balance balance)
     }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
-    if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for[life]) < 0)
+    uint32_t waits_for = life == LIFE_READING || life == LIFE_GOODBYE ? EPOLLIN : EPOLLOUT;
+    if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for) < 0)
         conn_close(conn, strerror(errno));
 }
 
@@ -182,18 +147,11 @@ static void log_turn(const struct conn *conn, const struct turn *turn, size_t se
                     LOG_NUMBER("answer", turn->reply.length), LOG_NUMBER("sent", sent));
 }
 
-static struct facts facts_of(const struct conn *conn)
-{
-    struct address peer = net_peer(conn->watch.fd), local = net_local(conn->watch.fd);
-
-    return pool_facts(pool_of(conn), PROTOCOL_TCP, &peer, &local);
-}
-
 static struct balance balance_of(const struct conn *conn, enum outcome outcome, bool unsent)
 {
     return (struct balance){.outcome = outcome,
                             .unsent = unsent,
-                            .over = pool_draining(pool_of(conn)) && peek(conn) < 0};
+                            .over = pool_draining(pool_of(conn)) && net_peek(conn->watch.fd) < 0};
 }
 
 // Sends what goes of TURN's reply, which becomes the rest. False if the connection is lost: it has
@@ -229,7 +187,7 @@ static void answer(struct conn *conn, size_t length, bool ended)
     enum outcome outcome;
 
     while ((outcome = conn->port->role->stream(&memory, &turn)) == TURN_FACTS) {
-        facts = facts_of(conn);
+        facts = pool_facts(pool, PROTOCOL_TCP, net_peer(conn->watch.fd), net_local(conn->watch.fd));
         turn.facts = &facts;
     }
     bool within = turn_within_bounds(&turn, outcome);
@@ -242,13 +200,10 @@ static void answer(struct conn *conn, size_t length, bool ended)
     }
     if (!send_reply(conn, &turn))
         return;
-    size_t room = held_of(conn->held)->room;
-    if (!held_keep(&conn->held, conn, &memory, &turn, outcome)) {
+    if (!held_keep(&conn->held, conn, &pool->given_back, &memory, &turn, outcome)) {
         conn_close(conn, "no memory");
         return;
     }
-    if (held_of(conn->held)->room < room)
-        pool->given_back += room;
     time_message(conn, &turn);
     struct balance balance = balance_of(conn, outcome, turn.reply.length > 0);
     balance.ended = ended;
@@ -265,7 +220,7 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 
     if (conn_life(conn) != LIFE_READING || held_of(conn->held)->input == 0 || !role->pends ||
         held->input + got > most || !role->pends(fresh, got, held->input, most) ||
-        !held_reserve(&conn->held, conn, held->input + got))
+        !held_reserve(&conn->held, conn, &pool_of(conn)->given_back, held->input + got))
         return false;
     memcpy(held->bytes + held->input, fresh, got);
     held->input += got;
@@ -322,7 +277,8 @@ static void flush_turn(struct conn *conn, uint32_t events)
     // Another event is from before the connection began to flush.
     bool flushed = events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
 
-    lead(conn, (struct balance){.flushed = flushed, .ended = flushed && peek(conn) == 0});
+    lead(conn,
+         (struct balance){.flushed = flushed, .ended = flushed && net_peek(conn->watch.fd) == 0});
 }
 
 static void goodbye_turn(struct conn *conn)
@@ -334,8 +290,10 @@ static void goodbye_turn(struct conn *conn)
     lead(conn, (struct balance){.ended = ended});
 }
 
-void conn_turn(struct conn *conn, uint32_t events)
+static void conn_ready(struct watch *watch, uint32_t events)
 {
+    struct conn *conn = container_of(watch, struct conn, watch);
+
     switch (conn_life(conn)) {
     case LIFE_READING:
         conn_read(conn);
@@ -349,11 +307,6 @@ void conn_turn(struct conn *conn, uint32_t events)
     default:
         goodbye_turn(conn);
     }
-}
-
-static void conn_ready(struct watch *watch, uint32_t events)
-{
-    conn_turn(container_of(watch, struct conn, watch), events);
 }
 
 static struct conn *create(struct port *port, int fd, const struct address *peer)
@@ -388,7 +341,7 @@ void conn_open(struct port *port, int fd, const struct address *peer)
         close(fd);
         return;
     }
-    timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
+    timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
     log_conn(conn, admitted ? "connected" : "busy", NULL);
     if (admitted) {
         counters->total_clients++;

@@ -35,7 +35,10 @@ void conn_open(struct port *port, int fd, const struct address *peer);
 void conn_close(struct conn *conn, const char *reason);
 
 // A turn of CONN, for which epoll reports EVENTS, or might. May close CONN.
-void conn_turn(struct conn *conn, uint32_t events);
+static inline void conn_turn(struct conn *conn, uint32_t events)
+{
+    conn->watch.ready(&conn->watch, events);
+}
 
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);

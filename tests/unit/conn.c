@@ -1160,6 +1160,7 @@ TEST(without_memory_no_pool_begins)
 // held: what it keeps fits, and is less than a quarter of the room only where that is the least.
 TEST(room_follows_what_is_held)
 {
+    size_t given_back = 0;
     static const size_t row[][3] = {// room before, bytes, room
                                     {0, 0, 64},      {0, 64, 64},       {0, 65, 128},
                                     {64, 65, 128},   {256, 1, 256},     {512, 1, 64},
@@ -1169,13 +1170,13 @@ TEST(room_follows_what_is_held)
         struct held *held = NULL;
 
         if (row[i][0] > 0)
-            assert_true(held_reserve(&held, NULL, row[i][0]));
+            assert_true(held_reserve(&held, NULL, &given_back, row[i][0]));
         if (row[i][0] == row[i][2])
             kernel.memory_left = 0; // none is needed
-        assert_true(held_reserve(&held, NULL, row[i][1]));
+        assert_true(held_reserve(&held, NULL, &given_back, row[i][1]));
         kernel.memory_left = NO_BOUND;
         assert_int_equal(held->room, row[i][2]);
-        held_drop(&held);
+        held_drop(&held, &given_back);
         assert_null(held);
     }
 }
@@ -1199,13 +1200,14 @@ TEST(bounds_are_what_is_told)
 
 TEST(what_a_role_remembers_is_held_until_it_closes)
 {
+    size_t given_back = 0;
     struct held *held = NULL;
     struct memory memory = {.overlong_before = true};
     struct turn turn = {.input = "abc", .length = 3, .done = 3};
 
-    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_MORE));
+    assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, TURN_MORE));
     assert_true(held->memory.overlong_before);
     assert_int_equal(held->input + held->output, 0);
-    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_CLOSE));
+    assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, TURN_CLOSE));
     assert_null(held);
 }
