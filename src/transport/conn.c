@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/life.h"
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
@@ -96,16 +95,13 @@ static void lead(struct conn *conn, struct balance balance)
 {
     enum life life = conn_life(conn), next;
 
-    for (; (next = life_after(life, &balance)) != life; life = next) {
-        if (next == LIFE_CLOSED) {
-            conn_close(conn, life == LIFE_GOODBYE ? "goodbye" : "end of input");
+    for (; (next = life_after(life, &balance)) != life; life = next)
+        if (next == LIFE_CLOSED || !enter(conn, next, &balance)) {
+            conn_close(conn, next != LIFE_CLOSED    ? strerror(errno)
+                             : life == LIFE_GOODBYE ? "goodbye"
+                                                    : "end of input");
             return;
         }
-        if (!enter(conn, next, &balance)) {
-            conn_close(conn, strerror(errno));
-            return;
-        }
-    }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
     uint32_t waits_for = life == LIFE_READING || life == LIFE_GOODBYE ? EPOLLIN : EPOLLOUT;
