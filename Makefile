@@ -13,14 +13,15 @@ WARNINGS += -Werror
 endif
 # Asked of the compiler, each with those that it took before: what another architecture or an older
 # libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
-# information. A sanitizer does without them all.
+# information. Copies of functions of several uses buy nothing here, and stubs for calls that are bound
+# at the start neither. A sanitizer does without them all.
 WISHES = -fPIE
 # Assertions are for builds that look for faults: with a sanitizer, or unoptimized.
 ifeq (,$(findstring -fsanitize,$(CFLAGS))$(filter -O0,$(CFLAGS)))
 WISHES += -DNDEBUG
 endif
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
-WISHES += -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
+WISHES += -fno-plt -fno-inline-functions -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 endif
 # What is only read lies beside the code: two pages of padding less, in the file and in memory.
@@ -40,7 +41,7 @@ DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
 BENCH = main bench phase rest engine churn lines line datagrams traffic flow pace dial cost live report results settings payload histogram
-BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/address.o ground/text.o)
+BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/number.o core/address.o ground/text.o)
 
 .PHONY: all run models bench check check-long lint setup setup-long install install-units uninstall clean FORCE
 

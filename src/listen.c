@@ -2,12 +2,13 @@
 #include "listen.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/number.h"
 #include "ground/log.h"
 #include "system/net.h"
 
@@ -24,6 +25,7 @@ struct attempt {
     const struct role *role;
     enum protocol protocol;
     struct address address; // its port, once the kernel has chosen one, holds for further sockets
+    const char *interface;  // NULL: none was named
     const char *call;
 };
 
@@ -65,29 +67,40 @@ static int open_one(struct attempt *attempt, struct address address, enum net_st
 }
 
 // Every address of the host: by one dual-stack socket; where the system does not allow that, by
-// one for each family; where it has no IPv6, by IPv4 alone.
+// one for each family; where it has no IPv6, or a policy forbids it, by IPv4 alone.
 static int open_everywhere(struct attempt *attempt)
 {
     if (open_one(attempt, any_v6, NET_DUAL) == 0)
         return 0;
-    if (errno == EADDRINUSE || errno == EACCES || net_exhausted(errno))
+    bool forbidden = errno == EACCES && strcmp(attempt->call, "socket") != 0; // the port, not IPv6
+    if (errno == EADDRINUSE || forbidden || net_exhausted(errno))
         return -1;
     if (open_one(attempt, any_v6, NET_ONE_FAMILY) < 0 && errno == EADDRINUSE)
         return -1;
     return open_one(attempt, any_v4, NET_ONE_FAMILY);
 }
 
+// NAME is an interface's name, or its number, as in fe80::1%2. 0 with errno: there is none.
+static uint32_t interface_index(const char *name)
+{
+    char room[IF_NAMESIZE];
+    uint64_t index = if_nametoindex(name);
+
+    if (index == 0 && (!number_of(name, INT_MAX, &index) || !if_indextoname((unsigned)index, room)))
+        return 0;
+    return (uint32_t)index;
+}
+
 static int open_bound(struct attempt *attempt, const struct bind *bind)
 {
     struct address address = bind->address;
 
-    if (*bind->interface) {
+    attempt->interface = *bind->interface ? bind->interface : NULL;
+    if (attempt->interface) {
         address.port = attempt->address.port;
         attempt->address = address;
         attempt->call = "if_nametoindex";
-        address.scope = if_nametoindex(bind->interface);
-        if (address.scope == 0)
-            address.scope = (uint32_t)strtoul(bind->interface, NULL, 10); // fe80::1%2
+        address.scope = interface_index(bind->interface);
         if (address.scope == 0)
             return -1;
     }
@@ -111,18 +124,68 @@ static int open_protocol(struct attempt *attempt, enum protocol protocol, unsign
     return bound ? 0 : open_everywhere(attempt);
 }
 
-// One try with the ports asked for.
-static int open_all(struct attempt *attempt)
+static bool wants(const struct attempt *attempt, enum protocol protocol)
+{
+    return protocol == PROTOCOL_TCP ? attempt->endpoint->tcp && attempt->role->stream
+                                    : attempt->endpoint->udp && attempt->role->datagram;
+}
+
+static unsigned port_of(const struct endpoint *endpoint, enum protocol protocol)
+{
+    return protocol == PROTOCOL_TCP ? endpoint->tcp_port : endpoint->udp_port;
+}
+
+// One try with the ports asked for. If it is to be one for both, what the kernel chooses for the
+// FIRST protocol holds for the other.
+static int open_all(struct attempt *attempt, enum protocol first)
 {
     const struct endpoint *endpoint = attempt->endpoint;
-    bool tcp = endpoint->tcp && attempt->role->stream;
+    enum protocol second = first == PROTOCOL_TCP ? PROTOCOL_UDP : PROTOCOL_TCP;
 
-    if (tcp && open_protocol(attempt, PROTOCOL_TCP, endpoint->tcp_port) < 0)
+    if (wants(attempt, first) && open_protocol(attempt, first, port_of(endpoint, first)) < 0)
         return -1;
-    if (!endpoint->udp || !attempt->role->datagram)
+    if (!wants(attempt, second))
         return 0;
-    return open_protocol(attempt, PROTOCOL_UDP,
-                         tcp && endpoint->one_port ? attempt->address.port : endpoint->udp_port);
+    bool one_port = endpoint->one_port && wants(attempt, first);
+    return open_protocol(attempt, second,
+                         one_port ? attempt->address.port : port_of(endpoint, second));
+}
+
+// What the operator can do about it; NULL where the error says all.
+static const char *remedy(const struct attempt *attempt, int error)
+{
+    bool tcp = attempt->protocol == PROTOCOL_TCP, at_socket = strcmp(attempt->call, "socket") == 0;
+
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return at_socket
+                   ? "a policy forbids such sockets: RestrictAddressFamilies=, seccomp, SELinux"
+                   : "ports below 1024 (sysctl net.ipv4.ip_unprivileged_port_start) need "
+                     "CAP_NET_BIND_SERVICE: setcap cap_net_bind_service=ep, or a socket unit";
+    case EADDRINUSE:
+        return tcp ? "ss -ltnp shows who has the port: end that, or take another by --port"
+                   : "ss -lunp shows who has the port: end that, or take another by --port";
+    case EADDRNOTAVAIL:
+        return "no interface of this host has the address: ip address shows which they have";
+    case ENODEV:
+    case ENXIO:
+        return "there is no such interface: ip link shows their names and numbers";
+    case EINVAL:
+        return IN6_IS_ADDR_LINKLOCAL(&attempt->address.ip) && !attempt->interface ? "a link-local "
+                                                                                    "address needs "
+                                                                                    "its "
+                                                                                    "interface, as "
+                                                                                    "--bind=fe80::"
+                                                                                    "1%eth0"
+                                                                                  : NULL;
+    case EAFNOSUPPORT:
+        return "this system has no IPv6: --bind=0.0.0.0 is every IPv4 address";
+    case EMFILE:
+        return "raise the limit for descriptors: ulimit -n, LimitNOFILE=";
+    default:
+        return NULL;
+    }
 }
 
 static int open_endpoint(struct attempt *attempt)
@@ -130,13 +193,15 @@ static int open_endpoint(struct attempt *attempt)
     bool kernel_chooses = attempt->endpoint->tcp_port == 0 || attempt->endpoint->udp_port == 0;
     size_t before = attempt->ports->count;
 
-    // A port that was free for the first socket may be taken for another: choose anew.
-    for (int tries = 1; open_all(attempt) < 0; tries++) {
+    // A port that was free for the first socket may be taken for another: choose anew. Both
+    // protocols have their turn to choose, for the kernel gives TCP odd ports as long as it can.
+    for (int tries = 1; open_all(attempt, tries % 2 ? PROTOCOL_TCP : PROTOCOL_UDP) < 0; tries++) {
         if (errno != EADDRINUSE || !kernel_chooses || tries == PORT_TRIES_MAX) {
-            log_event(LOG_ERROR, "cannot listen",
-                      LOG_TEXT("proto", protocol_name(attempt->protocol)),
-                      LOG_TEXT("addr", ADDRESS_STRING(&attempt->address)),
-                      LOG_TEXT("call", attempt->call), LOG_TEXT("error", strerror(errno)));
+            log_event(
+                LOG_ERROR, "cannot listen", LOG_TEXT("proto", protocol_name(attempt->protocol)),
+                LOG_TEXT("addr", ADDRESS_STRING(&attempt->address)),
+                LOG_TEXT("interface", attempt->interface), LOG_TEXT("call", attempt->call),
+                LOG_TEXT("error", strerror(errno)), LOG_TEXT("remedy", remedy(attempt, errno)));
             return -1;
         }
         ports_forget(attempt->ports, before);

@@ -17,8 +17,10 @@ enum { EXIT_USAGE = 2 };
 static void open_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            perror("epoll-echo: /dev/null");
             exit(EXIT_FAILURE);
+        }
 }
 
 static int print(const char *text)

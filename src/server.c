@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ground/log.h"
+#include "ground/output.h"
 #include "ground/util.h"
 #include "listen.h"
 #include "system/credential.h"
@@ -20,17 +21,27 @@
 // file.
 enum { DESCRIPTORS_RESERVED = 16, ERROR_MAX_BYTES = PATH_MAX + 64 };
 
+static const char token_remedy[] = "name a file of one line that its owner alone can read: chmod "
+                                   "600, or in a container mode=0400; "
+                                   "files in CREDENTIALS_DIRECTORY may have any mode";
+
 static int failed(const char *what)
 {
-    log_event(LOG_ERROR, "cannot go on", LOG_TEXT("call", what),
-              LOG_TEXT("error", strerror(errno)));
+    log_event(LOG_ERROR, "cannot go on", LOG_TEXT("call", what), LOG_TEXT("error", strerror(errno)),
+              LOG_TEXT("remedy", errno == EMFILE
+                                     ? "raise the limit for descriptors: ulimit -n, LimitNOFILE="
+                                     : NULL));
     return -1;
 }
 
+static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
+
+// What a write or a terminal may cause beside these: a reader that is gone, a limit for files,
+// keys, a background job that writes, or a descriptor that somebody has set O_ASYNC for.
+static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO};
+
 static void signals_taken(sigset_t *set)
 {
-    static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
-
     sigemptyset(set);
     for (size_t i = 0; i < ARRAY_LENGTH(taken); i++)
         sigaddset(set, taken[i]);
@@ -44,10 +55,10 @@ void server_block_signals(void)
     // does for its background jobs, would not reach the signalfd: so the default is set anew.
     signals_taken(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LENGTH(taken); i++)
+        signal(taken[i], SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LENGTH(ignored); i++)
+        signal(ignored[i], SIG_IGN);
 }
 
 // Tells the service manager NOTICES and whatever else there is to be told.
@@ -73,11 +84,12 @@ static void reload(struct server *server)
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
 
-    if (credential_load(server->options.token_file, &server->service.gate.token, &error))
-        log_event(LOG_INFO, "token read again");
-    else
+    if (!credential_load(server->options.token_file, &server->service.gate.token, &error))
         log_event(LOG_WARNING, "token not read, the one of before stays",
-                  LOG_TEXT("error", text_end(&error)));
+                  LOG_TEXT("error", text_end(&error)), LOG_TEXT("remedy", token_remedy));
+    else
+        log_event(LOG_INFO, server->service.gate.token.length > 0 ? "token read again"
+                                                                  : "there is no token to be read");
     if (server->service.phase == PHASE_READY) // else nothing about it may follow
         notify(server, NOTICE_RELOADING | NOTICE_READY);
 }
@@ -141,27 +153,38 @@ static int raise_descriptors(struct rlimit *limit)
     return 0;
 }
 
-// If --max-tcp does not fit within LIMIT, lowers it. *MAX_BUSY becomes the number of connections
-// beyond --max-tcp that there are descriptors for.
-static int fit_descriptors(struct options *options, rlim_t limit, rlim_t sockets,
+// The soft limit has been raised to the hard one, unless that is beyond fs.nr_open: then neither
+// can be changed alone.
+static const char *limit_remedy(const struct rlimit *limit)
+{
+    return limit->rlim_cur == limit->rlim_max
+               ? "raise the hard limit as root: ulimit -Hn, limits.conf(5), LimitNOFILE="
+               : "it cannot be raised to the hard one: set both to fs.nr_open or less, by ulimit "
+                 "-n "
+                 "or LimitNOFILE=";
+}
+
+// If --max-tcp does not fit within the LIMIT, lowers it. *MAX_BUSY becomes the number of
+// connections beyond --max-tcp that there are descriptors for.
+static int fit_descriptors(struct options *options, const struct rlimit *limit, rlim_t sockets,
                            unsigned *max_busy)
 {
     rlim_t least = DESCRIPTORS_RESERVED + sockets + 2;
 
-    if (limit < least) {
-        log_event(LOG_ERROR, "limit for descriptors is too low", LOG_NUMBER("limit", limit),
-                  LOG_NUMBER("least", least));
+    if (limit->rlim_cur < least) {
+        log_event(LOG_ERROR, "limit for descriptors is too low",
+                  LOG_NUMBER("limit", limit->rlim_cur), LOG_NUMBER("least", least),
+                  LOG_TEXT("remedy", limit_remedy(limit)));
         return -1;
     }
-    rlim_t clients = limit - DESCRIPTORS_RESERVED - sockets;
+    rlim_t clients = limit->rlim_cur - DESCRIPTORS_RESERVED - sockets;
     *max_busy = clients / 8 < BUSY_MAX ? (unsigned)(clients / 8) + 1 : BUSY_MAX;
     if (options->max_tcp > clients - *max_busy) {
         unsigned lowered = (unsigned)(clients - *max_busy);
 
         log_event(LOG_WARNING, "max-tcp lowered to what the limit for descriptors allows",
                   LOG_NUMBER("wanted", options->max_tcp), LOG_NUMBER("max_tcp", lowered),
-                  LOG_NUMBER("limit", limit),
-                  LOG_TEXT("remedy", "raise the hard limit with ulimit -Hn or LimitNOFILE="));
+                  LOG_NUMBER("limit", limit->rlim_cur), LOG_TEXT("remedy", limit_remedy(limit)));
         options->max_tcp = lowered;
     }
     return 0;
@@ -174,7 +197,8 @@ static int load_token(struct server *server)
 
     if (credential_load(server->options.token_file, &server->service.gate.token, &error))
         return 0;
-    log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)));
+    log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)),
+              LOG_TEXT("remedy", token_remedy));
     return -1;
 }
 
@@ -197,6 +221,9 @@ static int open_manager(struct server *server)
     const char *problem = passed_open(&server->passed);
 
     journal_open();
+    if (!output_open())
+        log_event(LOG_WARNING, "the log may wait for its terminal, which cannot be opened",
+                  LOG_TEXT("error", strerror(errno)));
     if (problem) {
         log_event(LOG_ERROR, "cannot take over sockets", LOG_TEXT("error", problem));
         return -1;
@@ -217,7 +244,7 @@ static int start(struct server *server)
         return -1;
     if (listen_open(&server->ports, &server->options, &server->passed) < 0)
         return -1;
-    if (fit_descriptors(&server->options, limit.rlim_cur, server->ports.count,
+    if (fit_descriptors(&server->options, &limit, server->ports.count,
                         &server->ports.pool.max_busy) < 0)
         return -1;
     if (ports_serve(&server->ports) < 0)
@@ -244,6 +271,7 @@ void server_finish(struct server *server)
     peers_finish(&server->service.peers);
     notify_close(&server->notify);
     journal_close();
+    output_close();
     passed_close(&server->passed);
     if (server->signals.fd >= 0)
         close(server->signals.fd);

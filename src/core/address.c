@@ -81,14 +81,20 @@ bool address_is_loopback(const struct address *address)
     return IN6_IS_ADDR_LOOPBACK(&address->ip);
 }
 
+bool address_is_group(const struct address *address)
+{
+    uint32_t v4 = ntohl(address_v4(address).s_addr);
+
+    if (address_is_v4(address))
+        return IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
+    return IN6_IS_ADDR_MULTICAST(&address->ip);
+}
+
 bool address_is_no_host(const struct address *address)
 {
-    if (address_is_v4(address)) {
-        uint32_t ip = ntohl(address_v4(address).s_addr);
-
-        return ip == INADDR_ANY || ip == INADDR_BROADCAST || IN_MULTICAST(ip);
-    }
-    return IN6_IS_ADDR_MULTICAST(&address->ip) || IN6_IS_ADDR_UNSPECIFIED(&address->ip);
+    if (address_is_v4(address))
+        return address_is_group(address) || address_v4(address).s_addr == INADDR_ANY;
+    return address_is_group(address) || IN6_IS_ADDR_UNSPECIFIED(&address->ip);
 }
 
 void address_format(const struct address *address, struct text *text)

@@ -35,7 +35,10 @@ bool address_is_v4(const struct address *address);
 struct in_addr address_v4(const struct address *address);
 bool address_is_loopback(const struct address *address);
 
-// No single host's address: multicast, the limited broadcast address, or unspecified.
+// Many hosts' address: multicast, or the limited broadcast address.
+bool address_is_group(const struct address *address);
+
+// No single host's address: that, or unspecified.
 bool address_is_no_host(const struct address *address);
 
 // Appends ADDRESS:PORT, an IPv6 address in brackets (RFC 5952, section 6).

@@ -2,27 +2,21 @@
 #include "core/argument.h"
 
 #include <getopt.h>
+#include <string.h>
+
+#include "core/number.h"
 
 enum { FIRST_LONG = 256 };
 
 bool argument_number(const struct argument *argument, uint64_t *number)
 {
     const struct argument_row *row = argument->row;
-    const char *at = argument->value;
-    uint64_t result = 0;
+    const char *value = argument->value;
+    uint64_t result;
 
-    /*@ loop invariant 0 <= at - argument->value <= length_of(argument->value);
-        loop invariant at == argument->value + (at - argument->value);
-        loop invariant result <= 10 * row->maximum + 9;
-        loop assigns at, result;
-        loop variant length_of(argument->value) - (at - argument->value);
-    */
-    while (*at >= '0' && *at <= '9' && result <= row->maximum)
-        result = result * 10 + (uint64_t)(*at++ - '0');
-    if (at == argument->value || *at || result < row->minimum || result > row->maximum) {
+    if (!number_parse(value, strlen(value), row->maximum, &result) || result < row->minimum) {
         text_format(argument->error, "--%s: '%.64s' is not a number from %llu to %llu", row->name,
-                    argument->value, (unsigned long long)row->minimum,
-                    (unsigned long long)row->maximum);
+                    value, (unsigned long long)row->minimum, (unsigned long long)row->maximum);
         return false;
     }
     *number = result;

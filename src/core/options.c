@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/argument.h"
+#include "core/number.h"
 #include "ground/util.h"
 
 enum { PORT_DEFAULT = 12345, PORT_NONE = 65536, BACKLOG_DEFAULT = 4096, BACKLOG_NONE = 0 };
@@ -22,9 +23,14 @@ static const struct options defaults = {
     .log_level = LOG_INFO,
 };
 
+static const char not_address[] = "is not an IPv4 or IPv6 address";
+static const char no_address[] =
+    "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7";
+
 // Adds the address TEXT, one of IPv6 with its interface after a '%' perhaps, to what is bound for
-// ENDPOINT. False if it is none.
-static bool add_bind(struct options *options, size_t endpoint, const char *text, size_t length)
+// ENDPOINT. NULL, or what is wrong with it.
+static const char *add_bind(struct options *options, size_t endpoint, const char *text,
+                            size_t length)
 {
     struct bind *bind = &options->bind[options->bind_count];
     char ip[INET6_ADDRSTRLEN + 1] = "";
@@ -34,15 +40,17 @@ static bool add_bind(struct options *options, size_t endpoint, const char *text,
 
     *bind = (struct bind){.endpoint = endpoint};
     if (ip_length >= sizeof ip || name_length >= sizeof bind->interface)
-        return false;
+        return not_address;
     memcpy(ip, text, ip_length);
     if (percent)
         memcpy(bind->interface, percent + 1, name_length);
     if (!address_parse(ip, &bind->address) ||
         (percent && (name_length == 0 || address_is_v4(&bind->address))))
-        return false;
+        return not_address;
+    if (address_is_group(&bind->address))
+        return "is a multicast or broadcast address, and no host's";
     options->bind_count++;
-    return true;
+    return NULL;
 }
 
 static bool refuse(const struct argument *argument, const char *problem)
@@ -59,31 +67,25 @@ static bool take_bind(const struct argument *argument)
         text_format(argument->error, "--bind: more than %d addresses", BINDS_MAX);
         return false;
     }
-    if (!add_bind(options, 0, argument->value, strlen(argument->value)))
-        return refuse(argument, "is not an IPv4 or IPv6 address");
-    return true;
+    const char *problem = add_bind(options, 0, argument->value, strlen(argument->value));
+    return !problem || refuse(argument, problem);
 }
 
-// ADDR: in front of a port, an IPv6 address in brackets. False if it is none.
-static bool add_listen_address(struct options *options, const char *text, size_t length)
+// ADDR: in front of a port, an IPv6 address in brackets. NULL, or what is wrong with it.
+static const char *add_listen_address(struct options *options, const char *text, size_t length)
 {
     if (length == 0)
-        return true;
+        return NULL;
     if (text[--length] != ':' || options->bind_count == BINDS_MAX)
-        return false;
+        return no_address;
     bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
-    return add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets) &&
-           brackets != address_is_v4(&options->bind[options->bind_count - 1].address);
-}
+    const char *problem =
+        add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets);
 
-// The decimal number from AT to END; more than UINT16_MAX if it is none, or no port's.
-static unsigned port_number(const char *at, const char *end)
-{
-    unsigned number = at < end ? 0 : PORT_NONE;
-
-    for (; at < end && number <= UINT16_MAX; at++)
-        number = number * 10 + (unsigned)(*at - '0');
-    return number;
+    if (problem)
+        return problem == not_address ? no_address : problem;
+    return brackets != address_is_v4(&options->bind[options->bind_count - 1].address) ? NULL
+                                                                                      : no_address;
 }
 
 // ROLE:[ADDR:]PORT[/tcp|/udp]
@@ -92,6 +94,7 @@ static bool take_listen(const struct argument *argument)
     struct options *options = argument->values;
     const char *text = argument->value, *colon = strchr(text, ':');
     const char *end = text + strcspn(text, "/"), *port = end;
+    uint64_t number;
 
     if (options->endpoint_count == ENDPOINTS_MAX)
         return refuse(argument, "is one port too many");
@@ -101,17 +104,16 @@ static bool take_listen(const struct argument *argument)
         return refuse(argument, "ends neither in /tcp nor in /udp, as echo:7/tcp does");
     while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
         port--;
-    unsigned number = port_number(port, end);
-    if (number > UINT16_MAX)
+    if (!number_parse(port, (size_t)(end - port), UINT16_MAX, &number))
         return refuse(argument, "has no port from 0 to 65535, as echo:7 has");
-    if (!add_listen_address(options, colon + 1, (size_t)(port - colon - 1)))
-        return refuse(argument,
-                      "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7");
+    const char *problem = add_listen_address(options, colon + 1, (size_t)(port - colon - 1));
+    if (problem)
+        return refuse(argument, problem);
     options->endpoint[options->endpoint_count++] =
         (struct endpoint){.role = text,
                           .role_length = (size_t)(colon - text),
-                          .tcp_port = number,
-                          .udp_port = number,
+                          .tcp_port = (unsigned)number,
+                          .udp_port = (unsigned)number,
                           .tcp = strcmp(end, "/udp") != 0,
                           .udp = strcmp(end, "/tcp") != 0,
                           .one_port = *end == '\0'};

@@ -2,16 +2,12 @@
 #include "ground/log.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "ground/output.h"
 #include "ground/text.h"
-
-// At most PIPE_BUF: a pipe that poll(2) calls writable takes as much without waiting.
-enum { LINE_MAX_BYTES = 4096 };
 
 static struct {
     enum log_level level;
@@ -95,10 +91,9 @@ static bool write_line(enum log_level level, const struct log_field *fields, siz
                        uint64_t suppressed)
 {
     static const char *const name[] = {"error", "warning", "info", "info", "debug"};
-    char buffer[LINE_MAX_BYTES];
+    char buffer[OUTPUT_LINE_MAX_BYTES];
     struct text line = text_in(buffer, sizeof buffer - 1);
     struct timespec now;
-    struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
 
     clock_gettime(CLOCK_REALTIME, &now);
     text_string(&line, "ts=");
@@ -109,8 +104,7 @@ static bool write_line(enum log_level level, const struct log_field *fields, siz
     if (suppressed > 0)
         put_field(&line, &LOG_NUMBER("suppressed", suppressed));
     buffer[line.length++] = '\n';
-    // Standard error is shared with whoever started the process, so O_NONBLOCK is not ours to set.
-    return poll(&errors, 1, 0) == 1 && write(STDERR_FILENO, buffer, line.length) > 0;
+    return output_line(buffer, line.length);
 }
 
 void log_write(enum log_level level, const struct log_field *fields, size_t count)

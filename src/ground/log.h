@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // log: one event a line on standard error, in logfmt: ts=… level=… msg=… and further fields.
 //
-// A line is written whole or not at all, and never waits: where the reader of standard error does
-// not keep up, lines are dropped and the next one that is written tells how many. Values with
-// anything but plain printable characters are quoted and escaped, so that no peer's bytes reach
-// the log raw. The level, the sink and the limiter are mutable global state; the process
-// has no other of its own but the journal's descriptor.
+// A line is written whole or not at all, and never waits (output.h): where the reader of standard
+// error does not keep up, lines are dropped and the next one that is written tells how many. Values
+// with anything but plain printable characters are quoted and escaped, so that no peer's bytes
+// reach the log raw. The level, the sink, the limiter and output are mutable global state; the
+// process has no other of its own but the journal's descriptor.
 #pragma once
 
 #include <stdbool.h>

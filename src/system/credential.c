@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 // NULL, or what is wrong with the file. Within the credentials directory, access is systemd's
-// business; anywhere else, a token that others can read is no secret.
+// business; anywhere else, a token that others can read is no secret. One group may read what is
+// somebody else's, as the secrets of a container are root's; who made a file of their own readable
+// by a group did not mean to.
 static const char *check(int fd, bool inside)
 {
     struct stat status;
@@ -19,8 +21,10 @@ static const char *check(int fd, bool inside)
         return strerror(errno);
     if (!S_ISREG(status.st_mode))
         return "is not a regular file";
-    if (!inside && (status.st_mode & (S_IRGRP | S_IROTH)))
-        return "can be read by group or others";
+    if (!inside && (status.st_mode & S_IROTH))
+        return "can be read by others";
+    if (!inside && (status.st_mode & S_IRGRP) && status.st_uid == geteuid())
+        return "can be read by a group, and belongs to the user the server runs as";
     return NULL;
 }
 

@@ -18,11 +18,13 @@ struct setting {
     int level, name, value;
 };
 
+// A multipath socket has learned them one by one, and does without what its kernel has not.
 static int set_all(int fd, const struct setting *settings, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value, sizeof(int)) <
-            0)
+                0 &&
+            errno != EOPNOTSUPP)
             return -1;
     return 0;
 }
@@ -213,6 +215,18 @@ struct address net_peer(int fd)
     if (getpeername(fd, (struct sockaddr *)&storage, &length) < 0)
         return (struct address){.port = 0};
     return address_of(&storage);
+}
+
+ssize_t net_peek(int fd)
+{
+    char byte;
+    ssize_t got;
+
+    // Asked once more at once: epoll would not report that there is nothing.
+    do
+        got = recv(fd, &byte, 1, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    return got;
 }
 
 int net_unsent(int fd)

@@ -31,6 +31,10 @@ void net_fragment(int fd, unsigned bytes);
 struct address net_local(int fd);
 struct address net_peer(int fd);
 
+// What stands in a TCP socket next: more than 0 for a byte, 0 for FIN, -1 for nothing yet or an
+// error.
+ssize_t net_peek(int fd);
+
 // Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
 int net_unsent(int fd);
 

@@ -2,6 +2,7 @@
 #include "system/notify.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/number.h"
 #include "ground/log.h"
 #include "ground/util.h"
 
@@ -41,11 +43,13 @@ static bool find_manager(struct notify *notify, const char *path)
 static ticks read_watchdog(void)
 {
     const char *pid = getenv("WATCHDOG_PID"), *time = getenv("WATCHDOG_USEC");
+    uint64_t number, microseconds;
 
-    if (!time || (pid && strtoull(pid, NULL, 10) != (unsigned long long)getpid()))
+    if (pid && (!number_of(pid, INT_MAX, &number) || (pid_t)number != getpid()))
         return 0;
-    unsigned long long microseconds = strtoull(time, NULL, 10);
-    unsigned long long half = microseconds / 2 / MICROSECONDS_PER_TICK;
+    if (!time || !number_of(time, NUMBER_MAXIMUM, &microseconds))
+        return 0;
+    uint64_t half = microseconds / 2 / MICROSECONDS_PER_TICK;
     if (microseconds > 0 && half == 0)
         return 1;
     return half < TICKS_NEVER / 2 ? (ticks)half : 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "system/passed.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -10,22 +9,22 @@
 #include <unistd.h>
 
 #include "core/address.h"
+#include "core/number.h"
 #include "ground/log.h"
 #include "system/net.h"
 
-enum { FIRST_PASSED = 3 };
+enum { FIRST_PASSED = 3, MULTIPATH_TCP = 262 /* IPPROTO_MPTCP of newer headers */ };
 
 // NULL, or what is wrong with the environment.
 static const char *count(struct passed *passed)
 {
     const char *pid = getenv("LISTEN_PID"), *number = getenv("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
-    char *end;
+    uint64_t own, sockets;
 
-    if (!pid || !number || strtoull(pid, NULL, 10) != (unsigned long long)getpid())
+    if (!pid || !number || !number_of(pid, INT_MAX, &own) || (pid_t)own != getpid())
         return NULL; // meant for a process that has started this one
-    unsigned long sockets = strtoul(number, &end, 10);
-    if (!isdigit((unsigned char)*number) || *end || sockets > INT_MAX - FIRST_PASSED)
+    if (!number_of(number, INT_MAX - FIRST_PASSED, &sockets))
         return "LISTEN_FDS is not a number of descriptors";
     for (int i = 0; i < (int)sockets; i++)
         if (fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC) < 0)
@@ -64,15 +63,19 @@ static bool option_is(int fd, int option, int wanted)
 // passed sockets tell what they are.
 static const char *judge(int fd, enum protocol *protocol)
 {
-    bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && option_is(fd, SO_PROTOCOL, IPPROTO_TCP);
+    bool tcp = option_is(fd, SO_TYPE, SOCK_STREAM) && (option_is(fd, SO_PROTOCOL, IPPROTO_TCP) ||
+                                                       option_is(fd, SO_PROTOCOL, MULTIPATH_TCP));
     bool udp = option_is(fd, SO_TYPE, SOCK_DGRAM) && option_is(fd, SO_PROTOCOL, IPPROTO_UDP);
 
     if (!tcp && !udp)
         return "neither TCP nor UDP";
     if (tcp && !option_is(fd, SO_ACCEPTCONN, 1))
         return "does not listen";
-    if (net_local(fd).port == 0)
+    struct address local = net_local(fd);
+    if (local.port == 0)
         return "is not bound";
+    if (address_is_group(&local))
+        return "is bound to a multicast or broadcast address";
     *protocol = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     return NULL;
 }

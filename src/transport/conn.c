@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/life.h"
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
@@ -21,20 +20,19 @@ static struct pool *pool_of(const struct conn *conn)
     return conn->port->pool;
 }
 
+// What every connection is where connections are logged: after a reset the kernel names its peer to
+// nobody any more.
+struct named {
+    struct conn conn;
+    struct address peer;
+};
+
 static void log_conn(const struct conn *conn, const char *message, const char *reason)
 {
-    if (!log_enabled(LOG_DETAIL))
-        return;
-    struct address peer = net_peer(conn->watch.fd);
-    log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
-                LOG_TEXT("peer", peer.port ? ADDRESS_STRING(&peer) : NULL),
-                LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
-}
-
-static void drop_held(struct conn *conn)
-{
-    pool_of(conn)->given_back += held_of(conn->held)->room;
-    held_drop(&conn->held);
+    if (log_enabled(LOG_DETAIL))
+        log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
+                    LOG_TEXT("peer", ADDRESS_STRING(&((const struct named *)conn)->peer)),
+                    LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
 }
 
 void conn_close(struct conn *conn, const char *reason)
@@ -49,26 +47,15 @@ void conn_close(struct conn *conn, const char *reason)
     pool->freed = true;
     pool->given_back += sizeof *conn;
     timeout_stop(&conn->idle);
-    drop_held(conn);
+    held_drop(&conn->held, &pool_of(conn)->given_back);
     loop_remove(pool->loop, &conn->watch);
     close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
     free(conn);
 }
 
-// The deadline of the life that CONN is in.
-static struct timeouts *timeouts_of(const struct conn *conn)
+static struct timeouts *deadline_of(const struct conn *conn)
 {
-    struct pool *pool = pool_of(conn);
-
-    switch (conn_life(conn)) {
-    case LIFE_READING:
-        // One that is not admitted has a goodbye's time for all of it.
-        return conn->port->role->admitted ? &pool->idle : &pool->goodbye;
-    case LIFE_GOODBYE:
-        return &pool->goodbye;
-    default:
-        return conn->port->role->admitted ? &pool->owing : &pool->goodbye;
-    }
+    return pool_deadline(pool_of(conn), conn->port->role, conn_life(conn));
 }
 
 void conn_touch(struct conn *conn)
@@ -76,20 +63,7 @@ void conn_touch(struct conn *conn)
     struct pool *pool = pool_of(conn);
 
     if (pool->idle.after != TICKS_NEVER && conn->port->role->admitted)
-        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
-}
-
-// What stands in the socket next: more than 0 for a byte, 0 for FIN, -1 for nothing yet.
-static ssize_t peek(const struct conn *conn)
-{
-    char byte;
-    ssize_t got;
-
-    // Asked once more at once: epoll would not report that there is nothing.
-    do
-        got = recv(conn->watch.fd, &byte, 1, MSG_PEEK);
-    while (got < 0 && errno == EINTR);
-    return got;
+        timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
 }
 
 // CONN begins LIFE. False with errno if the connection is lost.
@@ -98,13 +72,13 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
     conn->watch.state = (uint8_t)life;
     conn->watch.more = true;
     if (conn->port->role->admitted || life == LIFE_GOODBYE)
-        timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
+        timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
     switch (life) {
     case LIFE_FLUSHING:
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
-        drop_held(conn);
+        held_drop(&conn->held, &pool_of(conn)->given_back);
         balance->flushed = net_unsent(conn->watch.fd) == 0;
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
     case LIFE_GOODBYE:
@@ -119,27 +93,19 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
 // for as long as it sends. May close CONN.
 static void lead(struct conn *conn, struct balance balance)
 {
-    static const uint32_t waits_for[LIVES] = {
-        [LIFE_READING] = EPOLLIN,
-        [LIFE_WRITING] = EPOLLOUT,
-        [LIFE_FLUSHING] = EPOLLOUT,
-        [LIFE_GOODBYE] = EPOLLIN,
-    };
     enum life life = conn_life(conn), next;
 
-    for (; (next = life_after(life, &balance)) != life; life = next) {
-        if (next == LIFE_CLOSED) {
-            conn_close(conn, life == LIFE_GOODBYE ? "goodbye" : "end of input");
+    for (; (next = life_after(life, &balance)) != life; life = next)
+        if (next == LIFE_CLOSED || !enter(conn, next, &balance)) {
+            conn_close(conn, next != LIFE_CLOSED    ? strerror(errno)
+                             : life == LIFE_GOODBYE ? "goodbye"
+                                                    : "end of input");
             return;
         }
-        if (!enter(conn, next, &balance)) {
-            conn_close(conn, strerror(errno));
-            return;
-        }
-    }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
-    if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for[life]) < 0)
+    uint32_t waits_for = life == LIFE_READING || life == LIFE_GOODBYE ? EPOLLIN : EPOLLOUT;
+    if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for) < 0)
         conn_close(conn, strerror(errno));
 }
 
@@ -177,18 +143,11 @@ static void log_turn(const struct conn *conn, const struct turn *turn, size_t se
                     LOG_NUMBER("answer", turn->reply.length), LOG_NUMBER("sent", sent));
 }
 
-static struct facts facts_of(const struct conn *conn)
-{
-    struct address peer = net_peer(conn->watch.fd), local = net_local(conn->watch.fd);
-
-    return pool_facts(pool_of(conn), PROTOCOL_TCP, &peer, &local);
-}
-
 static struct balance balance_of(const struct conn *conn, enum outcome outcome, bool unsent)
 {
     return (struct balance){.outcome = outcome,
                             .unsent = unsent,
-                            .over = pool_draining(pool_of(conn)) && peek(conn) < 0};
+                            .over = pool_draining(pool_of(conn)) && net_peek(conn->watch.fd) < 0};
 }
 
 // Sends what goes of TURN's reply, which becomes the rest. False if the connection is lost: it has
@@ -224,7 +183,7 @@ static void answer(struct conn *conn, size_t length, bool ended)
     enum outcome outcome;
 
     while ((outcome = conn->port->role->stream(&memory, &turn)) == TURN_FACTS) {
-        facts = facts_of(conn);
+        facts = pool_facts(pool, PROTOCOL_TCP, net_peer(conn->watch.fd), net_local(conn->watch.fd));
         turn.facts = &facts;
     }
     bool within = turn_within_bounds(&turn, outcome);
@@ -237,13 +196,10 @@ static void answer(struct conn *conn, size_t length, bool ended)
     }
     if (!send_reply(conn, &turn))
         return;
-    size_t room = held_of(conn->held)->room;
-    if (!held_keep(&conn->held, conn, &memory, &turn, outcome)) {
+    if (!held_keep(&conn->held, conn, &pool->given_back, &memory, &turn, outcome)) {
         conn_close(conn, "no memory");
         return;
     }
-    if (held_of(conn->held)->room < room)
-        pool->given_back += room;
     time_message(conn, &turn);
     struct balance balance = balance_of(conn, outcome, turn.reply.length > 0);
     balance.ended = ended;
@@ -260,7 +216,7 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 
     if (conn_life(conn) != LIFE_READING || held_of(conn->held)->input == 0 || !role->pends ||
         held->input + got > most || !role->pends(fresh, got, held->input, most) ||
-        !held_reserve(&conn->held, conn, held->input + got))
+        !held_reserve(&conn->held, conn, &pool_of(conn)->given_back, held->input + got))
         return false;
     memcpy(held->bytes + held->input, fresh, got);
     held->input += got;
@@ -317,7 +273,8 @@ static void flush_turn(struct conn *conn, uint32_t events)
     // Another event is from before the connection began to flush.
     bool flushed = events & (EPOLLOUT | EPOLLERR | EPOLLHUP);
 
-    lead(conn, (struct balance){.flushed = flushed, .ended = flushed && peek(conn) == 0});
+    lead(conn,
+         (struct balance){.flushed = flushed, .ended = flushed && net_peek(conn->watch.fd) == 0});
 }
 
 static void goodbye_turn(struct conn *conn)
@@ -329,8 +286,10 @@ static void goodbye_turn(struct conn *conn)
     lead(conn, (struct balance){.ended = ended});
 }
 
-void conn_turn(struct conn *conn, uint32_t events)
+static void conn_ready(struct watch *watch, uint32_t events)
 {
+    struct conn *conn = container_of(watch, struct conn, watch);
+
     switch (conn_life(conn)) {
     case LIFE_READING:
         conn_read(conn);
@@ -346,18 +305,16 @@ void conn_turn(struct conn *conn, uint32_t events)
     }
 }
 
-static void conn_ready(struct watch *watch, uint32_t events)
+static struct conn *create(struct port *port, int fd, const struct address *peer)
 {
-    conn_turn(container_of(watch, struct conn, watch), events);
-}
-
-static struct conn *create(struct port *port, int fd)
-{
+    bool named = log_enabled(LOG_DETAIL);
     struct pool *pool = port->pool;
-    struct conn *conn = malloc(sizeof *conn);
+    struct conn *conn = malloc(named ? sizeof(struct named) : sizeof *conn);
 
     if (!conn)
         return NULL;
+    if (named)
+        ((struct named *)conn)->peer = *peer;
     *conn = (struct conn){.watch = {.ready = conn_ready, .fd = fd, .state = LIFE_READING},
                           .port = port};
     timeout_init(&conn->idle);
@@ -367,12 +324,12 @@ static struct conn *create(struct port *port, int fd)
     return NULL;
 }
 
-void conn_open(struct port *port, int fd)
+void conn_open(struct port *port, int fd, const struct address *peer)
 {
     struct pool *pool = port->pool;
     struct counters *counters = &pool->service->counters;
     bool admitted = port->role->admitted;
-    struct conn *conn = create(port, fd);
+    struct conn *conn = create(port, fd, peer);
 
     if (!conn) {
         log_limited(LOG_WARNING, "connection refused", LOG_TEXT("proto", "tcp"),
@@ -380,7 +337,7 @@ void conn_open(struct port *port, int fd)
         close(fd);
         return;
     }
-    timeouts_start(timeouts_of(conn), &conn->idle, loop_now(pool->loop));
+    timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
     log_conn(conn, admitted ? "connected" : "busy", NULL);
     if (admitted) {
         counters->total_clients++;

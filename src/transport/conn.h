@@ -12,7 +12,8 @@
 #include "transport/held.h"
 #include "transport/pool.h"
 
-// All that an idle connection costs: with malloc's word in front, one cache line.
+// All that an idle connection costs, unless connections are logged: with malloc's word in front,
+// one cache line.
 struct conn {
     struct watch watch;  // watch.state is its life
     struct timeout idle; // in pool->idle, pool->owing or pool->goodbye, as its life has it
@@ -26,14 +27,18 @@ static inline enum life conn_life(const struct conn *conn)
 }
 
 // Takes FD, a connected non-blocking socket that has come in by PORT. It is closed if there is no
-// memory for it, or epoll_ctl(2) fails; the log says so.
-void conn_open(struct port *port, int fd);
+// memory for it, or epoll_ctl(2) fails; the log says so. PEER is for the log, and whether
+// connections are logged (LOG_DETAIL) must not change as long as there are any.
+void conn_open(struct port *port, int fd, const struct address *peer);
 
 // REASON is for the log. Frees CONN.
 void conn_close(struct conn *conn, const char *reason);
 
 // A turn of CONN, for which epoll reports EVENTS, or might. May close CONN.
-void conn_turn(struct conn *conn, uint32_t events);
+static inline void conn_turn(struct conn *conn, uint32_t events)
+{
+    conn->watch.ready(&conn->watch, events);
+}
 
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);

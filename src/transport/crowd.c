@@ -26,20 +26,24 @@ static void line_over(struct pool *pool, struct timeout *timeout, ticks now)
         conn_close(conn, "line timeout");
 }
 
-static bool idle(const struct conn *conn)
+// Whether no byte has moved for too long. A slow reader is not idle: bytes that the kernel sends
+// for us are bytes too. It counts up to 49 days and begins anew; over a longer time it is as OURS
+// says, by what passed through our hands.
+static bool idle(const struct conn *conn, bool ours)
 {
     uint64_t seconds = conn->port->pool->options->idle_timeout;
+    uint64_t allowed = seconds * 1000 - TICK_MILLISECONDS;
 
-    // A slow reader is not idle: bytes that the kernel sends for us are bytes too.
-    return seconds > 0 &&
-           net_silent_milliseconds(conn->watch.fd) >= seconds * 1000 - TICK_MILLISECONDS;
+    if (seconds == 0)
+        return false;
+    return allowed < UINT32_MAX ? net_silent_milliseconds(conn->watch.fd) >= allowed : ours;
 }
 
 static void idle_over(struct pool *pool, struct timeout *timeout, ticks now)
 {
     struct conn *conn = conn_of(&timeout->link);
 
-    if (!idle(conn))
+    if (!idle(conn, true))
         conn_touch(conn);
     else if (still_due(&pool->idle, timeout, conn, now))
         conn_close(conn, "idle timeout");
@@ -53,7 +57,7 @@ static void owing_over(struct pool *pool, struct timeout *timeout, ticks now)
 
     if (net_unheard_milliseconds(conn->watch.fd) >= VANISHED_SECONDS * UINT32_C(1000))
         conn_close(conn, "vanished");
-    else if (idle(conn))
+    else if (idle(conn, false))
         conn_close(conn, "idle timeout");
     else
         timeouts_start(&pool->owing, timeout, now);

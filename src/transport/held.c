@@ -24,7 +24,7 @@ static struct held *create(struct conn *conn)
     return held;
 }
 
-bool held_reserve(struct held **held, struct conn *conn, size_t size)
+bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size)
 {
     size_t room = HELD_ROOM_MIN;
 
@@ -39,22 +39,24 @@ bool held_reserve(struct held **held, struct conn *conn, size_t size)
     char *bytes = realloc((*held)->bytes, room);
     if (!bytes)
         return false;
+    if (room < (*held)->room)
+        *given_back += (*held)->room;
     (*held)->bytes = bytes;
     (*held)->room = room;
     return true;
 }
 
-bool held_keep(struct held **held, struct conn *conn, const struct memory *memory,
-               const struct turn *turn, enum outcome outcome)
+bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
+               const struct memory *memory, const struct turn *turn, enum outcome outcome)
 {
     size_t output = turn->reply.length;
     size_t input = outcome == TURN_CLOSE ? 0 : turn->length - turn->done;
 
     if (output + input == 0 && (memory_empty(memory) || outcome == TURN_CLOSE)) {
-        held_drop(held);
+        held_drop(held, given_back);
         return true;
     }
-    if (!held_reserve(held, conn, output + input))
+    if (!held_reserve(held, conn, given_back, output + input))
         return false;
     (*held)->memory = *memory;
     (*held)->outcome = outcome;
@@ -67,10 +69,11 @@ bool held_keep(struct held **held, struct conn *conn, const struct memory *memor
     return true;
 }
 
-void held_drop(struct held **held)
+void held_drop(struct held **held, size_t *given_back)
 {
     if (!*held)
         return;
+    *given_back += (*held)->room;
     timeout_stop(&(*held)->line);
     free((*held)->bytes);
     free(*held);

@@ -46,11 +46,19 @@ void pool_trim(struct pool *pool, ticks now)
 #endif
 }
 
-struct facts pool_facts(struct pool *pool, enum protocol protocol, const struct address *peer,
-                        const struct address *local)
+struct facts pool_facts(struct pool *pool, enum protocol protocol, struct address peer,
+                        struct address local)
 {
     struct timespec time;
 
     clock_gettime(CLOCK_REALTIME, &time); // cannot fail for this clock
-    return service_facts(pool->service, protocol, peer, local, loop_now(pool->loop), time);
+    return service_facts(pool->service, protocol, &peer, &local, loop_now(pool->loop), time);
+}
+
+struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum life life)
+{
+    // One that is not admitted has a goodbye's time for all of it.
+    if (!role->admitted || life == LIFE_GOODBYE)
+        return &pool->goodbye;
+    return life == LIFE_READING ? &pool->idle : &pool->owing;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "core/life.h"
 #include "core/options.h"
 #include "core/service.h"
 #include "core/timeouts.h"
@@ -73,5 +74,8 @@ static inline bool pool_draining(const struct pool *pool)
 }
 
 // What may be told to PEER, who has asked at LOCAL, at this moment.
-struct facts pool_facts(struct pool *pool, enum protocol protocol, const struct address *peer,
-                        const struct address *local);
+struct facts pool_facts(struct pool *pool, enum protocol protocol, struct address peer,
+                        struct address local);
+
+// The deadlines of the connections of ROLE in that LIFE.
+struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum life life);

@@ -126,17 +126,23 @@ static bool accept_one(struct port *port)
 {
     struct ports *ports = ports_of(port);
     struct pool *pool = port->pool;
+    bool named = log_enabled(LOG_DETAIL); // the peer is told nowhere else
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    socklen_t length = sizeof storage;
 
     if (full(pool)) {
         pause_accepting(ports, TICKS_NEVER);
         return false;
     }
-    int fd = accept4(port->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(port->watch.fd, named ? (struct sockaddr *)&storage : NULL,
+                     named ? &length : NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        struct address peer = address_of(&storage);
+
         ports->failures = 0;
         if (!port->settled)
             set_late(port, fd);
-        conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd);
+        conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd, &peer);
         return true;
     }
     // So many in a row do not lie with the clients: a filter says EPERM to everybody, say.

@@ -162,7 +162,7 @@ static struct reply answer(const struct port *port, const struct datagram *datag
         return turn.reply;
     }
     while (port->role->datagram(&turn) == TURN_FACTS) {
-        facts = pool_facts(port->pool, PROTOCOL_UDP, &datagram->peer, &datagram->local);
+        facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
         turn.facts = &facts;
     }
     return turn.reply;

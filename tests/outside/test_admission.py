@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.clients import Client
-from harness.daemon import limit_descriptors
+from harness.daemon import limit_descriptors, run
 from harness.lines import BUSY
 from harness.wait import wait_until
 
@@ -90,6 +90,25 @@ def test_max_tcp_that_does_not_fit_is_lowered_with_a_warning(start, dial, host, 
     assert len(admitted) >= 16
     assert all(client.ask(b"still in\n") == b"still in\n" for client in admitted)
     assert server.find(level="warning") == [warning]
+
+
+@pytest.mark.plain
+def test_a_limit_that_cannot_be_raised_has_another_remedy(start, strace):
+    """As where the hard limit is beyond fs.nr_open."""
+    lower = ["sh", "-c", 'ulimit -Sn 300 && exec "$@"', "sh"]
+    start(wrapper=[*lower, *strace("--trace=prlimit64")]).stop()
+    calls = [line for line in strace.trace() if line.startswith("prlimit64(")]
+    number = next(n for n, call in enumerate(calls, 1) if "RLIMIT_NOFILE, {" in call)
+    faults = strace("--trace=prlimit64", f"--inject=prlimit64:error=EPERM:when={number}")
+    server = start("--max-tcp=1000", wrapper=[*lower, *faults])
+    (warning,) = server.find(level="warning")
+    assert warning["limit"] == "300" and "fs.nr_open" in warning["remedy"]
+
+
+def test_a_limit_that_is_too_low_for_anything_has_a_remedy():
+    done = run("--port=0", preexec_fn=limit_descriptors(17, 17))
+    assert done.returncode == 1
+    assert b"limit for descriptors is too low" in done.stderr and b"ulimit -Hn" in done.stderr
 
 
 def test_the_soft_limit_is_raised(start):

@@ -44,7 +44,7 @@ def test_a_value_may_follow_in_every_gnu_form(start, namespace, form):
 # One of each kind; tests/unit/options.c has the others.
 WRONG = {
     "--nonsense": "nonsense", "-x": "x", "operand": "operand", "--port=65536": "65536", "--max-tcp=many": "many",
-    "--bind=nowhere": "nowhere", "--trigger=both": "both", "--shutdown-token-file": "shutdown-token-file",
+    "--bind=nowhere": "nowhere", "--bind=224.0.0.1": "multicast", "--trigger=both": "both", "--shutdown-token-file": "shutdown-token-file",
 }  # fmt: skip
 
 

@@ -133,6 +133,13 @@ def test_sighup_takes_a_new_token(guarded, token_file, dial):
     assert_shuts_down(guarded, client, b"new one")
 
 
+def test_sighup_says_whether_it_has_read_a_token(guarded, unarmed):
+    for server, message in ((guarded, "token read again"), (unarmed, "there is no token to be read")):
+        server.signal(signal.SIGHUP)
+        server.await_record(msg=message)
+    assert not unarmed.find(msg="token read again")
+
+
 @pytest.mark.parametrize("content, mode", [(None, 0), (b"", 0o600), (b"new\n", 0o644)],
                          ids=["absent", "empty", "readable by others"])
 def test_a_bad_new_token_keeps_the_old_one_and_warns(guarded, token_file, dial, content, mode):

@@ -118,7 +118,11 @@ def test_a_second_signal_ends_at_once(start, dial, first, second):
     server.ended()
 
 
-@pytest.mark.parametrize("number", [signal.SIGPIPE, signal.SIGHUP])  # without a token to be read again
+OF_WRITES_AND_TERMINALS = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGIO, signal.SIGQUIT, signal.SIGTSTP,
+                           signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal.SIGCONT]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, *OF_WRITES_AND_TERMINALS])  # without a token to be read again
 def test_other_signals_end_nothing(server, dial, host, number):
     server.deliver(number)
     assert dial(server, host).ask(b"here\n") == b"here\n"

@@ -1,11 +1,14 @@
 """Starting, and refusing to."""
 
+import contextlib
 import ctypes
+import errno
 import os
 import platform
 import socket
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from harness import network
 from harness.clients import serves
 from harness.daemon import BINARY, run, unused_ports
+from harness.lines import GOODBYE
 from harness.wait import PATIENCE
 
 NOBODY = 65534
@@ -53,7 +57,7 @@ def test_without_anything_to_open_in_their_place_it_does_not_start(namespace):
         ["unshare", "--mount", "sh", "-c", script, BINARY], capture_output=True, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"listening" not in done.stderr
+    assert done.stderr == b"epoll-echo: /dev/null: No such file or directory\n"
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -77,17 +81,64 @@ def test_a_port_in_use_is_named(address, kind):
             taken.listen()
         port = taken.getsockname()[1]
         bind = [f"--bind={address}"] if address else []
-        assert str(port) in refuses(f"--port={port}", *bind)
+        message = refuses(f"--port={port}", *bind)
+    assert f":{port} " in message
+    assert ("ss -ltnp" if kind == socket.SOCK_STREAM else "ss -lunp") in message
 
 
 @needs_nobody
 def test_a_port_that_is_not_allowed_is_named(namespace):
-    assert ":80" in refuses("--port=80", **AS_NOBODY)
+    message = refuses("--port=80", **AS_NOBODY)
+    assert "[::]:80 " in message and "CAP_NET_BIND_SERVICE" in message
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1"])
 def test_an_address_that_is_not_ours_is_named(address):
-    assert address in refuses("--port=0", f"--bind={address}")
+    message = refuses("--port=0", f"--bind={address}")
+    assert address in message and "ip address" in message
+
+
+def test_a_link_local_address_needs_its_interface():
+    message = refuses("--port=0", "--bind=fe80::1")
+    assert "[fe80::1]:0 " in message and "fe80::1%eth0" in message
+
+
+@pytest.mark.parametrize("name", ["none", "4294967299", "1x", " 1", "+1", "-1", "0", "2000000000"])
+@pytest.mark.parametrize("address", ["fe80::1", "::1"])
+def test_an_interface_that_there_is_not_is_named(address, name):
+    """The loopback's number is 1, and 4294967297 is that in 32 bits."""
+    message = refuses("--port=0", f"--bind={address}%{name}")
+    assert f'interface="{name}"' in message or f"interface={name} " in message
+    assert "ip link" in message
+
+
+@pytest.mark.parametrize("name", ["lo", "1"])
+def test_an_interface_may_be_a_number(start, namespace, name):
+    network.ip("addr", "replace", "fe80::7/64", "dev", "lo", "nodad")
+    server = start(f"--bind=fe80::7%{name}")
+    assert ("tcp", f"[fe80::7%1]:{server.tcp_port}") in server.listening()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
+@pytest.mark.parametrize("taken", [[0, 1], [0], [1]], ids=["all but one", "even", "odd"])
+def test_port_0_finds_a_port_as_long_as_there_are_some(start, namespace, kind, taken):
+    """The kernel itself gives TCP odd ones as long as it can."""
+    settings = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    before = settings.read_text()
+    settings.write_text("21000 21019")
+    try:
+        with contextlib.ExitStack() as stack:
+            for port in (port for port in range(21000, 21020) if port % 2 in taken and port != 21010):
+                other = stack.enter_context(socket.socket(socket.AF_INET6, kind))
+                other.bind(("::", port))
+                if kind == socket.SOCK_STREAM:
+                    other.listen()
+            for _ in range(5):
+                server = start()
+                assert server.tcp_port == server.udp_port
+                server.stop()
+    finally:
+        settings.write_text(before)
 
 
 def test_a_port_can_be_taken_again_at_once(start, dial, namespace):
@@ -118,6 +169,28 @@ def test_a_bad_token_file_is_named(tmp_path, make):
     assert str(path) in refuses("--port=0", f"--shutdown-token-file={path}")
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o440, 0o604, 0o644])
+def test_a_token_file_that_is_no_secret_is_named_and_so_is_the_remedy(tmp_path, mode):
+    path = tmp_path / "the-token"
+    write(path, mode=mode)
+    message = refuses("--port=0", f"--shutdown-token-file={path}")
+    assert all(word in message for word in (str(path), "chmod 600", "mode=0400", "CREDENTIALS_DIRECTORY"))
+
+
+@needs_nobody
+@pytest.mark.parametrize("mode", [0o440, 0o640])
+def test_a_file_of_roots_that_one_group_can_read_is_fine(start, dial, mode):
+    """As Kubernetes mounts secrets."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "token"
+        path.parent.chmod(0o755)
+        write(path, mode=mode)
+        os.chown(path, 0, NOBODY)
+        server = start(f"--shutdown-token-file={path}", **AS_NOBODY)
+        assert dial(server).ask(b"/shutdown token\n") == GOODBYE
+        server.ended()
+
+
 @needs_nobody
 def test_a_token_file_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "the-token"
@@ -144,10 +217,10 @@ class FilterProgram(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def without_ipv6():
-    """For preexec: socket(AF_INET6, …) says EAFNOSUPPORT, as a kernel without IPv6 does."""
+def without_ipv6(error):
+    """What the process that calls it is told by socket(AF_INET6, …) from then on."""
     load, equal, result = 0x20, 0x15, 0x06
-    failure = 0x00050000 | 97
+    failure = 0x00050000 | error
     program = b"".join(struct.pack("HBBI", *instruction) for instruction in (
         (load, 0, 0, 0),
         (equal, 0, 3, SYSTEM_CALL[platform.machine()]),
@@ -165,8 +238,9 @@ def without_ipv6():
 
 
 @pytest.mark.skipif(platform.machine() not in SYSTEM_CALL, reason="no filter for this machine")
-def test_where_there_is_no_ipv6_it_serves_ipv4_alone(start, dial):
-    server = start(preexec_fn=without_ipv6)
+@pytest.mark.parametrize("error", ["EAFNOSUPPORT", "EACCES", "EPERM"])  # there is none, or a policy forbids it
+def test_where_there_is_no_ipv6_it_serves_ipv4_alone(start, dial, error):
+    server = start(preexec_fn=lambda: without_ipv6(getattr(errno, error)))
     addr = f"0.0.0.0:{server.tcp_port}"
     assert sorted(server.listening()) == [("tcp", addr), ("udp", addr)]
     assert dial(server).ask(b"/whoami\n").startswith(b"proto=tcp peer=127.0.0.1:")

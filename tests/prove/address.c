@@ -32,6 +32,13 @@ PROVED(address_is_loopback);
     terminates \true;
     assigns \nothing;
 */
+bool address_is_group(const struct address *address);
+PROVED(address_is_group);
+
+/*@ requires \valid_read(address);
+    terminates \true;
+    assigns \nothing;
+*/
 bool address_is_no_host(const struct address *address);
 PROVED(address_is_no_host);
 

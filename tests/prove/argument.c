@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What is proved of argument.c: the number parser stays within its text, wraps at no number however
-// long, ends, and takes nothing that is out of bounds.
+// What is proved of argument.c: an option's number is within its bounds, or its error is named.
 #include "prove.h"
 
 #include "ground.h"
+#include "number.h"
 
 #include "core/argument.c"
 

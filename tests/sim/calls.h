@@ -3,8 +3,6 @@
 // are in memory.c.
 #pragma once
 
-#include <stdbool.h>
-
 #define CALLS_TOKEN_PATH "/simulated/shutdown-token"
 
 void calls_begin(void);

@@ -16,6 +16,7 @@ enum file_kind {
     FILE_SOCKET, // a `struct netsock`
     FILE_FLOW,
     FILE_TOKEN,
+    FILE_LOG, // standard error, opened once more
 };
 
 struct file {

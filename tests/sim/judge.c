@@ -20,7 +20,8 @@ enum {
     ACCEPTS_MAX = 64,         // of one listener in one turn
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
     RESERVED_MIN = 16,        // descriptors beside listeners and connections
-    CONN_BYTES = 56,          // of an idle connection
+    CONN_BYTES = 56,          // of an idle connection,
+    PEER_BYTES = 24,          // and of its name where connections are logged
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
@@ -467,6 +468,7 @@ static void judge_flows(void)
     for (unsigned i = 0; i < flows.held_count; i++) {
         judge_flow(flows.held[i]);
         memory += CONN_BYTES;
+        memory += options()->log_level >= LOG_DETAIL ? PEER_BYTES : 0;
         if (!may_be_idle(flows.held[i]))
             memory += CONN_BYTES_MAX + 2 * options()->max_line;
     }
@@ -565,6 +567,11 @@ void judge_log(const char *line, size_t length)
     for (size_t i = 0; i < length - 1; i++)
         if (line[i] < ' ' || line[i] > '~')
             fail("byte %#x in the log", (unsigned char)line[i]);
+    if (memmem(line + 3, length - 3, "ts=", 3))
+        fail("two lines of the log in one: '%.*s'", (int)length, line);
+    if ((memmem(line, length, "msg=connected ", 14) || memmem(line, length, "msg=closed ", 11)) &&
+        !memmem(line, length, " peer=", 6))
+        fail("a connection without a name: '%.*s'", (int)length, line);
     if (second != judge.log_second)
         judge.log_lines = 0;
     judge.log_second = second;

@@ -17,6 +17,7 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
+#include "reader.h"
 #include "server.h"
 #include "world.h"
 
@@ -252,6 +253,7 @@ static void begin(uint64_t seed, bool tracing)
     if (one_in(2))
         argue("--trigger=edge");
     calls_begin();
+    reader_begin();
     reset_log();
 }
 

@@ -190,7 +190,7 @@ def test_stopping_is_the_last_word(told, manager, how):
         told.signal(how)
         manager.await_key("STOPPING", "1")
         told.signal(signal.SIGHUP)
-        told.await_record(msg="token read again")
+        told.await_record(msg="there is no token to be read")
     told.ended()
     manager.rest()
     after = manager.told[next(i for i, m in enumerate(manager.told) if "STOPPING" in m) + 1 :]

@@ -157,6 +157,7 @@ UNKNOWN = {
     "not-listening": not_listening,
     "unbound": lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
     "raw": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP),
+    "multicast": lambda: bound("224.0.0.1"),
     "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM),
     "pipe": lambda: open(os.pipe()[0], "rb"),
     "file": lambda: open(__file__, "rb"),
@@ -176,6 +177,28 @@ def test_unknown_is_refused_and_closed(start, kind):
     assert os.fstat(unknown.fileno()).st_ino not in inodes(server)
     assert {os.fstat(s.fileno()).st_ino for s in (tcp, udp)} < inodes(server)
     unknown.close()
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_multipath(start, strace, lacking):
+    """SocketProtocol=mptcp; older kernels know none of the options for keepalive there."""
+    try:
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    except OSError:
+        pytest.skip("no MPTCP")
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    injected = ["--trace=setsockopt", "--inject=setsockopt:error=EOPNOTSUPP:when=3+"] if lacking else []
+    server = start(sockets=[s], wrapper=strace(*injected) if lacking else ())
+    serves_socket(s)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as client:
+        client.settimeout(PATIENCE)
+        client.connect(s.getsockname())
+        client.sendall(b"multipath\n/whoami\n")
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(1000), b""))
+    assert answer.startswith(b"multipath\nproto=tcp peer=127.0.0.1:")
+    server.stop()
 
 
 # Calls that the daemon makes for a passed socket alone, by what tells them from all others.

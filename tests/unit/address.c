@@ -101,7 +101,7 @@ TEST(what_a_socket_was_given_comes_back)
 
 TEST(loopback_and_what_is_no_single_host_are_told_in_both_families)
 {
-    enum { HOST, LOOPBACK, NO_HOST };
+    enum { HOST, LOOPBACK, UNSPECIFIED, GROUP };
     static const struct {
         const char *string;
         int kind;
@@ -120,20 +120,21 @@ TEST(loopback_and_what_is_no_single_host_are_told_in_both_families)
         {"223.255.255.255", HOST},
         {"240.0.0.1", HOST},
         {"::224.0.0.1", HOST},
-        {"0.0.0.0", NO_HOST},
-        {"::", NO_HOST},
-        {"255.255.255.255", NO_HOST},
-        {"224.0.0.1", NO_HOST},
-        {"239.255.255.255", NO_HOST},
-        {"ff02::1", NO_HOST},
-        {"::ffff:224.0.0.1", NO_HOST},
+        {"0.0.0.0", UNSPECIFIED},
+        {"::", UNSPECIFIED},
+        {"255.255.255.255", GROUP},
+        {"224.0.0.1", GROUP},
+        {"239.255.255.255", GROUP},
+        {"ff02::1", GROUP},
+        {"::ffff:224.0.0.1", GROUP},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         struct address address = parsed(row[i].string);
 
         assert_int_equal(address_is_loopback(&address), row[i].kind == LOOPBACK);
-        assert_int_equal(address_is_no_host(&address), row[i].kind == NO_HOST);
+        assert_int_equal(address_is_no_host(&address), row[i].kind >= UNSPECIFIED);
+        assert_int_equal(address_is_group(&address), row[i].kind == GROUP);
     }
 }
 

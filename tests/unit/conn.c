@@ -156,8 +156,9 @@ static struct {
     struct port port;
     struct conn *conn; // the latest
     int client;
-    char logged[256];        // the last event, but for the peer and the descriptor
-    bool peer_logged, crowd; // there is more than one connection
+    char logged[256];            // the last event, but for the peer and the descriptor
+    char peer[ADDRESS_TEXT_MAX]; // that event's
+    bool crowd;                  // there is more than one connection
 } test;
 
 // What the role `test` says of each turn; and what of the last turn it was shown.
@@ -202,7 +203,7 @@ static bool note(enum log_level level, const struct log_field *fields, size_t co
         const char *value = log_value(&fields[i], room);
 
         if (strcmp(fields[i].key, "peer") == 0)
-            test.peer_logged = value;
+            snprintf(test.peer, sizeof test.peer, "%s", value);
         else if (value && strcmp(fields[i].key, "fd") != 0)
             text_format(&text, "%s%s", i ? " " : "", value);
     }
@@ -282,8 +283,9 @@ static void come_by(struct port *port)
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
     assert_true(fd >= 0);
     close(listening);
+    struct address peer = net_local(test.client);
     test.pool.freed = false;
-    conn_open(port, fd);
+    conn_open(port, fd, &peer);
     test.conn = conn_of(port->role->admitted ? test.pool.idle.list.previous
                                              : test.pool.goodbye.list.previous);
 }
@@ -394,7 +396,7 @@ TEST(a_line_is_answered_and_leaves_nothing)
     log_set_level(LOG_DEBUG);
     come(&role_echo);
     assert_string_equal(test.logged, "connected tcp");
-    assert_true(test.peer_logged);
+    assert_true(*test.peer);
     expect_state("reading, idle 21, in");
     pass(1);
     says("hello\nyou\nx");
@@ -410,16 +412,24 @@ TEST(a_line_is_answered_and_leaves_nothing)
     assert_int_equal(test.pool.given_back, 64 + sizeof *test.conn);
 }
 
-TEST(without_a_reader_the_log_costs_no_name)
+// After a reset the kernel would name it to nobody any more.
+TEST(the_log_names_who_came_without_asking)
 {
-    log_set_level(LOG_INFO);
+    struct linger at_once = {.l_onoff = 1};
+    char came[ADDRESS_TEXT_MAX];
+
     come(&role_echo);
+    strcpy(came, test.peer);
+    struct address client = net_local(test.client);
+    assert_string_equal(came, ADDRESS_STRING(&client));
+    *test.peer = '\0';
+    setsockopt(test.client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(test.client);
+    test.client = 0;
+    turn();
+    expect_state("closed tcp Connection reset by peer");
+    assert_string_equal(test.peer, came);
     assert_int_equal(kernel.names, 0);
-    log_set_level(LOG_DETAIL);
-    kernel.name = ENOTCONN;
-    conn_close(test.conn, "why");
-    assert_string_equal(test.logged, "closed tcp why");
-    assert_false(test.peer_logged);
 }
 
 TEST(a_line_is_timed_from_its_first_byte_on)
@@ -748,7 +758,7 @@ TEST(what_cannot_be_taken_in_is_closed)
 
         kernel.memory_left = i ? NO_BOUND : 0;
         kernel.control = i ? ENOSPC : 0;
-        conn_open(&test.port, fd);
+        conn_open(&test.port, fd, &any);
         assert_string_equal(test.logged, i ? "connection refused tcp No space left on device"
                                            : "connection refused tcp Cannot allocate memory");
         assert_int_equal(close(fd), -1);
@@ -972,6 +982,41 @@ TEST(who_is_silent_for_so_long_is_idle)
     }
 }
 
+// Of 32 bits: beyond that the kernel's count begins anew, and says nothing any more.
+TEST(silence_is_counted_for_49_days)
+{
+    enum { MOST = UINT32_MAX / 1000, YEAR = 31536000 };
+    static const struct {
+        unsigned idle;
+        uint32_t silent;
+        bool left;
+    } row[] = {
+        {MOST, UINT32_C(4294966749), true},
+        {MOST, UINT32_C(4294966750), false},
+        {MOST + 1, 0, false},
+        {YEAR, UINT32_MAX, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i].idle);
+        come(&role_echo);
+        kernel.sent = kernel.acked = kernel.received = row[i].silent;
+        pass(row[i].idle);
+        expire_now();
+        assert_int_equal(test.service.counters.connected_tcp, 1);
+        pass(1);
+        expire_now();
+        assert_int_equal(test.service.counters.connected_tcp, row[i].left);
+    }
+    begin_again(MOST + 1);
+    come(&role_echo);
+    kernel.bound = 0;
+    says("x\n");
+    pass(OWING_SECONDS + 1);
+    expire_now();
+    expect_state("writing, owing 241, out, 64: 0-2+0");
+}
+
 // Whether a client that is owed something is still there; with and without an idle timeout.
 TEST(who_is_owed_something_is_asked_for_now_and_then)
 {
@@ -1135,6 +1180,7 @@ TEST(without_memory_no_pool_begins)
 // held: what it keeps fits, and is less than a quarter of the room only where that is the least.
 TEST(room_follows_what_is_held)
 {
+    size_t given_back = 0;
     static const size_t row[][3] = {// room before, bytes, room
                                     {0, 0, 64},      {0, 64, 64},       {0, 65, 128},
                                     {64, 65, 128},   {256, 1, 256},     {512, 1, 64},
@@ -1144,13 +1190,13 @@ TEST(room_follows_what_is_held)
         struct held *held = NULL;
 
         if (row[i][0] > 0)
-            assert_true(held_reserve(&held, NULL, row[i][0]));
+            assert_true(held_reserve(&held, NULL, &given_back, row[i][0]));
         if (row[i][0] == row[i][2])
             kernel.memory_left = 0; // none is needed
-        assert_true(held_reserve(&held, NULL, row[i][1]));
+        assert_true(held_reserve(&held, NULL, &given_back, row[i][1]));
         kernel.memory_left = NO_BOUND;
         assert_int_equal(held->room, row[i][2]);
-        held_drop(&held);
+        held_drop(&held, &given_back);
         assert_null(held);
     }
 }
@@ -1174,13 +1220,14 @@ TEST(bounds_are_what_is_told)
 
 TEST(what_a_role_remembers_is_held_until_it_closes)
 {
+    size_t given_back = 0;
     struct held *held = NULL;
     struct memory memory = {.overlong_before = true};
     struct turn turn = {.input = "abc", .length = 3, .done = 3};
 
-    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_MORE));
+    assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, TURN_MORE));
     assert_true(held->memory.overlong_before);
     assert_int_equal(held->input + held->output, 0);
-    assert_true(held_keep(&held, NULL, &memory, &turn, TURN_CLOSE));
+    assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, TURN_CLOSE));
     assert_null(held);
 }

@@ -110,7 +110,7 @@ TEST(a_path_out_of_the_directory_is_not_inside)
     assert_false(load(path));
     snprintf(path, sizeof path, "%s/../%s", file.directory, file.path + strlen("/tmp/"));
     assert_false(load(path));
-    assert_non_null(strstr(file.error, "can be read by group or others"));
+    assert_non_null(strstr(file.error, "can be read by others"));
 }
 
 TEST(a_file_beside_the_directory_is_not_inside)
@@ -119,32 +119,56 @@ TEST(a_file_beside_the_directory_is_not_inside)
 
     put("sesame", 6, 0444);
     setenv("CREDENTIALS_DIRECTORY", "", 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
     setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
     // The directory's name is where the path begins, but not the name of a directory in it.
     snprintf(name, sizeof name, "%.*s", (int)strlen(file.path) - 1, file.path);
     setenv("CREDENTIALS_DIRECTORY", name, 1);
-    expect_problem(file.path, "can be read by group or others");
+    expect_problem(file.path, "can be read by others");
+}
+
+TEST(who_may_read_the_file_depends_on_whose_it_is)
+{
+#define OTHERS "can be read by others"
+#define GROUP "can be read by a group, and belongs to the user the server runs as"
+    static const struct {
+        mode_t mode;
+        const char *own, *foreign; // NULL: it is accepted
+    } row[] = {
+        {0400, NULL, NULL},     {0600, NULL, NULL},     {0700, NULL, NULL},
+        {0440, GROUP, NULL},    {0640, GROUP, NULL},    {0404, OTHERS, OTHERS},
+        {0444, OTHERS, OTHERS}, {0644, OTHERS, OTHERS}, {0422, NULL, NULL},
+    };
+
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(row); i++) {
+        bool foreign = i % 2;
+        const char *problem = foreign ? row[i / 2].foreign : row[i / 2].own;
+
+        unlink(file.path);
+        put("sesame", 6, row[i / 2].mode);
+        // Only root can give files away, and read them then.
+        if (foreign && chown(file.path, 1, 1) < 0)
+            continue;
+        file.token = (struct token){.length = 1, .bytes = "x"};
+        if (problem)
+            expect_problem(file.path, problem);
+        else
+            expect_token(file.path);
+    }
 }
 
 TEST(what_cannot_be_read_is_named)
 {
-    static const struct {
-        const char *content;
-        mode_t mode;
-        const char *problem;
-    } row[] = {
-        {"", 0600, "is empty"},
-        {"a\nb\n", 0600, "has more than one line"},
-        {"sesame", 0640, "can be read by group or others"},
-        {"sesame", 0604, "can be read by group or others"},
+    static const char *const row[][2] = {
+        {"", "is empty"},
+        {"a\nb\n", "has more than one line"},
     };
 
     expect_problem(file.path, "No such file or directory");
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
-        put(row[i].content, strlen(row[i].content), row[i].mode);
-        expect_problem(file.path, row[i].problem);
+        put(row[i][0], strlen(row[i][0]), 0600);
+        expect_problem(file.path, row[i][1]);
     }
     setenv("CREDENTIALS_DIRECTORY", file.directory, 1);
     put("", 0, 0400);

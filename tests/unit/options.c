@@ -199,6 +199,29 @@ TEST(what_is_no_address_is_refused)
     }
 }
 
+TEST(no_group_of_hosts_is_bound)
+{
+    static const char *const wrong[] = {
+        "--bind: '224.0.0.1' ",          "--bind: '239.255.255.255' ",
+        "--bind: '255.255.255.255' ",    "--bind: 'ff02::1' ",
+        "--bind: 'ff02::1%lo' ",         "--bind: '::ffff:224.0.0.1' ",
+        "--listen: 'echo:224.0.0.1:7' ", "--listen: 'echo:[ff02::1%lo]:7' ",
+    };
+    char line[128], error[192];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        const char *value = strchr(wrong[i], '\'') + 1;
+
+        snprintf(line, sizeof line, "%.*s=%.*s", (int)strcspn(wrong[i], ":"), wrong[i],
+                 (int)strcspn(value, "'"), value);
+        snprintf(error, sizeof error, "%sis a multicast or broadcast address, and no host's",
+                 wrong[i]);
+        expect_error(line, error);
+    }
+    assert_int_equal(options_of("--bind=0.0.0.0 --bind=:: --bind=223.255.255.255")->bind_count, 3);
+    assert_int_equal(options_of("--bind=240.0.0.1 --listen=echo:[fe02::1]:7")->bind_count, 2);
+}
+
 TEST(addresses_have_a_bound)
 {
     struct text error = text_in(parsed.error, sizeof parsed.error);

@@ -39,6 +39,7 @@ $(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
 $(B)/unit/accept: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl setsockopt)
 $(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
 	realloc recv send setsockopt shutdown)
+$(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 recvmmsg sendmmsg)
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
 $(B)/unit/udp: UNIT_WRAP = $(call wrap,recvmmsg sendmmsg)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "ground/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    bool is_socket;
+    char rest[OUTPUT_LINE_MAX_BYTES]; // of a line that was written in part
+    size_t left;                      // bytes of it
+} output;
+
+static int open_anew(const char *path)
+{
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+// The controlling terminal may be opened whoever it belongs to, and without /proc: -1 with errno if
+// that is another one than standard error.
+static int open_terminal(void)
+{
+    int own, standard, fd = open_anew("/dev/tty");
+
+    if (fd < 0 || (ioctl(fd, TIOCGDEV, &own) == 0 &&
+                   ioctl(STDERR_FILENO, TIOCGDEV, &standard) == 0 && own == standard))
+        return fd;
+    close(fd);
+    errno = EACCES;
+    return -1;
+}
+
+bool output_open(void)
+{
+    struct stat status = {.st_mode = S_IFREG};
+
+    fstat(STDERR_FILENO, &status); // main has seen to it that there is nothing to fail for
+    output.is_socket = S_ISSOCK(status.st_mode);
+    // A file waits for nobody; opened once more, it would be written at another place than where
+    // those write who share it.
+    if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
+        return true;
+    bool terminal = isatty(STDERR_FILENO);
+    int fd = open_anew("/proc/self/fd/2");
+    if (fd < 0 && terminal)
+        fd = open_terminal();
+    bool opened = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
+    if (fd >= 0)
+        close(fd);
+    return opened || !terminal;
+}
+
+static ssize_t put(const char *bytes, size_t length)
+{
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (output.is_socket)
+        return send(STDERR_FILENO, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return poll(&room, 1, 0) == 1 ? write(STDERR_FILENO, bytes, length) : -1;
+}
+
+static bool put_rest(void)
+{
+    ssize_t written = output.left > 0 ? put(output.rest, output.left) : 0;
+
+    if (written > 0) {
+        output.left -= (size_t)written;
+        memmove(output.rest, output.rest + written, output.left);
+    }
+    return output.left == 0;
+}
+
+void output_close(void)
+{
+    put_rest(); // a last time
+    output.left = 0;
+    output.is_socket = false;
+}
+
+bool output_line(const char *line, size_t length)
+{
+    ssize_t written = put_rest() ? put(line, length) : -1;
+
+    if (written <= 0)
+        return false;
+    output.left = length - (size_t)written;
+    memcpy(output.rest, line + written, output.left);
+    return true;
+}
