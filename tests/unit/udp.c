@@ -62,8 +62,11 @@ static void receive(const struct message *in, struct mmsghdr *into)
     struct cmsghdr *at = message->msg_control;
     struct address peer = parsed(in->peer, PEER_PORT), local = parsed(in->local, 0);
     struct in6_pktinfo v6 = {local.ip, (unsigned)in->interface};
+    const int none = 0;
 
     message->msg_namelen = address_store(&peer, AF_INET6, message->msg_name);
+    const struct in_pktinfo other = {0};
+    const struct in6_pktinfo other6 = {.ipi6_ifindex = 0};
     if (address_is_v4(&peer)) {
         struct address beside = parsed(in->beside ? in->beside : in->local, 0);
         struct in_pktinfo v4 = {in->interface, address_v4(&beside), address_v4(&local)};
@@ -72,10 +75,15 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IP, IP_TTL, &in->hops, sizeof in->hops);
         v6.ipi6_addr = parsed("::ffff:9.9.9.9", 0).ip;
         put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
+        put(message, &at, IPPROTO_IPV6, IP_TTL, &none, sizeof none);
     } else {
         put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
         put(message, &at, IPPROTO_IPV6, IPV6_HOPLIMIT, &in->hops, sizeof in->hops);
+        put(message, &at, IPPROTO_IP, IPV6_HOPLIMIT, &none, sizeof none);
     }
+    // The other level has other meanings for the same numbers.
+    put(message, &at, IPPROTO_IPV6, IP_PKTINFO, &other, sizeof other);
+    put(message, &at, IPPROTO_IP, IPV6_PKTINFO, &other6, sizeof other6);
     into->msg_len = (unsigned)strlen(in->bytes);
     memcpy(message->msg_iov->iov_base, in->bytes,
            size_min(into->msg_len, message->msg_iov->iov_len));
