@@ -107,7 +107,8 @@ static void put_control(struct msghdr *message, struct cmsghdr **at, int level, 
     *at = (struct cmsghdr *)(void *)((char *)*at + CMSG_SPACE(length));
 }
 
-// From the address that was asked, and with one hop less than the question.
+// From the address that was asked, and with one hop less than the question. MESSAGE has no control
+// data yet.
 static void write_control(const struct datagram *datagram, struct control *control,
                           struct msghdr *message)
 {
@@ -115,7 +116,6 @@ static void write_control(const struct datagram *datagram, struct control *contr
     int hop_limit = datagram->hop_limit - 1;
 
     message->msg_control = control;
-    message->msg_controllen = 0;
     if (address_is_v4(&datagram->local)) {
         struct in_pktinfo v4 = {.ipi_spec_dst = address_v4(&datagram->local)};
 

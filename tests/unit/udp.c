@@ -19,6 +19,7 @@ struct message {
     const char *peer, *local, *bytes;
     const char *beside; // ipi_spec_dst; NULL: as `local`
     int interface, hops;
+    unsigned fragment;
 };
 
 static struct {
@@ -75,11 +76,12 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IP, IP_TTL, &in->hops, sizeof in->hops);
         v6.ipi6_addr = parsed("::ffff:9.9.9.9", 0).ip;
         put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
-        put(message, &at, IPPROTO_IPV6, IP_TTL, &none, sizeof none);
+        put(message, &at, IPPROTO_IP, IPV6_RECVFRAGSIZE, &in->fragment, sizeof in->fragment);
     } else {
         put(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
         put(message, &at, IPPROTO_IPV6, IPV6_HOPLIMIT, &in->hops, sizeof in->hops);
         put(message, &at, IPPROTO_IP, IPV6_HOPLIMIT, &none, sizeof none);
+        put(message, &at, IPPROTO_IPV6, IPV6_RECVFRAGSIZE, &in->fragment, sizeof in->fragment);
     }
     // The other level has other meanings for the same numbers.
     put(message, &at, IPPROTO_IPV6, IP_PKTINFO, &other, sizeof other);
@@ -104,6 +106,12 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *in, unsigned count, int flags, struc
     for (unsigned i = 0; i < test.came; i++)
         receive(&test.in[i], &in[i]);
     return (int)test.came;
+}
+
+void __wrap_net_fragment(int fd, unsigned bytes)
+{
+    assert_int_equal(fd, 3);
+    text_format(&test.text, "fragment %u;", bytes);
 }
 
 static void send_one(struct msghdr *message)
@@ -212,16 +220,16 @@ TEST(an_answer_comes_from_where_it_was_asked_and_has_a_hop_less)
         struct message in;
         const char *sent;
     } row[] = {
-        {{"192.0.2.1", "192.0.2.9", "a", NULL, 3, 64}, "a 192.0.2.9:0 0 63;"},
-        {{"192.0.2.1", "192.0.2.9", "", NULL, 3, 255}, " 192.0.2.9:0 0 254;"},
-        {{"192.0.2.1", "192.0.2.9", "b", NULL, 3, 2}, "b 192.0.2.9:0 0 1;"},
-        {{"192.0.2.1", "192.0.2.9", "c", NULL, 3, 1}, ""},
-        {{"192.0.2.1", "192.0.2.255", "d", "192.0.2.9", 3, 64}, ""}, // a broadcast
-        {{"192.0.2.1", "192.0.2.9", "e", "0.0.0.0", 3, 64}, "e 192.0.2.9:0 0 63;"},
-        {{"2001:db8::1", "2001:db8::9", "f", NULL, 3, 64}, "f [2001:db8::9]:0 0 63;"},
-        {{"fe80::1", "fe80::9", "g", NULL, 3, 64}, "g [fe80::9%3]:0 3 63;"},
-        {{"192.0.2.1", "192.0.2.9", "ERR x", NULL, 3, 64}, ""},
-        {{"192.0.2.1", "192.0.2.9", "/whoami", NULL, 3, 64},
+        {{"192.0.2.1", "192.0.2.9", "a", NULL, 3, 64, 0}, "a 192.0.2.9:0 0 63;"},
+        {{"192.0.2.1", "192.0.2.9", "", NULL, 3, 255, 0}, " 192.0.2.9:0 0 254;"},
+        {{"192.0.2.1", "192.0.2.9", "b", NULL, 3, 2, 0}, "b 192.0.2.9:0 0 1;"},
+        {{"192.0.2.1", "192.0.2.9", "c", NULL, 3, 1, 0}, ""},
+        {{"192.0.2.1", "192.0.2.255", "d", "192.0.2.9", 3, 64, 0}, ""}, // a broadcast
+        {{"192.0.2.1", "192.0.2.9", "e", "0.0.0.0", 3, 64, 0}, "e 192.0.2.9:0 0 63;"},
+        {{"2001:db8::1", "2001:db8::9", "f", NULL, 3, 64, 0}, "f [2001:db8::9]:0 0 63;"},
+        {{"fe80::1", "fe80::9", "g", NULL, 3, 64, 0}, "g [fe80::9%3]:0 3 63;"},
+        {{"192.0.2.1", "192.0.2.9", "ERR x", NULL, 3, 64, 0}, ""},
+        {{"192.0.2.1", "192.0.2.9", "/whoami", NULL, 3, 64, 0},
          "proto=udp peer=192.0.2.1:40000 local=192.0.2.9:7777\n 192.0.2.9:0 0 63;"},
     };
 
@@ -254,7 +262,8 @@ TEST(a_datagram_that_is_too_long_is_told_so)
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         unit_after_each();
         begin(row[i].most);
-        expect(&(struct message){"192.0.2.1", "192.0.2.9", row[i].bytes, NULL, 1, 64}, row[i].sent);
+        expect(&(struct message){"192.0.2.1", "192.0.2.9", row[i].bytes, NULL, 1, 64, 0},
+               row[i].sent);
     }
 }
 
@@ -278,7 +287,7 @@ TEST(what_cannot_be_sent_keeps_no_other_back)
 
         for (test.came = 0; test.came < 5; test.came++)
             test.in[test.came] = (struct message){
-                "192.0.2.1", "192.0.2.9", &"a\0b\0c\0d\0e"[2 * test.came], NULL, 1, 64};
+                "192.0.2.1", "192.0.2.9", &"a\0b\0c\0d\0e"[2 * test.came], NULL, 1, 64, 0};
         test.results = row[i].results;
         turn();
         for (const char *at = test.sent; *at; at = strchr(at, ';') + 1)
@@ -292,10 +301,10 @@ TEST(what_cannot_be_sent_keeps_no_other_back)
 
 TEST(who_is_refused_leaves_no_gap_among_the_answers)
 {
-    test.in[0] = (struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64};
-    test.in[1] = (struct message){"192.0.2.1", "192.0.2.9", "/unknown", NULL, 1, 64};
-    test.in[2] = (struct message){"192.0.2.2", "192.0.2.9", "a", NULL, 1, 64};
-    test.in[3] = (struct message){"192.0.2.2", "192.0.2.9", "/none", NULL, 1, 64};
+    test.in[0] = (struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64, 0};
+    test.in[1] = (struct message){"192.0.2.1", "192.0.2.9", "/unknown", NULL, 1, 64, 0};
+    test.in[2] = (struct message){"192.0.2.2", "192.0.2.9", "a", NULL, 1, 64, 0};
+    test.in[3] = (struct message){"192.0.2.2", "192.0.2.9", "/none", NULL, 1, 64, 0};
     test.came = 4;
     log_set_level(LOG_DEBUG);
     turn();
@@ -306,7 +315,7 @@ TEST(who_is_refused_leaves_no_gap_among_the_answers)
 
 TEST(only_longer_answers_are_counted)
 {
-    struct message in = {"192.0.2.1", "192.0.2.9", "/x", NULL, 1, 64};
+    struct message in = {"192.0.2.1", "192.0.2.9", "/x", NULL, 1, 64, 0};
 
     for (int i = 0; i < 50; i++) {
         in.bytes = "/a command that is longer than its answer";
@@ -318,4 +327,31 @@ TEST(only_longer_answers_are_counted)
     }
     in.bytes = "x";
     expect(&in, "x 192.0.2.9:0 0 63;");
+}
+
+// The narrowest of those that are answered counts, and only what changes is set.
+TEST(answers_are_cut_as_their_questions_were)
+{
+    static const struct {
+        unsigned fragment[3];
+        const char *set;
+    } row[] = {
+        {{0, 0, 0}, ""},
+        {{0, 1400, 1280}, "fragment 1280;"},
+        {{1280, 0, 1400}, ""},
+        {{1401, 0, 1400}, "fragment 1400;"},
+        {{0, 0, 0}, "fragment 0;"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        for (test.came = 0; test.came < 3; test.came++)
+            test.in[test.came] = (struct message){
+                "2001:db8::1", "2001:db8::9", "", NULL, 1, 64, row[i].fragment[test.came]};
+        test.in[test.came++] =
+            (struct message){"2001:db8::2", "2001:db8::9", "ERR x", NULL, 1, 64, 600};
+        test.in[test.came++] = (struct message){"192.0.2.1", "192.0.2.9", "", NULL, 1, 64, 600};
+        turn();
+        size_t length = strlen(row[i].set);
+        assert_true(strncmp(test.sent, row[i].set, length) == 0 && test.sent[length] == ' ');
+    }
 }

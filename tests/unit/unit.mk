@@ -42,7 +42,7 @@ $(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername gets
 $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 recvmmsg sendmmsg)
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
-$(B)/unit/udp: UNIT_WRAP = $(call wrap,recvmmsg sendmmsg)
+$(B)/unit/udp: UNIT_WRAP = $(call wrap,net_fragment recvmmsg sendmmsg)
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 
 $(B)/unit/bench_%: $(B)/unit/bench_%.o $(B)/unit/unit.o $(B)/unit/bench.a $(B)/unit/daemon.a
