@@ -355,3 +355,22 @@ TEST(answers_are_cut_as_their_questions_were)
         assert_true(strncmp(test.sent, row[i].set, length) == 0 && test.sent[length] == ' ');
     }
 }
+
+static enum outcome tell(struct turn *turn)
+{
+    struct text text = reply_text(&turn->reply);
+
+    text_format(&text, "%s", turn->ended ? "ended" : "not ended");
+    reply_add(&turn->reply, &text);
+    turn->done = turn->length;
+    return TURN_MORE;
+}
+
+TEST(a_datagram_is_a_turn_that_has_ended)
+{
+    const struct role role = {.name = "tell", .admitted = true, .datagram = tell};
+
+    test.port.role = &role;
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", "a", NULL, 1, 64, 0},
+           "ended 192.0.2.9:0 0 63;");
+}
