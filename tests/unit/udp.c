@@ -340,6 +340,7 @@ TEST(answers_are_cut_as_their_questions_were)
         {{0, 1400, 1280}, "fragment 1280;"},
         {{1280, 0, 1400}, ""},
         {{1401, 0, 1400}, "fragment 1400;"},
+        {{0, 1, 0}, "fragment 1;"},
         {{0, 0, 0}, "fragment 0;"},
     };
 
@@ -373,4 +374,16 @@ TEST(a_datagram_is_a_turn_that_has_ended)
     test.port.role = &role;
     expect(&(struct message){"192.0.2.1", "192.0.2.9", "a", NULL, 1, 64, 0},
            "ended 192.0.2.9:0 0 63;");
+}
+
+TEST(what_goes_round_and_round_is_dropped_now_and_then)
+{
+    enum { TURNS = PEERS_ROUNDS_MAX / MESSAGES_MAX + 1 };
+
+    for (test.came = 0; test.came < MESSAGES_MAX; test.came++)
+        test.in[test.came] = (struct message){"192.0.2.1", "192.0.2.9", "a", NULL, 1, 64, 0};
+    for (int i = 0; i < TURNS; i++)
+        turn();
+    assert_int_equal(test.service.counters.udp_dropped, 1);
+    assert_int_equal(test.service.counters.udp_answered, TURNS * MESSAGES_MAX - 1);
 }
