@@ -142,16 +142,30 @@ static void begin_again(bool own)
     begin(own);
 }
 
+// So many clients are in the listener's queue: tcp(7), TCP_INFO.
+static unsigned waiting(void)
+{
+    struct tcp_info info = {.tcpi_unacked = 0};
+    socklen_t length = sizeof info;
+
+    getsockopt(test.ports.port[1].watch.fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info.tcpi_unacked;
+}
+
+// The kernel may be late with the last step, but where it does not tell (qemu-user) it is not.
 static void connect_some(int count)
 {
     struct sockaddr_storage storage;
     socklen_t length = address_store(&test.address, AF_INET, &storage);
+    unsigned all = waiting() + (unsigned)count;
 
     while (count-- > 0) {
         int fd = test.client[test.clients++] = socket(AF_INET, SOCK_STREAM, 0);
 
         assert_int_equal(connect(fd, (struct sockaddr *)&storage, length), 0);
     }
+    for (int i = 0; i < 100000 && waiting() < all; i++)
+        continue;
 }
 
 static void turn(void)
