@@ -332,9 +332,39 @@ TEST(a_port_that_cannot_be_set_up_is_closed)
     assert_int_equal(value, 2 * 20000);
     ports_forget(&test.ports, count);
     assert_int_equal(close(fd), -1);
+    getsockopt(test.ports.port[1].watch.fd, SOL_SOCKET, SO_RCVBUF, &value, &length);
+    assert_true(value > 2 * 20000); // without a bound
+}
+
+static int receive_buffer(void)
+{
+    const struct list *last = test.ports.pool.idle.list.previous;
+    int bytes = 0;
+    socklen_t length = sizeof bytes;
+
+    getsockopt(container_of(last, struct conn, idle.link)->watch.fd, SOL_SOCKET, SO_RCVBUF, &bytes,
+               &length);
+    return bytes;
+}
+
+// Until the queue has been empty once.
+TEST(who_was_there_before_a_passed_listeners_options_gets_them_late)
+{
+    begin_again(false);
+    test.options.socket_buffer = 20000;
+    connect_some(1);
+    turn();
+    assert_int_equal(receive_buffer(), 2 * 20000);
+    connect_some(1);
+    turn();
+    assert_true(receive_buffer() > 2 * 20000);
+}
+
+TEST(no_port_is_one_too_many)
+{
     while (test.ports.count < PORTS_MAX)
         assert_int_equal(add(PROTOCOL_UDP, true), 0);
-    free = dup(0);
+    int free = dup(0);
     close(free);
     assert_int_equal(add(PROTOCOL_UDP, true), -1);
     assert_int_equal(errno, ENOBUFS);

@@ -117,7 +117,7 @@ int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 int __real_ioctl(int fd, unsigned long request, int *value);
 int __wrap_ioctl(int fd, unsigned long request, int *value)
 {
-    if (request == FIONREAD)
+    if (request == FIONREAD || request == FIONBIO)
         return __real_ioctl(fd, request, value);
     *value = kernel.unsent;
     return 0;
@@ -278,8 +278,13 @@ static void come_by(struct port *port)
     struct sockaddr_storage storage;
     socklen_t length = address_store(&address, AF_INET, &storage);
 
-    test.client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(test.client, (struct sockaddr *)&storage, length);
+    struct pollfd polled = {listening, POLLIN, 0};
+    int on = 1;
+
+    test.client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(test.client, (struct sockaddr *)&storage, length), 0);
+    ioctl(test.client, FIONBIO, &on);
+    assert_int_equal(poll(&polled, 1, 30000), 1);
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
     assert_true(fd >= 0);
     close(listening);
