@@ -27,8 +27,12 @@ static int open_terminal(void)
 {
     int own, standard, fd = open_anew("/dev/tty");
 
-    if (fd < 0 || (ioctl(fd, TIOCGDEV, &own) == 0 &&
-                   ioctl(STDERR_FILENO, TIOCGDEV, &standard) == 0 && own == standard))
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" // musl: a request is an int
+    bool standard_too = fd >= 0 && ioctl(fd, TIOCGDEV, &own) == 0 &&
+                        ioctl(STDERR_FILENO, TIOCGDEV, &standard) == 0 && own == standard;
+#pragma GCC diagnostic pop
+    if (fd < 0 || standard_too)
         return fd;
     close(fd);
     errno = EACCES;

@@ -122,6 +122,7 @@ static bool tell_notices(struct notify *notify, const struct counters *counters)
     notify->notices &= ~(unsigned)NOTICE_RELOADING;
     if ((notify->notices & NOTICE_READY) && !tell_status(notify, counters, "READY=1\n"))
         return false;
+    notify->reached = true;
     if ((notify->notices & NOTICE_READY) && notify->beat > 0)
         notify->beat_due = 1; // long ago: at once
     notify->notices &= ~(unsigned)NOTICE_READY;
@@ -139,7 +140,7 @@ static void try_notices(struct notify *notify, const struct counters *counters, 
         return;
     }
     // One that was never there is not waited for.
-    bool there = errno == EAGAIN || !(notify->notices & NOTICE_READY);
+    bool there = errno == EAGAIN || notify->reached;
 
     if (notify->tries == 0)
         failed(strerror(errno));

@@ -26,6 +26,7 @@ struct notify {
     int fd; // -1: nobody is to be told
     struct sockaddr_un manager;
     socklen_t length;
+    bool reached;     // it has been told READY=1 once
     unsigned notices; // not told yet
     unsigned tries;   // that have failed in a row
     ticks retry;      // when to try again, or TICKS_NEVER

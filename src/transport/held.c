@@ -26,23 +26,23 @@ static struct held *create(struct conn *conn)
 
 bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size)
 {
+    struct held *own = *held ? *held : create(conn);
     size_t room = HELD_ROOM_MIN;
 
-    if (!*held)
-        *held = create(conn);
-    if (!*held)
+    *held = own;
+    if (!own)
         return false;
     while (room < size)
         room *= 2;
-    if ((*held)->room >= room && (*held)->room / 4 <= room)
+    if (own->room >= room && own->room / 4 <= room)
         return true;
-    char *bytes = realloc((*held)->bytes, room);
+    char *bytes = realloc(own->bytes, room);
     if (!bytes)
         return false;
-    if (room < (*held)->room)
-        *given_back += (*held)->room;
-    (*held)->bytes = bytes;
-    (*held)->room = room;
+    if (room < own->room)
+        *given_back += own->room;
+    own->bytes = bytes;
+    own->room = room;
     return true;
 }
 

@@ -15,7 +15,7 @@ from harness.lines import GOODBYE, TOKEN_INVALID
 from harness.wait import PATIENCE, wait_until
 from manager import Manager, bound, listener, port_of, timer_armed
 
-STATUS_BURST = 8  # src/system/systemd.h
+STATUS_BURST = 8  # src/system/notify.h
 NO_SOCKET = "--inject=socket:error=EMFILE:when=1"
 
 
@@ -56,7 +56,8 @@ def test_path_as_address(start, tmp_path):
 def test_manager_that_cannot_be_reached(start, address):
     server = start(NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000")
     serves(server.tcp_port)
-    assert "cannot notify" in server.log_text() and not timer_armed(server)
+    server.await_record(msg="cannot notify the service manager")
+    assert not timer_armed(server)
 
 
 def test_manager_without_a_socket_to_it(start, strace):
@@ -94,6 +95,38 @@ def test_manager_that_is_behind_stops_nothing(start, manager, dial):
         client.ask(b"another turn\n")
         manager.next()
     assert status(told[-1])[2] == 1
+
+
+def test_a_manager_that_does_not_read_is_told_later(start, manager, dial, token_file):
+    """Neither a reload nor the end waits for it, and nothing is left out."""
+    server = start(f"--shutdown-token-file={token_file}", NOTIFY_SOCKET=manager.address)
+    manager.await_key("READY")
+    with another_fills(manager):
+        server.deliver(signal.SIGHUP)
+        server.await_record(msg="token read again")
+        assert dial(server).ask(b"line\n") == b"line\n"
+    del manager.told[:]
+    manager.rest()
+    manager.await_key("RELOADING")
+    manager.await_key("READY")
+    with another_fills(manager):
+        server.stop()
+
+
+def test_a_manager_that_binds_its_socket_anew_is_found(start, tmp_path, token_file):
+    path = str(tmp_path / "notify")
+    with Manager(path) as before:
+        server = start(f"--shutdown-token-file={token_file}", NOTIFY_SOCKET=path)
+        before.await_key("READY")
+    os.unlink(path)
+    server.deliver(signal.SIGHUP)
+    server.await_record(msg="token read again")
+    with Manager(path) as after:
+        after.await_key("RELOADING")
+        after.await_key("READY")
+        server.signal(signal.SIGTERM)
+        after.await_key("STOPPING")
+        server.ended()
 
 
 def test_nothing_before_it_can_start(start, manager):
@@ -211,7 +244,7 @@ def test_watchdog_is_told_at_half_its_time(start, manager):
 def test_a_refused_watchdog_is_told_soon(start, manager):
     """And not a whole time later: there is room for READY=1 and for nothing behind it."""
     with another_fills(manager) as another:
-        start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(4 * PATIENCE * 1000000))
+        start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(int(4 * PATIENCE * 1000000)))
         manager.next()
         wait_until(lambda: not select.select([], [another], [], 0)[1])
         manager.await_key("READY")
@@ -349,7 +382,7 @@ def test_journal_out_of_reach(journal, strace, missing):
 
 
 def test_many_passed_sockets_fit(start, manager):
-    sockets = [make() for make in (listener, bound) for _ in range(40)]
+    sockets = [make() for make in (listener, bound) for _ in range(32)]  # PORTS_MAX
     start(sockets=sockets, NOTIFY_SOCKET=manager.address)
     manager.await_key("READY")
     for s in sockets[::13]:

@@ -360,7 +360,7 @@ TEST(who_was_there_before_a_passed_listeners_options_gets_them_late)
     assert_true(receive_buffer() > 2 * 20000);
 }
 
-TEST(no_port_is_one_too_many)
+TEST(a_port_too_many_is_closed)
 {
     while (test.ports.count < PORTS_MAX)
         assert_int_equal(add(PROTOCOL_UDP, true), 0);
