@@ -376,6 +376,7 @@ TEST(a_port_too_many_is_closed)
     test.error = EMFILE;
     turn();
     expect_connected(0, true);
+    test.ports.rest_over = 0;
     ports_expire(&test.ports, loop_now(&test.loop) + 1);
     expect_connected(0, false);
     ports_drain(&test.ports);
@@ -409,6 +410,32 @@ TEST(each_port_is_told)
     snprintf(expected, sizeof expected, "listening echo tcp %s", ADDRESS_STRING(&test.address));
     assert_string_equal(test.logged, expected);
     assert_int_equal(ports_serve(&test.ports), -1); // they are served already
+}
+
+TEST(only_a_port_that_rests_is_watched_again)
+{
+    struct port *datagrams = &test.ports.port[0];
+    ticks now = loop_now(&test.loop);
+
+    test.error = EMFILE;
+    test.left = 1;
+    connect_some(1);
+    turn();
+    test.ports.rest_over = now;
+    ports_expire(&test.ports, now);
+    expect_connected(0, true);
+    assert_int_equal(datagrams->failures, 0);
+    loop_remove(&test.loop, &datagrams->watch);
+    datagrams->watched = false;
+    datagrams->failures = 1;
+    test.ports.rest_over = now;
+    test.control_error = ENOMEM;
+    ports_expire(&test.ports, now);
+    assert_false(datagrams->watched);
+    assert_int_equal(test.ports.rest_over, now + 1);
+    test.control_error = 0;
+    ports_expire(&test.ports, now + 1);
+    expect_connected(0, false);
 }
 
 static bool is_open(size_t number)
