@@ -434,6 +434,8 @@ TEST(only_a_port_that_rests_is_watched_again)
     assert_false(datagrams->watched);
     assert_int_equal(test.ports.rest_over, now + 1);
     test.control_error = 0;
+    ports_expire(&test.ports, now); // which is too early
+    assert_false(datagrams->watched);
     ports_expire(&test.ports, now + 1);
     expect_connected(0, false);
 }
