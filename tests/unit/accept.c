@@ -318,9 +318,13 @@ TEST(a_port_that_cannot_be_set_up_is_closed)
     assert_int_equal(value, 2 * 20000);
     ports_forget(&test.ports, count);
     assert_int_equal(close(fd), -1);
+}
+
+TEST(ports_have_a_most)
+{
     while (test.ports.count < PORTS_MAX)
         assert_int_equal(add(PROTOCOL_UDP, true), 0);
-    free = dup(0);
+    int free = dup(0);
     close(free);
     assert_int_equal(add(PROTOCOL_UDP, true), -1);
     assert_int_equal(errno, ENOBUFS);

@@ -279,7 +279,7 @@ static void come_by(struct port *port)
     socklen_t length = address_store(&address, AF_INET, &storage);
 
     test.client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(test.client, (struct sockaddr *)&storage, length);
+    (void)connect(test.client, (struct sockaddr *)&storage, length);
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
     assert_true(fd >= 0);
     close(listening);

@@ -98,7 +98,7 @@ static void check(int fd, const struct wish *wish, size_t count)
     }
 }
 
-#define ALL(wishes) wishes, sizeof wishes / sizeof wishes[0]
+#define ALL(wishes) wishes, ARRAY_LENGTH(wishes)
 
 TEST(what_is_set_for_a_passed_socket_is_not_trusted)
 {
