@@ -211,7 +211,7 @@ def test_watchdog_is_told_at_half_its_time(start, manager):
 def test_a_refused_watchdog_is_told_soon(start, manager):
     """And not a whole time later: there is room for READY=1 and for nothing behind it."""
     with another_fills(manager) as another:
-        start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(4 * PATIENCE * 1000000))
+        start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(int(4 * PATIENCE) * 1000000))
         manager.next()
         wait_until(lambda: not select.select([], [another], [], 0)[1])
         manager.await_key("READY")
@@ -349,7 +349,7 @@ def test_journal_out_of_reach(journal, strace, missing):
 
 
 def test_many_passed_sockets_fit(start, manager):
-    sockets = [make() for make in (listener, bound) for _ in range(40)]
+    sockets = [make() for make in (listener, bound) for _ in range(32)]
     start(sockets=sockets, NOTIFY_SOCKET=manager.address)
     manager.await_key("READY")
     for s in sockets[::13]:
