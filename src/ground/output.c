@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 static struct {
@@ -25,14 +25,9 @@ static int open_anew(const char *path)
 // that is another one than standard error.
 static int open_terminal(void)
 {
-    int own, standard, fd = open_anew("/dev/tty");
+    int fd = open_anew("/dev/tty");
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion" // musl: a request is an int
-    bool standard_too = fd >= 0 && ioctl(fd, TIOCGDEV, &own) == 0 &&
-                        ioctl(STDERR_FILENO, TIOCGDEV, &standard) == 0 && own == standard;
-#pragma GCC diagnostic pop
-    if (fd < 0 || standard_too)
+    if (fd < 0 || tcgetsid(STDERR_FILENO) >= 0) // which fails for any other
         return fd;
     close(fd);
     errno = EACCES;
