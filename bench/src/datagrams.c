@@ -121,7 +121,7 @@ static void send_owed(struct flow *flow)
     struct plug *plug = plug_of(flow);
 
     while (plug->out < flow->begun) {
-        unsigned count = (unsigned)size_min(flow->begun - plug->out, BATCH_MAX);
+        unsigned count = (unsigned)uint64_min(flow->begun - plug->out, BATCH_MAX);
         int sent = send_batch(flow, count);
 
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {

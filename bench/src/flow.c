@@ -31,8 +31,8 @@ uint64_t flow_allowance(const struct flow *flow, uint64_t now)
 
     if (flow->ended || flow->paused)
         return 0;
-    return size_min(pace_allowance(&flows->pace, flow->number, flow->phase_begun, now),
-                    flows->depth - flow->in_flight);
+    return uint64_min(pace_allowance(&flows->pace, flow->number, flow->phase_begun, now),
+                      flows->depth - flow->in_flight);
 }
 
 uint64_t flow_since(const struct flow *flow, uint64_t n, uint64_t now)

@@ -77,7 +77,7 @@ static void answered(struct line *line, unsigned count, uint64_t now)
     line->flow.answered += count;
     while (count > 0) {
         struct together *together = &line->messages[line->first & line->mask];
-        unsigned alike = (unsigned)size_min(count, together->count);
+        unsigned alike = (unsigned)uint64_min(count, together->count);
 
         flow_record(&line->flow, together->since, now, alike);
         together->count -= alike;

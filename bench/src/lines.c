@@ -29,7 +29,7 @@ static size_t find_output(const struct line *line, uint64_t owed, const char **b
     struct lines *lines = lines_of(line);
     size_t size = lines->traffic.settings->size;
     size_t within = (size_t)(line->out % size);
-    size_t length = (size_t)size_min(owed, lines->output_length - within);
+    size_t length = (size_t)uint64_min(owed, lines->output_length - within);
 
     *bytes = lines->output + within;
     if (lines->traffic.stamped)

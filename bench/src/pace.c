@@ -43,7 +43,7 @@ uint64_t pace_allowance(const struct pace *pace, unsigned flow, uint64_t begun, 
         return 0;
     uint64_t due = (of_all - flow - 1) / pace->flows + 1;
     // What is due may have been rounded to less than had been begun.
-    return due <= begun ? 0 : size_min(due - begun, left);
+    return due <= begun ? 0 : uint64_min(due - begun, left);
 }
 
 uint64_t pace_since(const struct pace *pace, unsigned flow, uint64_t n, uint64_t now)
@@ -75,7 +75,7 @@ uint64_t pace_counted_until(const struct pace *pace, uint64_t answered, uint64_t
 
 uint64_t pace_unsent(const struct pace *pace, uint64_t over)
 {
-    uint64_t due = pace->period > 0 ? size_min(pace_due(pace, over), pace->messages) : 0;
+    uint64_t due = pace->period > 0 ? uint64_min(pace_due(pace, over), pace->messages) : 0;
 
     return due > pace->begun ? due - pace->begun : 0;
 }

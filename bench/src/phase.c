@@ -27,7 +27,7 @@ static void send_due(struct phase *phase, uint64_t now)
 {
     struct traffic *traffic = phase->traffic;
     uint64_t due = pace_due(&traffic->flows.pace, now);
-    uint64_t fresh = size_min(due - phase->paced, traffic->opened);
+    uint64_t fresh = uint64_min(due - phase->paced, traffic->opened);
 
     for (uint64_t i = 0; i < fresh; i++)
         traffic->go(traffic->all[(phase->paced + i) % traffic->opened], now);

@@ -4,8 +4,9 @@
     run.py [--sample N] [FILE...]      FILE is below src/
 
 A mutant that all let pass has survived: it stands in survivors.toml with a reason, or this fails. It
-fails as well if fewer than 95 % are killed in the folders of SCORED, survivors with a reason being
-survivors. Not counted is what does not compile and what makes the same object as the original.
+fails as well if fewer than 95 % are killed, survivors with a reason being survivors. That is so for the
+folders of SCORED; those of the rest of src/, which tests of the whole program hold, are only told, and
+the sample leaves them out. Not counted is what does not compile and what makes the same object as the original.
 
 --sample tries N of those that have no reason, of each .c file the same number: those with the smallest
 ids, so that the sample of a function stays the same as long as the function does.
@@ -290,7 +291,8 @@ def main():
             print(f"survived: {show(result.mutant)}", flush=True)
 
     if options.sample:
-        mutants = [mutant for mutant in mutants if mutant.file.endswith(".c") and not reasons.has(mutant)]
+        mutants = [mutant for mutant in mutants if mutant.file.endswith(".c") and mutant.file.startswith(SCORED)
+                   and not reasons.has(mutant)]
         results = try_sample(mutants, options.sample, tell)
     else:
         results = try_all(mutants, tell)
@@ -309,7 +311,9 @@ def main():
     Path(BUILD / f"{name}.tsv").write_text("\n".join([*lines, ""]))
     print("\n".join([*rows, *faults]))
     print(f"mutants: {len(unexplained)} survived without a reason; see {BUILD}/{name}.txt and {name}.tsv")
-    return 1 if faults or unexplained else 0
+    scored = [mutant for mutant, fate, _ in results
+              if fate == "survived" and mutant.file.startswith(SCORED) and not reasons.has(mutant)]  # fmt: skip
+    return 1 if faults or scored else 0
 
 
 if __name__ == "__main__":

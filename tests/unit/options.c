@@ -302,6 +302,7 @@ TEST(a_further_port_that_is_none_is_named)
         {"echo:[::1]7", NO_ADDRESS},
         {"echo:[]:7", NO_ADDRESS},
         {"echo:[:7", NO_ADDRESS},
+        {"echo:[::1:7", NO_ADDRESS},
         {"echo:[192.0.2.1]:7", NO_ADDRESS},
         {"echo:localhost:7", NO_ADDRESS},
         {"echo:192.0.2.1%lo:7", NO_ADDRESS},
