@@ -16,6 +16,10 @@ static size_t plain_lines(const char *bytes, size_t length, size_t max_line)
     if (!last || bytes[0] == '/')
         return 0;
     const char *end = last + 1;
+    /*@ loop invariant 0 <= at - bytes <= end - bytes && at == bytes + (at - bytes);
+        loop assigns at;
+        loop variant end - at;
+    */
     for (const char *at = bytes; (at = memchr(at, '/', (size_t)(end - at))); at++)
         if (at[-1] == '\n')
             return (size_t)(at - bytes);
@@ -82,6 +86,18 @@ static enum outcome echo_stream(struct memory *memory, struct turn *turn)
     enum outcome outcome = TURN_MORE;
 
     turn->begun = 0;
+    /*@ loop invariant turn_fits(turn);
+        loop invariant memory_apart(memory, turn);
+        loop invariant bounded(turn) && placed(turn) && dropped(memory, turn);
+        loop invariant turn->done >= \at(turn->done, Pre) && turn->begun <= turn->done;
+        loop invariant outcome == TURN_CLOSE ==> memory->discarding;
+        loop invariant outcome != TURN_AGAIN;
+        loop invariant outcome == TURN_FACTS ==> turn->facts == \null;
+        loop assigns outcome, memory->discarding, memory->overlong_before, turn->done, turn->begun,
+            *turn->facts->gate, turn->reply.bytes, turn->reply.length, turn->reply.texts,
+            turn->reply.told[0 .. TURN_TOLD_MAX - 1], turn->reply.buffer[0 .. turn->length + 65535];
+        loop variant 2 * (turn->length - turn->done) + (memory->discarding ? 0 : 1);
+    */
     while (turn->done < turn->length && outcome == TURN_MORE) {
         size_t before = turn->done;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The contracts of ground/text.h and ground/util.h. text.c proves them but for text_format's: what
 // vsnprintf(3) does with its arguments is beyond WP, and what it has made goes through text_bytes.
-#ifndef PROVE_GROUND_H
-#define PROVE_GROUND_H
+#pragma once
 
 #include <string.h>
 
@@ -44,17 +43,6 @@ struct text text_in(char *buffer, size_t room);
 void text_bytes(struct text *text, const void *bytes, size_t length);
 
 /*@ requires text_ok(text);
-    requires is_string(string);
-    requires \separated(string + (0 .. length_of(string)), text,
-                        text->bytes + (0 .. text->room - 1));
-    terminates \true;
-    assigns text->length, text->cut, text->bytes[text->length .. text->room - 1];
-    ensures text_ok(text);
-    ensures \old(text->length) <= text->length;
-*/
-void text_string(struct text *text, const char *string);
-
-/*@ requires text_ok(text);
     terminates \true;
     assigns text->length, text->cut, text->bytes[text->length .. text->room - 1];
     ensures text_ok(text);
@@ -70,5 +58,3 @@ void text_format(struct text *text, const char *format, ...);
     ensures \result == text->bytes && text->bytes[text->length] == 0;
 */
 const char *text_end(struct text *text);
-
-#endif

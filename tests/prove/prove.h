@@ -5,12 +5,9 @@
 // What it says PROVED of is proved. What other modules' functions do is assumed from their
 // contracts, which stand in a header if they are proved somewhere: one text is proved and assumed.
 // Loops have their annotations in src/, where their variables are.
-#ifndef PROVE_H
-#define PROVE_H
+#pragma once
 
 // The alias makes the compiler refuse a function that the file that is included does not define,
 // because it has got another name or another place.
 #define PROVED(function)                                                                           \
     extern __typeof__(function) proved_##function __attribute__((alias(#function)))
-
-#endif

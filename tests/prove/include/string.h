@@ -12,6 +12,7 @@
     ensures \result == \null ==> \forall integer i; 0 <= i < n ==> s[i] != c;
     ensures \result != \null ==> 0 <= \result - s < n && \result == s + (\result - s) &&
                                 *\result == c;
+    ensures \result != \null ==> \exists integer i; 0 <= i < n && s[i] == c;
     ensures \result != \null ==> \forall integer i; 0 <= i < \result - s ==> s[i] != c;
 */
 char *memchr(const char *s, int c, size_t n);
@@ -44,10 +45,7 @@ char *memcpy(char *to, const char *from, size_t n);
 int memcmp(const char *a, const char *b, size_t n);
 
 /*@ axiomatic strings {
-      // Where the first zero is.
       logic integer length_of(char *s) reads s[0 ..];
-      axiom first_zero: \forall char *s, integer n; 0 <= n && s[n] == 0 ==>
-          (\forall integer i; 0 <= i < n ==> s[i] != 0) ==> length_of(s) == n;
       predicate is_string(char *s) = 0 <= length_of(s) <= 0x7fffffff &&
           \valid_read(s + (0 .. length_of(s))) && s[length_of(s)] == 0 &&
           \forall integer i; 0 <= i < length_of(s) ==> s[i] != 0;
