@@ -83,15 +83,18 @@ static void reload(struct server *server)
 {
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
+    bool told = server->service.phase == PHASE_READY; // else nothing about it may follow
 
+    if (told)
+        notify(server, NOTICE_RELOADING);
     if (!credential_load(server->options.token_file, &server->service.gate.token, &error))
         log_event(LOG_WARNING, "token not read, the one of before stays",
                   LOG_TEXT("error", text_end(&error)), LOG_TEXT("remedy", token_remedy));
     else
         log_event(LOG_INFO, server->service.gate.token.length > 0 ? "token read again"
                                                                   : "there is no token to be read");
-    if (server->service.phase == PHASE_READY) // else nothing about it may follow
-        notify(server, NOTICE_RELOADING | NOTICE_READY);
+    if (told)
+        notify(server, NOTICE_READY);
 }
 
 static void end_asked(struct server *server, const char *cause)
@@ -139,8 +142,6 @@ static void expired(struct loop *loop)
 
     ports_expire(&server->ports, now);
     peers_expire(&server->service.peers, now);
-    if (now >= server->drain_over)
-        server->service.phase = PHASE_OVER;
 }
 
 static int raise_descriptors(struct rlimit *limit)
@@ -285,11 +286,13 @@ static ticks next_due(const struct server *server)
     return ticks_sooner(ticks_sooner(due, notify_next(&server->notify)), server->drain_over);
 }
 
-// MORE: the graceful end has not come to all that waits.
-static bool finished(const struct server *server, bool more)
+// MORE: the graceful end has not come to all that waits. It does also where its time is over: what
+// was sent before is answered, also with --drain-timeout=0.
+static bool finished(struct server *server, bool more)
 {
     return server->service.phase == PHASE_OVER ||
-           (server->service.phase == PHASE_DRAIN && !more && ports_empty(&server->ports));
+           (server->service.phase == PHASE_DRAIN && !more &&
+            (ports_empty(&server->ports) || loop_now(&server->loop) >= server->drain_over));
 }
 
 // Whether the graceful end has more to do at once.

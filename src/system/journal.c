@@ -47,7 +47,8 @@ static void put_field(struct text *entry, const char *prefix, const char *key, c
 }
 
 // What a reader sees who does not ask for fields.
-static void put_message(struct text *entry, const struct log_field *fields, size_t count)
+static void put_message(struct text *entry, const struct log_field *fields, size_t count,
+                        uint64_t suppressed)
 {
     char room[MESSAGE_MAX_BYTES], value[LOG_VALUE_MAX];
     struct text text = text_in(room, sizeof room);
@@ -56,6 +57,8 @@ static void put_message(struct text *entry, const struct log_field *fields, size
     for (size_t i = 1; i < count; i++)
         if (log_value(&fields[i], value))
             text_format(&text, " %s=%s", fields[i].key, log_value(&fields[i], value));
+    if (suppressed > 0)
+        text_format(&text, " suppressed=%" PRIu64, suppressed);
     put_field(entry, "", "MESSAGE", text_end(&text));
 }
 
@@ -73,7 +76,7 @@ static bool write_journal(enum log_level level, const struct log_field *fields, 
     char room[ENTRY_MAX_BYTES], value[LOG_VALUE_MAX];
     struct text entry = text_in(room, sizeof room);
 
-    put_message(&entry, fields, count);
+    put_message(&entry, fields, count, suppressed);
     put_number(&entry, "", "PRIORITY", (uint64_t)log_severity(level));
     put_field(&entry, "", "SYSLOG_IDENTIFIER", "epoll-echo");
     put_field(&entry, "ECHO_", "EVENT", fields[0].text);

@@ -134,28 +134,30 @@ static bool tell_notices(struct notify *notify, const struct counters *counters)
 
 static void try_notices(struct notify *notify, const struct counters *counters, ticks now)
 {
-    notify->retry = TICKS_NEVER;
     if (tell_notices(notify, counters)) {
+        notify->retry = TICKS_NEVER;
         notify->tries = 0;
         return;
     }
+    if (notify->tries > 0 && now < notify->retry)
+        return; // an occasion beside the one that is waited for
     // One that was never there is not waited for.
-    bool there = errno == EAGAIN || notify->reached;
+    bool there = (errno == EAGAIN || notify->reached) && notify->tries < NOTIFY_TRIES_MAX;
 
     if (notify->tries == 0)
         failed(strerror(errno));
-    if (notify->tries < NOTIFY_TRIES_MAX)
-        notify->tries++;
-    else
-        there = false;
-    if (there)
-        notify->retry = now + (1U << notify->tries);
+    notify->tries++;
+    ticks wait = notify->tries < NOTIFY_DOUBLINGS ? 1U << notify->tries : 1U << NOTIFY_DOUBLINGS;
+    notify->retry = there ? now + wait : TICKS_NEVER;
 }
 
-static void beat(struct notify *notify, ticks now)
+static bool beat(struct notify *notify, ticks now)
 {
+    bool told = tell(notify, "WATCHDOG=1\n");
+
     // A manager so far behind that it cannot take this is asked again at the next tick.
-    notify->beat_due = now + (tell(notify, "WATCHDOG=1\n") ? notify->beat : 1);
+    notify->beat_due = now + (told ? notify->beat : 1);
+    return told;
 }
 
 static bool status_changed(const struct counters *a, const struct counters *b)
@@ -166,12 +168,16 @@ static bool status_changed(const struct counters *a, const struct counters *b)
            a->connected_tcp != b->connected_tcp;
 }
 
+// Nothing overtakes a notice: while one waits, it is tried instead.
 static void try_status(struct notify *notify, const struct counters *counters, ticks now)
 {
-    if (notify->status_due < now + STATUS_BURST * TICKS_PER_SECOND &&
-        tell_status(notify, counters, ""))
-        notify->status_due =
-            (notify->status_due > now ? notify->status_due : now) + TICKS_PER_SECOND;
+    if (notify->status_due >= now + STATUS_BURST * TICKS_PER_SECOND)
+        return;
+    if (notify->notices)
+        try_notices(notify, counters, now);
+    else if (!tell_status(notify, counters, ""))
+        return;
+    notify->status_due = (notify->status_due > now ? notify->status_due : now) + TICKS_PER_SECOND;
 }
 
 void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters,
@@ -180,11 +186,10 @@ void notify_turn(struct notify *notify, struct loop *loop, const struct counters
     if (notify->fd < 0)
         return;
     notify->notices |= notices;
-    if (notify->notices &&
-        (notices || notify->retry == TICKS_NEVER || loop_now(loop) >= notify->retry))
+    if (notify->notices && (notices || loop_now(loop) >= notify->retry))
         try_notices(notify, counters, loop_now(loop));
-    if (notify->beat_due != TICKS_NEVER && loop_now(loop) >= notify->beat_due)
-        beat(notify, loop_now(loop));
+    if (loop_now(loop) >= notify->beat_due && beat(notify, loop_now(loop)) && notify->notices)
+        try_notices(notify, counters, loop_now(loop)); // it reads again
     if (status_changed(&notify->told, counters))
         try_status(notify, counters, loop_now(loop));
 }

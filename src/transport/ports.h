@@ -9,7 +9,7 @@
 #include "transport/udp.h"
 
 enum {
-    PORTS_MAX = 64,            // sockets in all
+    PORTS_MAX = 256,           // sockets in all: what 64 --bind and 64 --listen may need
     ACCEPTS_PER_TURN_MAX = 64, // of one listener
 };
 

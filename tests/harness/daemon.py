@@ -29,7 +29,7 @@ OF_A_MANAGER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", 
                 "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY")
 OWN_PID = "$$"  # as a variable's value: the daemon's own number
 FIRST_PASSED = 3
-FREE_FROM = 100  # descriptors that nothing here uses
+FREE_FROM = 1000  # descriptors that nothing here uses
 
 unused_ports = itertools.count(20_000)  # below those that the kernel hands out
 

@@ -79,3 +79,18 @@ def test_memory_goes_back_after_a_wave(start, dial):
     # But the buffer that all share, which a line of that size has gone through.
     wait_until(lambda: server.memory() - rest < 1_500_000, "the memory to be given back")
     assert stays.ask(b"\n") == b"held\n"
+
+
+@pytest.mark.parametrize("clients", [1, 200])  # more than one turn of the end looks at
+def test_an_end_without_time_answers_what_was_sent_before(start, dial, trigger, clients):
+    server = start(f"--trigger={trigger}", "--drain-timeout=0")
+    clients = [dial(server) for _ in range(clients)]
+    for client in clients:
+        assert client.ask(b"hello\n") == b"hello\n"
+    with server.frozen():
+        for client in clients:
+            client.send(b"question\n")
+        server.signal(signal.SIGTERM)
+    for client in clients:
+        assert client.rest() == b"question\n"
+    server.ended()

@@ -113,6 +113,29 @@ def test_a_manager_that_does_not_read_is_told_later(start, manager, dial, token_
         server.stop()
 
 
+def test_a_notice_goes_out_as_soon_as_the_manager_takes_anything(start, manager, token_file):
+    """Not when it is asked again at last."""
+    server = start(f"--shutdown-token-file={token_file}", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000")
+    manager.await_key("READY")
+    with another_fills(manager):
+        server.deliver(signal.SIGHUP)
+        time.sleep(4)  # it is asked after 0.5, 1.5, 3.5 and 7.5 s
+    manager.rest()
+    del manager.told[:]
+    manager.await_key("RELOADING")
+    assert len(manager.told) <= 3  # a WATCHDOG=1, and one that met a queue that was full again
+
+
+def test_a_manager_that_never_was_costs_nothing(start, strace, dial):
+    server = start(wrapper=strace("--trace=sendto", "--string-limit=9"), NOTIFY_SOCKET="@nobody-listens")
+    client = dial(server)
+    for _ in range(200):
+        assert client.ask(b"another turn\n") == b"another turn\n"
+    server.stop()
+    tried = [line for line in strace.trace() if "READY" in line or "STATUS" in line]
+    assert 0 < len(tried) < STATUS_BURST + 20  # as many as a status may have, and not one a turn
+
+
 def test_a_manager_that_binds_its_socket_anew_is_found(start, tmp_path, token_file):
     path = str(tmp_path / "notify")
     with Manager(path) as before:
@@ -185,6 +208,18 @@ def guarded(start, manager, token_file):
     server = start(f"--shutdown-token-file={token_file}", NOTIFY_SOCKET=manager.address)
     manager.await_key("READY")
     return server
+
+
+def test_reload_is_told_before_the_token_is_read(start, manager, token_file, strace):
+    server = start(f"--shutdown-token-file={token_file}", wrapper=strace("--trace=openat,sendto"),
+                   NOTIFY_SOCKET=manager.address)
+    manager.await_key("READY")
+    server.deliver(signal.SIGHUP)
+    server.await_record(msg="token read again")
+    server.stop()
+    told = [line for line in strace.trace() if str(token_file) in line or '"RELOADING' in line or '"READY' in line]
+    assert [next(key for key in ("RELOADING", "READY", "openat") if key in line) for line in told] == [
+        "openat", "READY", "RELOADING", "openat", "READY"]
 
 
 def test_reload_reads_the_token_again(guarded, manager, token_file, dial):
@@ -368,6 +403,21 @@ def test_journal_has_each_event_with_its_fields(journal):
     assert journal.on_standard_error() == ""
 
 
+def test_journal_tells_what_was_left_out(journal):
+    server = journal.start("--verbose")
+    port = [journal.entry()["ECHO_ADDR"] for _ in range(2)][0].rpartition(":")[2]
+    clients = [socket.create_connection(("127.0.0.1", int(port))) for _ in range(100)]
+    wait_until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) > 100, "all to be taken in")
+    server.signal(signal.SIGTERM)
+    entry = {}
+    while "ECHO_SUPPRESSED" not in entry:
+        entry = journal.entry()
+    assert entry["MESSAGE"].endswith(f" suppressed={entry['ECHO_SUPPRESSED']}")
+    server.ended()
+    for client in clients:
+        client.close()
+
+
 @pytest.mark.parametrize("missing", ["descriptor", "journal"])
 def test_journal_out_of_reach(journal, strace, missing):
     """Then standard error has the log as before: the descriptor agrees, but there is no socket."""
@@ -382,8 +432,16 @@ def test_journal_out_of_reach(journal, strace, missing):
 
 
 def test_many_passed_sockets_fit(start, manager):
-    sockets = [make() for make in (listener, bound) for _ in range(32)]  # PORTS_MAX
+    sockets = [make() for make in (listener, bound) for _ in range(128)]  # PORTS_MAX
     start(sockets=sockets, NOTIFY_SOCKET=manager.address)
     manager.await_key("READY")
     for s in sockets[::13]:
         serves(**{"tcp" if s.type == socket.SOCK_STREAM else "udp": port_of(s)})
+
+
+def test_more_sockets_than_there_is_room_for_are_refused(binary):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listener()) for _ in range(257)]  # one more than PORTS_MAX
+        server = stack.enter_context(Daemon(binary=binary, sockets=sockets, listening=0))
+        assert server.wait() == 1
+        assert server.find(msg="too many sockets", most="256")

@@ -368,7 +368,7 @@ TEST(a_port_too_many_is_closed)
     close(free);
     assert_int_equal(add(PROTOCOL_UDP, true), -1);
     assert_int_equal(errno, ENOBUFS);
-    assert_string_equal(test.logged, "too many sockets 64");
+    assert_string_equal(test.logged, "too many sockets 256");
     assert_int_equal(test.ports.count, PORTS_MAX);
     assert_int_equal(close(free), -1);
     connect_some(1); // and no port beyond is looked at
