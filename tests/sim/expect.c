@@ -201,7 +201,8 @@ static const char *shutdown_answer(const struct piece *piece, const struct facts
                                              : "ERR shutdown-loopback-required\n";
 }
 
-// A tick and a turn of doubt: the answers are seen when they are sent, not when they are made.
+// A tick and a turn of doubt: the answers are seen when they are sent, which may be long after they
+// were made, and those are made after what they answer was read.
 static void check_shutdown(const struct piece *piece, const struct facts *facts, const char *line)
 {
     uint64_t read = guesses.read[GUESSES_IN_A_MINUTE - 1];
@@ -210,7 +211,7 @@ static void check_shutdown(const struct piece *piece, const struct facts *facts,
 
     if (judge_token.uncertain)
         return;
-    if (throttled ? read == 0 || world.now - read >= 65 * SECOND
+    if (throttled ? read == 0 || piece->asked.at >= read + 65 * SECOND
                   : strcmp(line, shutdown_answer(piece, facts)) != 0)
         bad(facts, "the wrong answer to /shutdown", line);
     if (!piece->given || !judge_token.there || piece->right || throttled)
