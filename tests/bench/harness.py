@@ -41,7 +41,7 @@ class Daemon:
                                         stderr=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         for line in self.process.stderr:
-            if found := re.search(r"msg=listening proto=udp addr=\S+:(\d+)", line):
+            if found := re.search(r"msg=listening .*proto=udp addr=\S+:(\d+)", line):
                 self.port = int(found[1])
                 break
         self.address = f"127.0.0.1:{self.port}"
