@@ -76,8 +76,10 @@ static const char *add_listen_address(struct options *options, const char *text,
 {
     if (length == 0)
         return NULL;
-    if (text[--length] != ':' || options->bind_count == BINDS_MAX)
+    if (text[--length] != ':')
         return no_address;
+    if (options->bind_count == BINDS_MAX)
+        return "is one address too many";
     bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
     const char *problem =
         add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets);

@@ -235,6 +235,12 @@ TEST(addresses_have_a_bound)
     argv[BINDS_MAX + 1] = word;
     assert_false(options_parse(&parsed.options, BINDS_MAX + 2, argv, &error));
     assert_string_equal(text_end(&error), "--bind: more than 64 addresses");
+
+    char listen[] = "--listen=echo:[::1]:7";
+    error = text_in(parsed.error, sizeof parsed.error);
+    argv[BINDS_MAX + 1] = listen;
+    assert_false(options_parse(&parsed.options, BINDS_MAX + 2, argv, &error));
+    assert_string_equal(text_end(&error), "--listen: 'echo:[::1]:7' is one address too many");
 }
 
 TEST(further_ports_are_collected)
