@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+#include "core/proxy.h"
+
+#include <string.h>
+
+#include "core/number.h"
+#include "ground/util.h"
+
+static const char text_start[] = {'P', 'R', 'O', 'X', 'Y', ' '};
+static const char binary_start[] = {'\r', '\n', '\r', '\n', 0,   '\r',
+                                    '\n', 'Q',  'U',  'I',  'T', '\n'};
+
+enum {
+    TEXT_MAX_BYTES = 107, // CRLF included
+    VERSION_AT = sizeof binary_start,
+    FAMILY_AT,
+    LENGTH_AT,
+    FIXED_BYTES = LENGTH_AT + 2, // what version 2 always has
+    TLV_BYTES = 3,               // type and length
+    CHECKSUM_BYTES = 4,
+    SSL_BYTES = 5, // what the client did, and whether that was verified; TLVs follow
+    AUTHORITY_MAX_BYTES = 255,
+    TLS_MAX_BYTES = 15,
+};
+
+enum { COMMAND_LOCAL, COMMAND_PROXY };
+enum { PROTOCOL_NONE, PROTOCOL_STREAM, PROTOCOL_DATAGRAM };
+enum { TLV_AUTHORITY = 0x02, TLV_CHECKSUM = 0x03, TLV_SSL = 0x20, TLV_TLS = 0x21 };
+
+// Two addresses, and for IP two ports after them, stand before the TLVs.
+static const struct {
+    uint8_t ip, all; // bytes of an IP address, or 0, and of them all
+} families[] = {
+    {0, 0},   // none
+    {4, 12},  // IPv4
+    {16, 36}, // IPv6
+    {0, 216}, // unix
+};
+
+// Bytes that are read from the front.
+struct part {
+    const char *at;
+    size_t left;
+};
+
+static void skip(struct part *part, size_t length)
+{
+    part->at += length;
+    part->left -= length;
+}
+
+// What stands before the first space, which is skipped; without one, all of it.
+static struct part next_word(struct part *line)
+{
+    struct part word = {line->at, 0};
+
+    while (word.left < line->left && word.at[word.left] != ' ')
+        word.left++;
+    skip(line, size_min(word.left + 1, line->left));
+    return word;
+}
+
+static bool is_word(struct part word, const char *string)
+{
+    return word.left == strlen(string) && memcmp(word.at, string, word.left) == 0;
+}
+
+// A NUL in the word would hide what stands behind it.
+static bool take_ip(struct part word, bool v6, struct address *address)
+{
+    char string[INET6_ADDRSTRLEN];
+
+    if (word.left >= sizeof string || memchr(word.at, '\0', word.left))
+        return false;
+    memcpy(string, word.at, word.left);
+    string[word.left] = '\0';
+    return (strchr(string, ':') != NULL) == v6 && address_parse(string, address);
+}
+
+static bool take_port(struct part word, struct address *address)
+{
+    uint64_t port;
+
+    if (!number_parse(word.at, word.left, UINT16_MAX, &port) || (word.left > 1 && *word.at == '0'))
+        return false;
+    address->port = (uint16_t)port;
+    return true;
+}
+
+// What stands between text_start and CRLF.
+static const char *take_line(struct part line, struct proxy_header *header)
+{
+    static const char unknown[] = {'U', 'N', 'K', 'N', 'O', 'W', 'N'};
+
+    if (line.left >= sizeof unknown && memcmp(line.at, unknown, sizeof unknown) == 0)
+        return NULL; // whatever follows
+    struct part family = next_word(&line);
+    bool v6 = is_word(family, "TCP6");
+
+    if (!v6 && !is_word(family, "TCP4"))
+        return "version 1, neither TCP4 nor TCP6 nor UNKNOWN";
+    if (!take_ip(next_word(&line), v6, &header->source) ||
+        !take_ip(next_word(&line), v6, &header->destination))
+        return "version 1, an address is wrong";
+    if (!take_port(next_word(&line), &header->source) || !take_port(line, &header->destination))
+        return "version 1, a port is wrong";
+    header->announced = true;
+    return NULL;
+}
+
+// Version 1, of which as much of text_start is right as there is.
+static const char *take_text(const char *bytes, size_t length, struct proxy_header *header)
+{
+    size_t most = size_min(length, TEXT_MAX_BYTES - 1), end = size_min(length, sizeof text_start);
+
+    while (end < most && bytes[end] != '\r' && bytes[end] != '\n')
+        end++;
+    if (end == TEXT_MAX_BYTES - 1)
+        return "version 1, it does not end within 107 bytes";
+    if (end == length || (bytes[end] == '\r' && end + 1 == length))
+        return NULL;
+    if (bytes[end] != '\r' || bytes[end + 1] != '\n')
+        return "version 1, it does not end with CR and LF";
+    header->length = end + 2;
+    return take_line((struct part){bytes + sizeof text_start, end - sizeof text_start}, header);
+}
+
+static uint8_t byte(const char *at)
+{
+    return (uint8_t)*at;
+}
+
+static uint16_t number(const char *at)
+{
+    return (uint16_t)(byte(at) << 8 | byte(at + 1));
+}
+
+static uint32_t long_number(const char *at)
+{
+    return (uint32_t)number(at) << 16 | number(at + 2);
+}
+
+struct tlv {
+    uint8_t type;
+    struct part value;
+};
+
+// False if there is none, or if it does not end within the part.
+static bool next_tlv(struct part *part, struct tlv *tlv)
+{
+    if (part->left < TLV_BYTES || part->left - TLV_BYTES < number(part->at + 1))
+        return false;
+    *tlv = (struct tlv){byte(part->at), {part->at + TLV_BYTES, number(part->at + 1)}};
+    skip(part, TLV_BYTES + tlv->value.left);
+    return true;
+}
+
+static bool are_tlvs(struct part part)
+{
+    struct tlv tlv;
+
+    while (next_tlv(&part, &tlv))
+        continue;
+    return part.left == 0;
+}
+
+// The length of what may go into a log as it is, or 0.
+static size_t printable(struct part value, size_t most)
+{
+    for (size_t i = 0; i < value.left; i++)
+        if (value.at[i] < '!' || value.at[i] > '~')
+            return 0;
+    return value.left <= most ? value.left : 0;
+}
+
+static void take_ssl(struct part value, struct proxy_header *header)
+{
+    struct tlv tlv;
+
+    skip(&value, size_min(SSL_BYTES, value.left));
+    while (next_tlv(&value, &tlv))
+        if (tlv.type == TLV_TLS) {
+            header->tls = tlv.value.at;
+            header->tls_length = printable(tlv.value, TLS_MAX_BYTES);
+        }
+}
+
+static const char *take_tlvs(struct part tlvs, struct proxy_header *header, const char **checksum)
+{
+    struct tlv tlv;
+
+    while (next_tlv(&tlvs, &tlv))
+        if (tlv.type == TLV_AUTHORITY) {
+            header->authority = tlv.value.at;
+            header->authority_length = printable(tlv.value, AUTHORITY_MAX_BYTES);
+        } else if (tlv.type == TLV_SSL) {
+            take_ssl(tlv.value, header);
+        } else if (tlv.type == TLV_CHECKSUM) {
+            if (tlv.value.left != CHECKSUM_BYTES)
+                return "version 2, its checksum does not have 4 bytes";
+            if (*checksum) // each would cost as much as the first
+                return "version 2, it has two checksums";
+            *checksum = tlv.value.at;
+        }
+    return tlvs.left == 0 ? NULL : "version 2, a TLV does not end within it";
+}
+
+// CRC32C (RFC 3385) of a header with zeros for its checksum. A table would be faster, but a
+// connection has one header, and it has 4096 bytes at most.
+static uint32_t checksum_of(const char *bytes, size_t length, const char *checksum)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (const char *at = bytes; at < bytes + length; at++) {
+        crc ^= at >= checksum && at < checksum + CHECKSUM_BYTES ? 0 : byte(at);
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    return ~crc;
+}
+
+static struct address address_at(const char *ip, size_t length, const char *port)
+{
+    struct address address = {.port = 0};
+    struct in_addr v4;
+
+    if (length == sizeof v4) {
+        memcpy(&v4, ip, sizeof v4);
+        address = address_of_v4(v4);
+    } else {
+        memcpy(&address.ip, ip, sizeof address.ip);
+    }
+    address.port = number(port);
+    return address;
+}
+
+static bool is_local(const char *bytes)
+{
+    return byte(bytes + VERSION_AT) % 16 == COMMAND_LOCAL;
+}
+
+static unsigned family_of(const char *bytes)
+{
+    return byte(bytes + FAMILY_AT) / 16;
+}
+
+static unsigned protocol_of(const char *bytes)
+{
+    return byte(bytes + FAMILY_AT) % 16;
+}
+
+// What stands before the addresses, as far as it is there.
+static const char *binary_problem(const char *bytes, size_t length)
+{
+    if (length > VERSION_AT && byte(bytes + VERSION_AT) / 16 != 2)
+        return "its version is neither 1 nor 2";
+    if (length > VERSION_AT && byte(bytes + VERSION_AT) % 16 > COMMAND_PROXY)
+        return "version 2, its command is neither LOCAL nor PROXY";
+    if (length > FAMILY_AT && !is_local(bytes) &&
+        (family_of(bytes) >= ARRAY_LENGTH(families) || protocol_of(bytes) > PROTOCOL_DATAGRAM))
+        return "version 2, its family or protocol is unknown";
+    if (length < FIXED_BYTES)
+        return NULL;
+    if (number(bytes + LENGTH_AT) > PROXY_MAX_BYTES - FIXED_BYTES)
+        return "version 2, it is longer than 4096 bytes";
+    if (!is_local(bytes) && number(bytes + LENGTH_AT) < families[family_of(bytes)].all)
+        return "version 2, it is too short for its addresses";
+    return NULL;
+}
+
+static void take_addresses(const char *bytes, struct proxy_header *header)
+{
+    size_t ip = families[family_of(bytes)].ip;
+    const char *source = bytes + FIXED_BYTES, *destination = source + ip;
+    const char *ports = destination + ip;
+
+    if (ip == 0 || protocol_of(bytes) == PROTOCOL_NONE)
+        return;
+    header->source = address_at(source, ip, ports);
+    header->destination = address_at(destination, ip, ports + sizeof(in_port_t));
+    header->announced = true;
+}
+
+// LOCAL has addresses before its TLVs or not, whatever its family says: AWS's health checks name
+// TCP4 and have none. Its TLVs are where they add up to its end, or nowhere.
+static struct part tlvs_of(const char *bytes, size_t length)
+{
+    struct part part = {bytes + FIXED_BYTES, length - FIXED_BYTES};
+    unsigned family = family_of(bytes);
+
+    if (is_local(bytes) && are_tlvs(part))
+        return part;
+    skip(&part, family < ARRAY_LENGTH(families) ? size_min(families[family].all, part.left) : 0);
+    if (is_local(bytes) && !are_tlvs(part))
+        part.left = 0;
+    return part;
+}
+
+// Version 2, of which as much of binary_start is right as there is.
+static const char *take_binary(const char *bytes, size_t length, struct proxy_header *header)
+{
+    const char *checksum = NULL, *problem = binary_problem(bytes, length);
+
+    if (problem || length < FIXED_BYTES)
+        return problem;
+    size_t whole = FIXED_BYTES + (size_t)number(bytes + LENGTH_AT);
+    if (length < whole)
+        return NULL;
+    header->length = whole;
+    if (!is_local(bytes))
+        take_addresses(bytes, header);
+    problem = take_tlvs(tlvs_of(bytes, whole), header, &checksum);
+    if (!problem && checksum && checksum_of(bytes, whole, checksum) != long_number(checksum))
+        problem = "version 2, its checksum is wrong";
+    return problem;
+}
+
+void proxy_parse(const char *bytes, size_t length, struct proxy_header *header)
+{
+    const char *problem = "it is missing";
+
+    *header = (struct proxy_header){.length = 0};
+    if (memcmp(bytes, text_start, size_min(length, sizeof text_start)) == 0)
+        problem = take_text(bytes, length, header);
+    else if (memcmp(bytes, binary_start, size_min(length, sizeof binary_start)) == 0)
+        problem = take_binary(bytes, length, header);
+    if (problem)
+        *header = (struct proxy_header){.problem = problem};
+}
