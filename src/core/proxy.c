@@ -24,18 +24,9 @@ enum {
 };
 
 enum { COMMAND_LOCAL, COMMAND_PROXY };
+enum { FAMILY_NONE, FAMILY_IPV4, FAMILY_IPV6, FAMILY_UNIX };
 enum { PROTOCOL_NONE, PROTOCOL_STREAM, PROTOCOL_DATAGRAM };
 enum { TLV_AUTHORITY = 0x02, TLV_CHECKSUM = 0x03, TLV_SSL = 0x20, TLV_TLS = 0x21 };
-
-// Two addresses, and for IP two ports after them, stand before the TLVs.
-static const struct {
-    uint8_t ip, all; // bytes of an IP address, or 0, and of them all
-} families[] = {
-    {0, 0},   // none
-    {4, 12},  // IPv4
-    {16, 36}, // IPv6
-    {0, 216}, // unix
-};
 
 // Bytes that are read from the front.
 struct part {
@@ -52,11 +43,10 @@ static void skip(struct part *part, size_t length)
 // What stands before the first space, which is skipped; without one, all of it.
 static struct part next_word(struct part *line)
 {
-    struct part word = {line->at, 0};
+    const char *space = memchr(line->at, ' ', line->left);
+    struct part word = {line->at, space ? (size_t)(space - line->at) : line->left};
 
-    while (word.left < line->left && word.at[word.left] != ' ')
-        word.left++;
-    skip(line, size_min(word.left + 1, line->left));
+    skip(line, space ? word.left + 1 : word.left);
     return word;
 }
 
@@ -205,8 +195,8 @@ static const char *take_tlvs(struct part tlvs, struct proxy_header *header, cons
     return tlvs.left == 0 ? NULL : "version 2, a TLV does not end within it";
 }
 
-// CRC32C (RFC 3385) of a header with zeros for its checksum. A table would be faster, but a
-// connection has one header, and it has 4096 bytes at most.
+// CRC32C (RFC 9260, appendix A) of a header with zeros for its checksum. A table would be faster,
+// but a connection has one header, and it has 4096 bytes at most.
 static uint32_t checksum_of(const char *bytes, size_t length, const char *checksum)
 {
     uint32_t crc = UINT32_MAX;
@@ -249,6 +239,21 @@ static unsigned protocol_of(const char *bytes)
     return byte(bytes + FAMILY_AT) % 16;
 }
 
+// How many bytes of addresses stand before the TLVs, the ports of IP included.
+static size_t addresses_of(const char *bytes)
+{
+    switch (family_of(bytes)) {
+    case FAMILY_IPV4:
+        return 12;
+    case FAMILY_IPV6:
+        return 36;
+    case FAMILY_UNIX:
+        return 216;
+    default:
+        return 0;
+    }
+}
+
 // What stands before the addresses, as far as it is there.
 static const char *binary_problem(const char *bytes, size_t length)
 {
@@ -257,25 +262,24 @@ static const char *binary_problem(const char *bytes, size_t length)
     if (length > VERSION_AT && byte(bytes + VERSION_AT) % 16 > COMMAND_PROXY)
         return "version 2, its command is neither LOCAL nor PROXY";
     if (length > FAMILY_AT && !is_local(bytes) &&
-        (family_of(bytes) >= ARRAY_LENGTH(families) || protocol_of(bytes) > PROTOCOL_DATAGRAM))
+        (family_of(bytes) > FAMILY_UNIX || protocol_of(bytes) > PROTOCOL_DATAGRAM))
         return "version 2, its family or protocol is unknown";
     if (length < FIXED_BYTES)
         return NULL;
     if (number(bytes + LENGTH_AT) > PROXY_MAX_BYTES - FIXED_BYTES)
         return "version 2, it is longer than 4096 bytes";
-    if (!is_local(bytes) && number(bytes + LENGTH_AT) < families[family_of(bytes)].all)
+    if (!is_local(bytes) && number(bytes + LENGTH_AT) < addresses_of(bytes))
         return "version 2, it is too short for its addresses";
     return NULL;
 }
 
+// Those of IP: first both addresses, then both ports.
 static void take_addresses(const char *bytes, struct proxy_header *header)
 {
-    size_t ip = families[family_of(bytes)].ip;
+    size_t ip = family_of(bytes) == FAMILY_IPV6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
     const char *source = bytes + FIXED_BYTES, *destination = source + ip;
     const char *ports = destination + ip;
 
-    if (ip == 0 || protocol_of(bytes) == PROTOCOL_NONE)
-        return;
     header->source = address_at(source, ip, ports);
     header->destination = address_at(destination, ip, ports + sizeof(in_port_t));
     header->announced = true;
@@ -286,14 +290,19 @@ static void take_addresses(const char *bytes, struct proxy_header *header)
 static struct part tlvs_of(const char *bytes, size_t length)
 {
     struct part part = {bytes + FIXED_BYTES, length - FIXED_BYTES};
-    unsigned family = family_of(bytes);
 
     if (is_local(bytes) && are_tlvs(part))
         return part;
-    skip(&part, family < ARRAY_LENGTH(families) ? size_min(families[family].all, part.left) : 0);
+    skip(&part, size_min(addresses_of(bytes), part.left));
     if (is_local(bytes) && !are_tlvs(part))
         part.left = 0;
     return part;
+}
+
+static bool announces(const char *bytes)
+{
+    return !is_local(bytes) && protocol_of(bytes) != PROTOCOL_NONE &&
+           (family_of(bytes) == FAMILY_IPV4 || family_of(bytes) == FAMILY_IPV6);
 }
 
 // Version 2, of which as much of binary_start is right as there is.
@@ -307,7 +316,7 @@ static const char *take_binary(const char *bytes, size_t length, struct proxy_he
     if (length < whole)
         return NULL;
     header->length = whole;
-    if (!is_local(bytes))
+    if (announces(bytes))
         take_addresses(bytes, header);
     problem = take_tlvs(tlvs_of(bytes, whole), header, &checksum);
     if (!problem && checksum && checksum_of(bytes, whole, checksum) != long_number(checksum))
