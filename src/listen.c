@@ -10,9 +10,10 @@
 
 #include "core/number.h"
 #include "ground/log.h"
+#include "ground/util.h"
 #include "system/net.h"
 
-enum { PORT_TRIES_MAX = 64 };
+enum { PORT_TRIES_MAX = 64, LISTEN_SOCKETS_MAX = 64, ROLE_SHOWN_MAX = 32 };
 
 static const struct address any_v6 = {.port = 0};
 static const struct address any_v4 = {.ip.s6_addr[10] = 0xff, .ip.s6_addr[11] = 0xff};
@@ -22,31 +23,61 @@ struct attempt {
     struct ports *ports;
     const struct options *options;
     const struct endpoint *endpoint;
-    const struct role *role;
+    struct duty duty;
     enum protocol protocol;
     struct address address; // its port, once the kernel has chosen one, holds for further sockets
     const char *interface;  // NULL: none was named
     const char *call;
 };
 
+static struct duty duty_of(const struct endpoint *endpoint)
+{
+    return duty_find(endpoint->role, endpoint->role_length);
+}
+
+static bool wants(const struct endpoint *endpoint, enum protocol protocol)
+{
+    return (protocol == PROTOCOL_TCP ? endpoint->tcp : endpoint->udp) &&
+           duty_is_for(duty_of(endpoint), protocol);
+}
+
+// Whether the text for --listen names a duty that there is, for the protocols that it has.
+static bool check(const struct endpoint *endpoint, struct text *error)
+{
+    struct duty duty = duty_of(endpoint);
+
+    if (!duty.role) {
+        text_format(error, "--listen: there is no role '%.*s', but there are ",
+                    (int)size_min(endpoint->role_length, ROLE_SHOWN_MAX), endpoint->role);
+        duty_list(error);
+    } else if (duty.proxy && !endpoint->tcp) {
+        text_format(error,
+                    "--listen: a PROXY header is not for UDP: %s+proxy:PORT is for TCP alone",
+                    duty.role->name);
+    } else if (!wants(endpoint, PROTOCOL_TCP) && !wants(endpoint, PROTOCOL_UDP)) {
+        text_format(error, "--listen: the role %s is not for %s: %s:PORT/%s", duty.role->name,
+                    endpoint->tcp ? "TCP" : "UDP", duty.role->name, endpoint->tcp ? "udp" : "tcp");
+    }
+    return error->length == 0;
+}
+
 bool listen_check(const struct options *options, struct text *error)
 {
+    size_t sockets = 0;
+
     for (size_t i = 0; i < options->endpoint_count; i++) {
         const struct endpoint *endpoint = &options->endpoint[i];
-        const struct role *role = role_find(endpoint->role, endpoint->role_length);
 
-        if (!role) {
-            text_format(error, "--listen: there is no role '%.*s'", (int)endpoint->role_length,
-                        endpoint->role);
+        if (!endpoint->listen)
+            continue;
+        if (!check(endpoint, error))
             return false;
-        }
-        if ((!endpoint->udp && !role->stream) || (!endpoint->tcp && !role->datagram)) {
-            text_format(error, "--listen: the role %s is not for %s", role->name,
-                        endpoint->tcp ? "TCP" : "UDP");
-            return false;
-        }
+        sockets += (size_t)wants(endpoint, PROTOCOL_TCP) + wants(endpoint, PROTOCOL_UDP);
     }
-    return true;
+    if (sockets > LISTEN_SOCKETS_MAX)
+        text_format(error, "--listen: more than %d sockets; a port for TCP and UDP is two of them",
+                    LISTEN_SOCKETS_MAX);
+    return error->length == 0;
 }
 
 static int open_one(struct attempt *attempt, struct address address, enum net_stack stack)
@@ -60,7 +91,7 @@ static int open_one(struct attempt *attempt, struct address address, enum net_st
     if (fd < 0)
         return -1;
     attempt->call = "getsockname or setsockopt";
-    if (ports_add(ports, attempt->role, attempt->protocol, fd, true) < 0)
+    if (ports_add(ports, attempt->duty, attempt->protocol, fd, true) < 0)
         return -1;
     attempt->address.port = ports->port[ports->count - 1].local.port;
     return 0;
@@ -124,12 +155,6 @@ static int open_protocol(struct attempt *attempt, enum protocol protocol, unsign
     return bound ? 0 : open_everywhere(attempt);
 }
 
-static bool wants(const struct attempt *attempt, enum protocol protocol)
-{
-    return protocol == PROTOCOL_TCP ? attempt->endpoint->tcp && attempt->role->stream
-                                    : attempt->endpoint->udp && attempt->role->datagram;
-}
-
 static unsigned port_of(const struct endpoint *endpoint, enum protocol protocol)
 {
     return protocol == PROTOCOL_TCP ? endpoint->tcp_port : endpoint->udp_port;
@@ -142,11 +167,11 @@ static int open_all(struct attempt *attempt, enum protocol first)
     const struct endpoint *endpoint = attempt->endpoint;
     enum protocol second = first == PROTOCOL_TCP ? PROTOCOL_UDP : PROTOCOL_TCP;
 
-    if (wants(attempt, first) && open_protocol(attempt, first, port_of(endpoint, first)) < 0)
+    if (wants(endpoint, first) && open_protocol(attempt, first, port_of(endpoint, first)) < 0)
         return -1;
-    if (!wants(attempt, second))
+    if (!wants(endpoint, second))
         return 0;
-    bool one_port = endpoint->one_port && wants(attempt, first);
+    bool one_port = endpoint->one_port && wants(endpoint, first);
     return open_protocol(attempt, second,
                          one_port ? attempt->address.port : port_of(endpoint, second));
 }
@@ -213,10 +238,8 @@ static int open_own(struct ports *ports, const struct options *options)
 {
     for (size_t i = 0; i < options->endpoint_count; i++) {
         const struct endpoint *endpoint = &options->endpoint[i];
-        struct attempt attempt = {.ports = ports,
-                                  .options = options,
-                                  .endpoint = endpoint,
-                                  .role = role_find(endpoint->role, endpoint->role_length)};
+        struct attempt attempt = {
+            .ports = ports, .options = options, .endpoint = endpoint, .duty = duty_of(endpoint)};
 
         if (open_endpoint(&attempt) < 0)
             return -1;
@@ -230,28 +253,40 @@ static int refused(const char *error)
     return -1;
 }
 
-static int adopt_one(struct ports *ports, enum protocol protocol, int fd)
+// NAME is that of the socket: a duty's, or any other, which is the role echo's. One that is not for
+// PROTOCOL is left out.
+static int adopt_one(struct ports *ports, const char *name, enum protocol protocol, int fd)
 {
+    struct duty duty = duty_find(name, strlen(name));
     const char *call;
 
+    if (!duty.role)
+        duty = (struct duty){.role = &role_echo};
+    if (!duty_is_for(duty, protocol)) {
+        passed_refuse(fd, name,
+                      protocol == PROTOCOL_TCP ? "its name is that of a role which is not for TCP"
+                                               : "its name is that of a role which is not for UDP");
+        return 0;
+    }
     if (net_adopt(fd, protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM, &call) < 0) {
         close(fd);
         return -1;
     }
-    return ports_add(ports, &role_echo, protocol, fd, false);
+    return ports_add(ports, duty, protocol, fd, false);
 }
 
 // Serves the sockets that systemd has opened. They belong to it: a restart finds them as they are.
 static int adopt_all(struct ports *ports, const struct options *options, struct passed *passed)
 {
     enum protocol protocol;
+    const char *name;
     int fd;
 
     if (options->sockets_given)
         return refused("--port, --tcp-port, --udp-port, --bind, --listen and --backlog are for "
                        "sockets of one's own: leave them out, or set them in the socket unit");
-    while ((fd = passed_take(passed, &protocol)) >= 0)
-        if (adopt_one(ports, protocol, fd) < 0)
+    while ((fd = passed_take(passed, &protocol, &name)) >= 0)
+        if (adopt_one(ports, name, protocol, fd) < 0)
             return refused(strerror(errno));
     return ports->count > 0 ? 0 : refused("none of them is of use");
 }

@@ -206,6 +206,7 @@ static int load_token(struct server *server)
 static bool take_memory(struct server *server, const struct options *options, const uint64_t key[2])
 {
     *server = (struct server){.options = *options,
+                              .service.name = options->name,
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
                               .notify.fd = -1,

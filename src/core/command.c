@@ -21,15 +21,36 @@ struct command {
     void (*verb)(const struct question *question);
 };
 
+// Ends an answer with the name that the operator has given the server, if any.
+static void add_name(const struct question *question)
+{
+    if (question->facts->name) {
+        text_string(question->answer, " name=");
+        text_string(question->answer, question->facts->name);
+    }
+    text_string(question->answer, "\n");
+}
+
+// A text that came in a PROXY header, if it did.
+static void add_told(struct text *answer, const char *key, const char *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    text_string(answer, key);
+    text_bytes(answer, bytes, length);
+}
+
 static void answer_stats(const struct question *question)
 {
     const struct counters *counters = &question->facts->counters;
 
     text_format(question->answer,
                 "total_clients=%" PRIu64 " active_udp_peers=%" PRIu32 " connected_tcp=%" PRIu32
-                " busy_tcp=%" PRIu64 " udp_answered=%" PRIu64 " udp_dropped=%" PRIu64 "\n",
+                " busy_tcp=%" PRIu64 " udp_answered=%" PRIu64 " udp_dropped=%" PRIu64,
                 counters->total_clients, counters->active_udp_peers, counters->connected_tcp,
                 counters->busy_tcp, counters->udp_answered, counters->udp_dropped);
+    text_format(question->answer, " proxy_refused=%" PRIu64, counters->proxy_refused);
+    add_name(question);
 }
 
 static void answer_time(const struct question *question)
@@ -42,8 +63,13 @@ static void answer_whoami(const struct question *question)
 {
     const struct facts *facts = question->facts;
 
-    text_format(question->answer, "proto=%s peer=%s local=%s\n", protocol_name(facts->protocol),
+    text_format(question->answer, "proto=%s peer=%s local=%s", protocol_name(facts->protocol),
                 ADDRESS_STRING(&facts->peer), ADDRESS_STRING(&facts->local));
+    if (facts->via.port > 0)
+        text_format(question->answer, " via=%s", ADDRESS_STRING(&facts->via));
+    add_told(question->answer, " authority=", facts->authority, facts->authority_length);
+    add_told(question->answer, " tls=", facts->tls, facts->tls_length);
+    add_name(question);
 }
 
 static void answer_shutdown(const struct question *question)
@@ -63,7 +89,7 @@ static void answer_shutdown(const struct question *question)
     else
         text_string(question->answer,
                     line[gate_knock(facts->gate, question->argument, question->length,
-                                    address_is_loopback(&facts->peer), facts->now)]);
+                                    facts->loopback, facts->now)]);
 }
 
 static void answer_help(const struct question *question);

@@ -23,13 +23,13 @@ bool guard_accepts_addresses(const struct datagram *datagram, const struct guard
            !address_is_no_host(peer) && datagram->to_host && !address_is_no_host(&datagram->local);
 }
 
-bool guard_accepts_content(const struct datagram *datagram)
+bool guard_accepts_content(const struct datagram *datagram, bool any_content)
 {
     static const char error[] = "ERR ";
     size_t length = sizeof error - 1;
 
     return datagram->hop_limit > 1 &&
-           (datagram->held < length || memcmp(datagram->bytes, error, length) != 0);
+           (any_content || datagram->held < length || memcmp(datagram->bytes, error, length) != 0);
 }
 
 uint32_t guard_digest(const struct datagram *datagram)

@@ -20,6 +20,7 @@ struct datagram {
     struct address peer, local; // from, and to
     bool to_host;               // `local` is an address of this host's, not a broadcast address
     int hop_limit;              // that it arrived with; 0: not known
+    int dscp;                   // to be reflected, where it stands in the traffic class; or 0
     unsigned fragment;          // the largest of several IPv6 packets that it came in, or 0
     const char *bytes;
     size_t held;   // bytes
@@ -34,8 +35,9 @@ void guard_add_port(struct guard_ports *ports, uint16_t port);
 bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports);
 
 // Whether the datagram may be answered: its answer would still have a hop limit of 1 at least, so
-// that any exchange between such servers dies out, and it is not itself an error message.
-bool guard_accepts_content(const struct datagram *datagram);
+// that any exchange between such servers dies out, and it is not itself an error message, unless
+// ANY_CONTENT.
+bool guard_accepts_content(const struct datagram *datagram, bool any_content);
 
 // Of the length and both ends, which is where datagrams are numbered: two that are alike have one
 // digest, two that differ there most probably not.

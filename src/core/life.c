@@ -9,13 +9,14 @@ static enum life after_turn(const struct balance *balance)
         return LIFE_WRITING;
     if (balance->outcome == TURN_CLOSE || balance->ended || balance->over)
         return LIFE_FLUSHING;
-    return LIFE_READING;
+    return balance->opening ? LIFE_OPENING : LIFE_READING;
 }
 
 enum life life_after(enum life life, const struct balance *balance)
 {
     assert(balance->outcome != TURN_FACTS);
     switch (life) {
+    case LIFE_OPENING:
     case LIFE_READING:
     case LIFE_WRITING:
         return after_turn(balance);

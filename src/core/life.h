@@ -8,6 +8,7 @@
 #include "core/turn.h"
 
 enum life {
+    LIFE_OPENING,  // waits for what a connection begins with: its PROXY header; nothing is unsent
     LIFE_READING,  // waits for input; nothing is unsent
     LIFE_WRITING,  // waits for room to send, for output or for another turn; is not read from
     LIFE_FLUSHING, // owes nothing more; waits for the kernel to have sent all
@@ -19,6 +20,7 @@ enum life {
 // How a connection stands when a step has been taken.
 struct balance {
     enum outcome outcome; // of the latest turn; never TURN_FACTS
+    bool opening;         // what the connection begins with has not come whole
     bool unsent;          // there is output that the kernel has not taken
     bool over;            // this server ends, and nothing has come that is to be answered
     bool flushed;         // the kernel has sent all

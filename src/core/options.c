@@ -90,7 +90,7 @@ static const char *add_listen_address(struct options *options, const char *text,
                                                                                       : no_address;
 }
 
-// ROLE:[ADDR:]PORT[/tcp|/udp]
+// ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp]
 static bool take_listen(const struct argument *argument)
 {
     struct options *options = argument->values;
@@ -101,7 +101,8 @@ static bool take_listen(const struct argument *argument)
     if (options->endpoint_count == ENDPOINTS_MAX)
         return refuse(argument, "is one port too many");
     if (!colon || colon == text || colon > end)
-        return refuse(argument, "names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7");
+        return refuse(argument,
+                      "names no role: ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp], as raw:[::1]:7");
     if (*end && strcmp(end, "/tcp") != 0 && strcmp(end, "/udp") != 0)
         return refuse(argument, "ends neither in /tcp nor in /udp, as echo:7/tcp does");
     while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
@@ -118,7 +119,8 @@ static bool take_listen(const struct argument *argument)
                           .udp_port = (unsigned)number,
                           .tcp = strcmp(end, "/udp") != 0,
                           .udp = strcmp(end, "/tcp") != 0,
-                          .one_port = *end == '\0'};
+                          .one_port = *end == '\0',
+                          .listen = true};
     return true;
 }
 
@@ -130,6 +132,36 @@ static bool take_trigger(const struct argument *argument)
     if (options->edge || strcmp(argument->value, "level") == 0)
         return true;
     return refuse(argument, "is neither level nor edge");
+}
+
+static bool take_port(const struct argument *argument)
+{
+    struct options *options = argument->values;
+
+    options->no_port = strcmp(argument->value, "none") == 0;
+    return options->no_port || argument_unsigned(argument);
+}
+
+static bool take_dscp(const struct argument *argument)
+{
+    struct options *options = argument->values;
+
+    options->dscp_reflect = strcmp(argument->value, "reflect") == 0;
+    return options->dscp_reflect || strcmp(argument->value, "0") == 0 ||
+           refuse(argument, "is neither reflect nor 0");
+}
+
+static bool take_name(const struct argument *argument)
+{
+    size_t length = strlen(argument->value);
+
+    for (const char *at = argument->value; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            return refuse(argument,
+                          "has a blank or what is not printable ASCII, as echo-1 has not");
+    if (length < argument->row->minimum || length > argument->row->maximum)
+        return refuse(argument, "has not 1 to 255 characters");
+    return argument_path(argument);
 }
 
 static bool take_level(const struct argument *argument)
@@ -146,14 +178,14 @@ static bool take_level(const struct argument *argument)
 #define MEMBER(name) offsetof(struct options, name)
 
 static const struct argument_row rows[] = {
-    {"port", 'p', argument_unsigned, MEMBER(port), 0, 65535, "N",
-     "TCP and UDP port; 0 lets the kernel choose (12345)"},
+    {"port", 'p', take_port, MEMBER(port), 0, 65535, "N|none",
+     "TCP and UDP port; 0 lets the kernel choose, none opens none (12345)"},
     {"tcp-port", 0, argument_unsigned, MEMBER(tcp_port), 0, 65535, "N", "TCP port alone"},
     {"udp-port", 0, argument_unsigned, MEMBER(udp_port), 0, 65535, "N", "UDP port alone"},
     {"bind", 0, take_bind, 0, 0, 0, "ADDR",
      "listen on this address only; may be repeated (every address)"},
-    {"listen", 0, take_listen, 0, 0, 0, "ROLE:[ADDR:]PORT[/tcp|/udp]",
-     "a further port and what it does: echo; may be repeated"},
+    {"listen", 0, take_listen, 0, 0, 0, "ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp]",
+     "a further port: echo, raw, discard; may be repeated"},
     {"max-tcp", 0, argument_unsigned, MEMBER(max_tcp), 1, 1000000, "N",
      "TCP connections served at once (1024)"},
     {"backlog", 0, argument_unsigned, MEMBER(backlog), 1, 65535, "N",
@@ -172,6 +204,10 @@ static const struct argument_row rows[] = {
      "how connections are registered with epoll (level)"},
     {"socket-buffer", 0, argument_unsigned, MEMBER(socket_buffer), 0, 1 << 30, "N",
      "bytes of kernel buffer each way of a TCP connection; 0 is autotuning (0)"},
+    {"dscp", 0, take_dscp, 0, 0, 0, "0|reflect",
+     "DSCP of an answer by UDP: none, or its question's (0)"},
+    {"name", 0, take_name, MEMBER(name), 1, 255, "TEXT",
+     "what /whoami and /stats call this server (no name)"},
     {"shutdown-token-file", 0, argument_path, MEMBER(token_file), 0, 0, "PATH",
      "the file that holds the token for /shutdown"},
     {"verbose", 'v', take_level, 0, 0, 0, NULL, "log more; debug when given twice"},
@@ -182,23 +218,51 @@ static const struct argument_row rows[] = {
 
 _Static_assert(ARRAY_LENGTH(rows) <= ARGUMENT_ROWS_MAX, "argument.c has no room for more");
 
-// The defaults that depend on what else was given.
-static void settle(struct options *options)
+// The echo port, by --port and its like: the first endpoint, unless --port=none leaves nothing of
+// it.
+static void settle_port(struct options *options)
 {
+    bool tcp = options->tcp_port != PORT_NONE || !options->no_port;
+    bool udp = options->udp_port != PORT_NONE || !options->no_port;
     bool one_port = options->tcp_port == PORT_NONE && options->udp_port == PORT_NONE;
 
-    options->sockets_given = options->port != PORT_NONE || !one_port || options->bind_count > 0 ||
-                             options->endpoint_count > 1 || options->backlog != BACKLOG_NONE;
-    if (options->backlog == BACKLOG_NONE)
-        options->backlog = BACKLOG_DEFAULT;
     if (options->port == PORT_NONE)
         options->port = PORT_DEFAULT;
     if (options->tcp_port == PORT_NONE)
         options->tcp_port = options->port;
     if (options->udp_port == PORT_NONE)
         options->udp_port = options->port;
-    options->endpoint[0] =
-        (struct endpoint){"echo", 4, options->tcp_port, options->udp_port, true, true, one_port};
+    options->endpoint[0] = (struct endpoint){"echo", 4,   options->tcp_port, options->udp_port,
+                                             tcp,    udp, one_port,          false};
+}
+
+// The defaults that depend on what else was given.
+static void settle(struct options *options)
+{
+    options->sockets_given = options->port != PORT_NONE || options->no_port ||
+                             options->tcp_port != PORT_NONE || options->udp_port != PORT_NONE ||
+                             options->bind_count > 0 || options->endpoint_count > 1 ||
+                             options->backlog != BACKLOG_NONE;
+    if (options->backlog == BACKLOG_NONE)
+        options->backlog = BACKLOG_DEFAULT;
+    settle_port(options);
+}
+
+// Whether the options go together.
+static bool check(const struct options *options, struct text *error)
+{
+    bool echo = options->endpoint[0].tcp || options->endpoint[0].udp;
+
+    for (size_t i = 0; i < options->bind_count && !echo; i++)
+        if (options->bind[i].endpoint == 0) {
+            text_string(error, "--bind is for the echo port, and --port=none opens none: "
+                               "--listen=ROLE:ADDR:PORT has an address of its own");
+            return false;
+        }
+    if (echo || options->endpoint_count > 1)
+        return true;
+    text_string(error, "--port=none leaves no port: open one by --listen=raw:7 for instance");
+    return false;
 }
 
 bool options_parse(struct options *options, int argc, char *argv[], struct text *error)
@@ -212,7 +276,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
         return false;
     }
     settle(options);
-    return true;
+    return options->help || options->version || check(options, error);
 }
 
 void options_help(struct text *help)

@@ -26,13 +26,15 @@ struct endpoint {
     unsigned tcp_port, udp_port; // 0: the kernel chooses
     bool tcp, udp;               // what is asked for; a role may have one of both alone
     bool one_port;               // what the kernel chooses for TCP holds for UDP
+    bool listen;                 // by --listen
 };
 
 struct options {
     bool help, version;
     bool sockets_given; // --bind, --listen, --backlog or a port is named on the command line
+    bool no_port;       // --port=none
     unsigned port, tcp_port, udp_port;
-    struct endpoint endpoint[ENDPOINTS_MAX]; // the first is the echo port of these three
+    struct endpoint endpoint[ENDPOINTS_MAX]; // the first is the echo port of these three, if any
     size_t endpoint_count;
     struct bind bind[BINDS_MAX];
     size_t bind_count;
@@ -42,6 +44,8 @@ struct options {
     bool edge;                                          // --trigger=edge
     unsigned socket_buffer;                             // bytes; 0: the kernel's choice
     const char *token_file;                             // NULL: none named; points into argv
+    const char *name;                                   // the same, of --name
+    bool dscp_reflect;                                  // --dscp=reflect
     enum log_level log_level;
 };
 

@@ -18,6 +18,7 @@ struct service {
     struct peers peers;
     struct guard_ports ports;
     struct gate gate;
+    const char *name; // --name, or NULL
 };
 
 // The counters at NOW.

@@ -11,9 +11,10 @@
 #include "ground/text.h"
 
 enum {
-    TURN_TEXT_MAX_BYTES = 256, // a text that is answered fits, its LF included
-    TURN_TEXTS_MAX = 256,      // texts in one turn of a stream; in one of a datagram there is one
+    TURN_TEXT_MAX_BYTES = 1024, // a text that is answered fits, its LF included
+    TURN_TEXTS_MAX = 256,       // texts in one turn of a stream; in one of a datagram there is one
     TURN_TOLD_MAX = 16,
+    TURN_TEXT_COST_BYTES = 256, // as much work as these: making a text, however short it is
 };
 
 // What a role remembers of a connection from turn to turn, beside the input that is not done. All
@@ -66,9 +67,10 @@ enum outcome {
     // Every whole message is answered. What is not done, at most max_line bytes of it, is shown
     // again, with more; or dropped, if the turn has ended.
     TURN_MORE,
-    TURN_AGAIN, // the turn is used up: what is not done, however much, gets another, without more
-    TURN_FACTS, // turn->facts is NULL, and the next answer needs them: fill in, call again
-    TURN_CLOSE, // nothing more is answered: the connection ends after this reply
+    TURN_AGAIN,  // the turn is used up: what is not done, however much, gets another, without more
+    TURN_FACTS,  // turn->facts is NULL, and the next answer needs them: fill in, call again
+    TURN_CLOSE,  // nothing more is answered: the connection ends after this reply
+    TURN_SILENT, // a datagram's alone: it gets no answer
 };
 
 // Whether a stream's turn leaves no more behind than OUTCOME lets it.

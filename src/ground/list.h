@@ -36,13 +36,14 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
-// Makes TO a list of all that was in FROM, in its order, and FROM an empty one.
+// Moves all that is in FROM to the end of TO, in its order.
 static inline void list_move_all(struct list *to, struct list *from)
 {
-    list_init(to);
     if (list_empty(from))
         return;
-    *to = *from;
-    to->previous->next = to->next->previous = to;
+    from->next->previous = to->previous;
+    from->previous->next = to;
+    to->previous->next = from->next;
+    to->previous = from->previous;
     list_init(from);
 }

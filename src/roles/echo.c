@@ -95,7 +95,8 @@ static enum outcome echo_stream(struct memory *memory, struct turn *turn)
         loop invariant outcome == TURN_FACTS ==> turn->facts == \null;
         loop assigns outcome, memory->discarding, memory->overlong_before, turn->done, turn->begun,
             *turn->facts->gate, turn->reply.bytes, turn->reply.length, turn->reply.texts,
-            turn->reply.told[0 .. TURN_TOLD_MAX - 1], turn->reply.buffer[0 .. turn->length + 65535];
+            turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.buffer[0 .. turn->length + 262143];
         loop variant 2 * (turn->length - turn->done) + (memory->discarding ? 0 : 1);
     */
     while (turn->done < turn->length && outcome == TURN_MORE) {
@@ -139,4 +140,5 @@ const struct role role_echo = {
     .stream = echo_stream,
     .pends = echo_pends,
     .datagram = echo_datagram,
+    .late = "ERR line-timeout\n",
 };

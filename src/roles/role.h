@@ -21,13 +21,18 @@ struct role {
     // is nothing to answer: they are then kept at a cost that does not grow with what is pending.
     // Not asked if both are more than max_line together. NULL: it is to be asked by a turn.
     bool (*pends)(const char *fresh, size_t length, size_t pending, size_t max_line);
-    // Answers one datagram: a turn that has ended, all of it done, and TURN_MORE or TURN_FACTS.
-    // There is always an answer: an empty reply is an empty datagram. NULL: not over UDP.
+    // Answers one datagram: a turn that has ended, all of it done, and not TURN_CLOSE.
+    // An empty reply is an empty datagram; with TURN_SILENT there is none. NULL: not over UDP.
     enum outcome (*datagram)(struct turn *turn);
+    // What is answered to a client that has begun a message and not ended it in --line-timeout,
+    // before the goodbye. NULL: nothing.
+    const char *late;
+    bool blind;    // needs to know how many bytes came, not which: they are not copied
+    bool verbatim; // a datagram that looks like an error message is answered like any other
 };
 
 // The roles that a port can have, as --listen names them.
-#define ROLES(ROW) ROW(echo)
+#define ROLES(ROW) ROW(echo) ROW(raw) ROW(discard)
 
 #define ROLE_DECLARED(name) extern const struct role role_##name;
 ROLES(ROLE_DECLARED)
@@ -36,5 +41,19 @@ ROLES(ROLE_DECLARED)
 // The role of the connections beyond --max-tcp: no port's.
 extern const struct role role_busy;
 
-// The role of that name; NULL if there is none.
-const struct role *role_find(const char *name, size_t length);
+// What a port does, as --listen and FileDescriptorName= name it: its role, and with DUTY_PROXY
+// behind the role's name, each connection begins with a PROXY header.
+#define DUTY_PROXY "+proxy"
+struct duty {
+    const struct role *role;
+    bool proxy;
+};
+
+// The duty of that NAME; its role is NULL if there is none.
+struct duty duty_find(const char *name, size_t length);
+
+// Whether a port for PROTOCOL can have DUTY, which has a role.
+bool duty_is_for(struct duty duty, enum protocol protocol);
+
+// Appends the names of the roles, with a comma and a blank in between.
+void duty_list(struct text *text);

@@ -96,6 +96,8 @@ static int reset(int fd)
         {SOL_SOCKET, SO_TIMESTAMPING, 0},
         {SOL_SOCKET, SO_WIFI_STATUS, 0},
         {SOL_SOCKET, SO_RXQ_OVFL, 0},
+        {IPPROTO_IP, IP_RECVTOS, 0},
+        {IPPROTO_IPV6, IPV6_RECVTCLASS, 0},
         {IPPROTO_TCP, TCP_CORK, 0},
         {IPPROTO_UDP, UDP_CORK, 0},
         {IPPROTO_UDP, UDP_SEGMENT, 0},
@@ -176,6 +178,16 @@ int net_adopt(int fd, int type, const char **call)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
         return -1;
     return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+}
+
+int net_tell_class(int fd)
+{
+    static const struct setting settings[] = {
+        {IPPROTO_IP, IP_RECVTOS, 1},
+        {IPPROTO_IPV6, IPV6_RECVTCLASS, 1},
+    };
+
+    return set_known(fd, settings, ARRAY_LENGTH(settings));
 }
 
 void net_fragment(int fd, unsigned bytes)

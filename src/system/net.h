@@ -23,6 +23,10 @@ int net_adopt(int fd, int type, const char **call);
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 
+// From now on each datagram tells its traffic class: ip(7), IP_RECVTOS, and RFC 3542, 6.5. Returns
+// 0, or -1 with errno.
+int net_tell_class(int fd);
+
 // From now on, an IPv6 datagram that is too large for its first link goes out in packets of BYTES
 // at most; 0: of what the path is known to allow.
 void net_fragment(int fd, unsigned bytes);

@@ -80,18 +80,24 @@ static const char *judge(int fd, enum protocol *protocol)
     return NULL;
 }
 
-int passed_take(struct passed *passed, enum protocol *protocol)
+void passed_refuse(int fd, const char *name, const char *reason)
+{
+    log_event(LOG_WARNING, "passed socket refused", LOG_NUMBER("fd", fd),
+              LOG_TEXT("name", *name ? name : NULL), LOG_TEXT("reason", reason));
+    close(fd);
+}
+
+int passed_take(struct passed *passed, enum protocol *protocol, const char **name)
 {
     while (passed->taken < passed->count) {
         int fd = FIRST_PASSED + passed->taken++;
-        const char *name = strsep(&passed->names_left, ":");
+        const char *own = strsep(&passed->names_left, ":");
         const char *problem = judge(fd, protocol);
 
+        *name = own ? own : "";
         if (!problem)
             return fd;
-        log_event(LOG_WARNING, "passed socket refused", LOG_NUMBER("fd", fd),
-                  LOG_TEXT("name", name && *name ? name : NULL), LOG_TEXT("reason", problem));
-        close(fd);
+        passed_refuse(fd, *name, problem);
     }
     return -1;
 }

@@ -19,5 +19,9 @@ const char *passed_open(struct passed *passed);
 void passed_close(struct passed *passed);
 
 // The next of them that can be served, listening for TCP or bound for UDP: it is the caller's from
-// now on. Others are closed, and the log says why. -1: there are no more.
-int passed_take(struct passed *passed, enum protocol *protocol);
+// now on. Others are closed, and the log says why. -1: there are no more. NAME: as the socket unit
+// has it (FileDescriptorName=), until passed_close; or empty.
+int passed_take(struct passed *passed, enum protocol *protocol, const char **name);
+
+// Closes FD, a socket of that NAME, because of REASON, which goes to the log.
+void passed_refuse(int fd, const char *name, const char *reason);

@@ -46,8 +46,13 @@ void passed_close(struct passed *passed)
     (void)passed;
 }
 
-int passed_take(struct passed *passed, enum protocol *protocol)
+int passed_take(struct passed *passed, enum protocol *protocol, const char **name)
 {
-    (void)passed, (void)protocol;
+    (void)passed, (void)protocol, (void)name;
     return -1;
+}
+
+void passed_refuse(int fd, const char *name, const char *reason)
+{
+    (void)fd, (void)name, (void)reason;
 }

@@ -11,6 +11,8 @@
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
+#include "transport/conn_log.h"
+#include "transport/opening.h"
 
 _Static_assert(sizeof(struct conn) <= 56,
                "an idle connection is one cache line with malloc's word");
@@ -20,26 +22,11 @@ static struct pool *pool_of(const struct conn *conn)
     return conn->port->pool;
 }
 
-// What every connection is where connections are logged: after a reset the kernel names its peer to
-// nobody any more.
-struct named {
-    struct conn conn;
-    struct address peer;
-};
-
-static void log_conn(const struct conn *conn, const char *message, const char *reason)
-{
-    if (log_enabled(LOG_DETAIL))
-        log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
-                    LOG_TEXT("peer", ADDRESS_STRING(&((const struct named *)conn)->peer)),
-                    LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
-}
-
 void conn_close(struct conn *conn, const char *reason)
 {
     struct pool *pool = pool_of(conn);
 
-    log_conn(conn, "closed", reason);
+    conn_log(conn, "closed", reason);
     if (conn->port->role->admitted)
         pool->service->counters.connected_tcp--;
     else
@@ -62,7 +49,8 @@ void conn_touch(struct conn *conn)
 {
     struct pool *pool = pool_of(conn);
 
-    if (pool->idle.after != TICKS_NEVER && conn->port->role->admitted)
+    if (pool->idle.after != TICKS_NEVER && conn->port->role->admitted &&
+        conn_life(conn) != LIFE_OPENING)
         timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
 }
 
@@ -104,7 +92,7 @@ static void lead(struct conn *conn, struct balance balance)
         }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
-    uint32_t waits_for = life == LIFE_READING || life == LIFE_GOODBYE ? EPOLLIN : EPOLLOUT;
+    uint32_t waits_for = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT : EPOLLIN;
     if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for) < 0)
         conn_close(conn, strerror(errno));
 }
@@ -120,34 +108,9 @@ static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
 }
 
-static void time_message(struct conn *conn, const struct turn *turn)
+static bool over(const struct conn *conn)
 {
-    struct pool *pool = pool_of(conn);
-    struct held *held = conn->held;
-
-    if (!held)
-        return;
-    // Who is owed something is not waited for.
-    if (held->output > 0 || held->outcome != TURN_MORE || turn->begun == NOTHING_BEGUN)
-        timeout_stop(&held->line);
-    else if (!timeout_running(&held->line) || turn->begun > 0) // not the message of before
-        timeouts_start(&pool->line, &held->line, loop_now(pool->loop));
-}
-
-static void log_turn(const struct conn *conn, const struct turn *turn, size_t sent)
-{
-    if (log_enabled(LOG_DEBUG))
-        log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "tcp"), LOG_NUMBER("fd", conn->watch.fd),
-                    LOG_NUMBER("input", turn->length),
-                    LOG_NUMBER("unanswered", turn->length - turn->done),
-                    LOG_NUMBER("answer", turn->reply.length), LOG_NUMBER("sent", sent));
-}
-
-static struct balance balance_of(const struct conn *conn, enum outcome outcome, bool unsent)
-{
-    return (struct balance){.outcome = outcome,
-                            .unsent = unsent,
-                            .over = pool_draining(pool_of(conn)) && net_peek(conn->watch.fd) < 0};
+    return pool_draining(pool_of(conn)) && net_peek(conn->watch.fd) < 0;
 }
 
 // Sends what goes of TURN's reply, which becomes the rest. False if the connection is lost: it has
@@ -160,20 +123,36 @@ static bool send_reply(struct conn *conn, struct turn *turn)
         conn_close(conn, strerror(errno));
         return false;
     }
-    log_turn(conn, turn, (size_t)sent);
+    conn_log_turn(conn, turn, (size_t)sent);
     turn->reply.bytes += sent;
     turn->reply.length -= (size_t)sent;
-    // A text costs as much as some hundred bytes, however short it is.
     loop_spent(pool_of(conn)->loop, &conn->watch,
-               turn->length + (size_t)sent + turn->reply.texts * TURN_TEXT_MAX_BYTES);
+               turn->length + (size_t)sent + turn->reply.texts * TURN_TEXT_COST_BYTES);
     return true;
 }
 
-// Has the role answer the LENGTH bytes in pool->input, and sends its reply. ENDED: FIN has come.
-static void answer(struct conn *conn, size_t length, bool ended)
+// Sends the reply of a TURN and keeps what that leaves behind. BALANCE: how the connection stands,
+// but for that.
+static void settle(struct conn *conn, const struct memory *memory, struct turn *turn,
+                   struct balance balance)
+{
+    if (!send_reply(conn, turn))
+        return;
+    if (!held_keep(&conn->held, conn, &pool_of(conn)->given_back, memory, turn, balance.outcome)) {
+        conn_close(conn, "no memory");
+        return;
+    }
+    held_time(conn->held, turn, pool_of(conn));
+    balance.unsent = turn->reply.length > 0;
+    balance.over = over(conn);
+    lead(conn, balance);
+}
+
+// Has the role answer the LENGTH bytes at INPUT, and sends its reply. ENDED: FIN has come.
+static void answer(struct conn *conn, const char *input, size_t length, bool ended)
 {
     struct pool *pool = pool_of(conn);
-    struct turn turn = {.input = pool->input,
+    struct turn turn = {.input = input,
                         .length = length,
                         .ended = ended,
                         .max_line = pool->options->max_line,
@@ -183,7 +162,7 @@ static void answer(struct conn *conn, size_t length, bool ended)
     enum outcome outcome;
 
     while ((outcome = conn->port->role->stream(&memory, &turn)) == TURN_FACTS) {
-        facts = pool_facts(pool, PROTOCOL_TCP, net_peer(conn->watch.fd), net_local(conn->watch.fd));
+        facts = opening_facts(conn);
         turn.facts = &facts;
     }
     bool within = turn_within_bounds(&turn, outcome);
@@ -194,16 +173,36 @@ static void answer(struct conn *conn, size_t length, bool ended)
         conn_close(conn, "role error");
         return;
     }
-    if (!send_reply(conn, &turn))
-        return;
-    if (!held_keep(&conn->held, conn, &pool->given_back, &memory, &turn, outcome)) {
-        conn_close(conn, "no memory");
-        return;
+    settle(conn, &memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
+}
+
+// The same before the role's first turn: the bytes begin with a PROXY header.
+static void open_proxied(struct conn *conn, const char *input, size_t length, bool ended)
+{
+    static const struct memory nothing;
+    ssize_t header = opening_read(conn, input, length, ended);
+    struct turn turn = {.input = input, .length = length, .begun = NOTHING_BEGUN};
+
+    if (header < 0)
+        conn_close(conn, "proxy header");
+    else if (header > 0)
+        answer(conn, input + header, length - (size_t)header, ended);
+    else
+        settle(conn, &nothing, &turn,
+               (struct balance){.outcome = TURN_MORE, .opening = true, .ended = ended});
+}
+
+void conn_late(struct conn *conn)
+{
+    const char *text = conn->port->role->late;
+    struct turn turn = {.reply.bytes = text, .reply.length = text ? strlen(text) : 0};
+
+    if (conn_life(conn) == LIFE_OPENING) {
+        opening_refuse(conn, "has not come in time");
+        conn_close(conn, "proxy header");
+    } else {
+        settle(conn, &conn->held->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
     }
-    time_message(conn, &turn);
-    struct balance balance = balance_of(conn, outcome, turn.reply.length > 0);
-    balance.ended = ended;
-    lead(conn, balance);
 }
 
 // If the GOT bytes at FRESH end nothing, adds them to what is pending. Before that, no output
@@ -212,39 +211,40 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 {
     const struct role *role = conn->port->role;
     size_t most = pool_of(conn)->options->max_line;
-    struct held *held = conn->held;
+    size_t pending = held_of(conn->held)->input;
 
-    if (conn_life(conn) != LIFE_READING || held_of(conn->held)->input == 0 || !role->pends ||
-        held->input + got > most || !role->pends(fresh, got, held->input, most) ||
-        !held_reserve(&conn->held, conn, &pool_of(conn)->given_back, held->input + got))
-        return false;
-    memcpy(held->bytes + held->input, fresh, got);
-    held->input += got;
-    return true;
+    return conn_life(conn) == LIFE_READING && pending > 0 && role->pends && pending + got <= most &&
+           role->pends(fresh, got, pending, most) &&
+           held_append(&conn->held, conn, &pool_of(conn)->given_back, fresh, got);
 }
 
 static void conn_read(struct conn *conn)
 {
     char *input = pool_of(conn)->input;
     size_t before = held_of(conn->held)->input;
-    ssize_t got = recv(conn->watch.fd, input + before, READ_MAX_BYTES, 0);
+    bool blind = conn->port->role->blind && conn_life(conn) != LIFE_OPENING;
+    ssize_t got = recv(conn->watch.fd, input + before, blind ? BLIND_MAX_BYTES : READ_MAX_BYTES,
+                       blind ? MSG_TRUNC : 0);
     size_t fresh = got > 0 ? (size_t)got : 0;
 
     if (got < 0 && errno != EAGAIN && errno != EINTR) {
         conn_close(conn, strerror(errno));
         return;
     }
-    if (got < 0 || got == READ_MAX_BYTES)
+    if (got < 0 || got >= READ_MAX_BYTES)
         conn->watch.more = got > 0 || errno == EINTR;
     if (fresh > 0)
         conn_touch(conn);
     if (fresh > 0 && lengthen(conn, input + before, fresh)) {
-        lead(conn, balance_of(conn, TURN_MORE, false));
+        lead(conn, (struct balance){.outcome = TURN_MORE, .over = over(conn)});
         return;
     }
     if (before > 0)
         memcpy(input, conn->held->bytes + conn->held->output, before);
-    answer(conn, before + fresh, got == 0);
+    if (conn_life(conn) == LIFE_OPENING)
+        open_proxied(conn, input, before + fresh, got == 0);
+    else
+        answer(conn, input, before + fresh, got == 0);
 }
 
 static void write_turn(struct conn *conn)
@@ -262,7 +262,7 @@ static void write_turn(struct conn *conn)
         lead(conn, (struct balance){.outcome = held->outcome, .unsent = unsent});
     } else if (held->outcome == TURN_AGAIN) {
         memcpy(pool_of(conn)->input, held->bytes + held->output, held->input);
-        answer(conn, held->input, false);
+        answer(conn, pool_of(conn)->input, held->input, false);
     } else {
         conn_read(conn);
     }
@@ -291,6 +291,7 @@ static void conn_ready(struct watch *watch, uint32_t events)
     struct conn *conn = container_of(watch, struct conn, watch);
 
     switch (conn_life(conn)) {
+    case LIFE_OPENING:
     case LIFE_READING:
         conn_read(conn);
         break;
@@ -307,15 +308,15 @@ static void conn_ready(struct watch *watch, uint32_t events)
 
 static struct conn *create(struct port *port, int fd, const struct address *peer)
 {
-    bool named = log_enabled(LOG_DETAIL);
     struct pool *pool = port->pool;
-    struct conn *conn = malloc(named ? sizeof(struct named) : sizeof *conn);
+    struct conn *conn = malloc(conn_log_room());
 
     if (!conn)
         return NULL;
-    if (named)
-        ((struct named *)conn)->peer = *peer;
-    *conn = (struct conn){.watch = {.ready = conn_ready, .fd = fd, .state = LIFE_READING},
+    conn_log_name(conn, peer);
+    *conn = (struct conn){.watch = {.ready = conn_ready,
+                                    .fd = fd,
+                                    .state = port->proxy ? LIFE_OPENING : LIFE_READING},
                           .port = port};
     timeout_init(&conn->idle);
     if (loop_add(pool->loop, &conn->watch, EPOLLIN | (pool->options->edge ? EPOLLET : 0)) == 0)
@@ -338,7 +339,7 @@ void conn_open(struct port *port, int fd, const struct address *peer)
         return;
     }
     timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
-    log_conn(conn, admitted ? "connected" : "busy", NULL);
+    conn_log(conn, admitted ? "connected" : "busy", NULL);
     if (admitted) {
         counters->total_clients++;
         counters->connected_tcp++;
@@ -346,5 +347,5 @@ void conn_open(struct port *port, int fd, const struct address *peer)
     }
     counters->busy_tcp++;
     pool->busy++;
-    answer(conn, 0, false);
+    answer(conn, pool->input, 0, false);
 }

@@ -16,7 +16,7 @@
 // one cache line.
 struct conn {
     struct watch watch;  // watch.state is its life
-    struct timeout idle; // in pool->idle, pool->owing or pool->goodbye, as its life has it
+    struct timeout idle; // in pool->opening, idle, owing or goodbye, as its life has it
     struct held *held;   // NULL: nothing is pending, unsent or to be remembered
     struct port *port;
 };
@@ -33,6 +33,10 @@ void conn_open(struct port *port, int fd, const struct address *peer);
 
 // REASON is for the log. Frees CONN.
 void conn_close(struct conn *conn, const char *reason);
+
+// CONN has not sent in time what it has begun, or had to begin with: it ends, and is told so if its
+// role has a text for that. May close CONN.
+void conn_late(struct conn *conn);
 
 // A turn of CONN, for which epoll reports EVENTS, or might. May close CONN.
 static inline void conn_turn(struct conn *conn, uint32_t events)

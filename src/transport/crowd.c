@@ -23,7 +23,7 @@ static void line_over(struct pool *pool, struct timeout *timeout, ticks now)
     struct conn *conn = container_of(timeout, struct held, line)->conn;
 
     if (still_due(&pool->line, timeout, conn, now))
-        conn_close(conn, "line timeout");
+        conn_late(conn);
 }
 
 // Whether no byte has moved for too long. A slow reader is not idle: bytes that the kernel sends
@@ -63,6 +63,14 @@ static void owing_over(struct pool *pool, struct timeout *timeout, ticks now)
         timeouts_start(&pool->owing, timeout, now);
 }
 
+static void opening_over(struct pool *pool, struct timeout *timeout, ticks now)
+{
+    struct conn *conn = conn_of(&timeout->link);
+
+    if (still_due(&pool->opening, timeout, conn, now))
+        conn_late(conn);
+}
+
 static void goodbye_over(struct pool *pool, struct timeout *timeout, ticks now)
 {
     struct conn *conn = conn_of(&timeout->link);
@@ -83,6 +91,7 @@ static void expire(struct pool *pool, struct timeouts *timeouts, ticks now,
 void crowd_expire(struct pool *pool, ticks now)
 {
     expire(pool, &pool->line, now, line_over);
+    expire(pool, &pool->opening, now, opening_over);
     expire(pool, &pool->idle, now, idle_over);
     expire(pool, &pool->owing, now, owing_over);
     expire(pool, &pool->goodbye, now, goodbye_over);
@@ -94,6 +103,7 @@ ticks crowd_next(const struct pool *pool)
 {
     ticks due = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
 
+    due = ticks_sooner(due, timeouts_next(&pool->opening));
     due = ticks_sooner(due, timeouts_next(&pool->owing));
     return ticks_sooner(ticks_sooner(due, timeouts_next(&pool->goodbye)), pool_trim_due(pool));
 }
@@ -101,6 +111,7 @@ ticks crowd_next(const struct pool *pool)
 void crowd_drain(struct pool *pool)
 {
     list_move_all(&pool->undrained, &pool->idle.list);
+    list_move_all(&pool->undrained, &pool->opening.list);
 }
 
 bool crowd_drain_some(struct pool *pool)
@@ -108,7 +119,8 @@ bool crowd_drain_some(struct pool *pool)
     for (int i = 0; i < CROWD_PER_TURN_MAX && !list_empty(&pool->undrained); i++) {
         struct conn *conn = conn_of(pool->undrained.next);
 
-        timeouts_start(&pool->idle, &conn->idle, loop_now(pool->loop));
+        timeouts_start(pool_deadline(pool, conn->port->role, conn_life(conn)), &conn->idle,
+                       loop_now(pool->loop));
         conn_turn(conn, EPOLLIN);
     }
     return !list_empty(&pool->undrained);
@@ -123,6 +135,7 @@ static void close_all(struct list *list, const char *reason)
 void crowd_close(struct pool *pool, const char *reason)
 {
     close_all(&pool->undrained, reason);
+    close_all(&pool->opening.list, reason);
     close_all(&pool->idle.list, reason);
     close_all(&pool->owing.list, reason);
     close_all(&pool->goodbye.list, reason);

@@ -46,13 +46,31 @@ bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, siz
     return true;
 }
 
+bool held_append(struct held **held, struct conn *conn, size_t *given_back, const char *bytes,
+                 size_t length)
+{
+    size_t before = (*held)->input;
+
+    if (!held_reserve(held, conn, given_back, before + length))
+        return false;
+    memcpy((*held)->bytes + before, bytes, length);
+    (*held)->input += length;
+    return true;
+}
+
+// Whether nothing is to be remembered for a further turn.
+static bool empty(const struct held *held, const struct memory *memory)
+{
+    return memory_empty(memory) && !held_of(held)->header;
+}
+
 bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
                const struct memory *memory, const struct turn *turn, enum outcome outcome)
 {
     size_t output = turn->reply.length;
     size_t input = outcome == TURN_CLOSE ? 0 : turn->length - turn->done;
 
-    if (output + input == 0 && (memory_empty(memory) || outcome == TURN_CLOSE)) {
+    if (output + input == 0 && (outcome == TURN_CLOSE || empty(*held, memory))) {
         held_drop(held, given_back);
         return true;
     }
@@ -69,6 +87,30 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
     return true;
 }
 
+bool held_keep_header(struct held **held, struct conn *conn, const char *header, size_t length)
+{
+    if (!*held)
+        *held = create(conn);
+    char *copy = *held ? malloc(length) : NULL;
+    if (!copy)
+        return false;
+    memcpy(copy, header, length);
+    (*held)->header = copy;
+    (*held)->header_length = length;
+    return true;
+}
+
+void held_time(struct held *held, const struct turn *turn, struct pool *pool)
+{
+    if (!held)
+        return;
+    // Who is owed something is not waited for.
+    if (held->output > 0 || held->outcome != TURN_MORE || turn->begun == NOTHING_BEGUN)
+        timeout_stop(&held->line);
+    else if (!timeout_running(&held->line) || turn->begun > 0) // not the message of before
+        timeouts_start(&pool->line, &held->line, loop_now(pool->loop));
+}
+
 void held_drop(struct held **held, size_t *given_back)
 {
     if (!*held)
@@ -76,6 +118,7 @@ void held_drop(struct held **held, size_t *given_back)
     *given_back += (*held)->room;
     timeout_stop(&(*held)->line);
     free((*held)->bytes);
+    free((*held)->header);
     free(*held);
     *held = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "core/timeouts.h"
 #include "core/turn.h"
+#include "transport/pool.h"
 
 struct conn;
 
@@ -15,6 +16,8 @@ struct held {
     struct conn *conn;
     struct timeout line; // runs while a message that has begun is waited for
     struct memory memory;
+    char *header; // the PROXY header, if it has announced anything; else NULL
+    size_t header_length;
     enum outcome outcome; // of the latest turn
     size_t room;          // of `bytes`
     size_t sent, output;  // bytes[sent .. output) is unsent
@@ -25,18 +28,32 @@ struct held {
 // HELD, or what a connection without it has instead.
 const struct held *held_of(const struct held *held);
 
-// These three add to *GIVEN_BACK the bytes of a buffer that they free or make smaller.
+// Those that take GIVEN_BACK add to *GIVEN_BACK the bytes of a buffer that they free or make
+// smaller.
 
 // Makes *HELD, which may be NULL, have room for SIZE bytes; the first SIZE bytes that it holds are
 // kept. The room is the next power of two, or stays as it was if that is up to four times as much.
 // False without memory.
 bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size);
 
+// Adds LENGTH further BYTES of input to what *HELD, which has no output, keeps. False without
+// memory.
+bool held_append(struct held **held, struct conn *conn, size_t *given_back, const char *bytes,
+                 size_t length);
+
 // Keeps in *HELD what TURN leaves behind: what it has not sent of its reply, and what is not done
 // of its input, but with TURN_CLOSE nothing of the input. *HELD becomes NULL if that is nothing,
-// unless the role remembers something for a further turn. False without memory.
+// unless there is a header, or the role remembers something for a further turn. False without
+// memory.
 bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
                const struct memory *memory, const struct turn *turn, enum outcome outcome);
+
+// Keeps in *HELD, which may be NULL, a copy of the PROXY header. False without memory.
+bool held_keep_header(struct held **held, struct conn *conn, const char *header, size_t length);
+
+// Has HELD, which may be NULL, stand in pool->line while the message that has begun in TURN is
+// waited for.
+void held_time(struct held *held, const struct turn *turn, struct pool *pool);
 
 // Frees *HELD, which may be NULL, and makes it NULL.
 void held_drop(struct held **held, size_t *given_back);

@@ -7,11 +7,13 @@
 bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
                struct service *service)
 {
-    size_t input = READ_MAX_BYTES + options->max_line;
+    size_t kept = options->max_line > OPENING_MAX_BYTES ? options->max_line : OPENING_MAX_BYTES;
+    size_t input = READ_MAX_BYTES + kept;
 
     *pool =
         (struct pool){.loop = loop, .options = options, .service = service, .max_busy = BUSY_MAX};
     pool->busy_port = (struct port){.watch.fd = -1, .role = &role_busy, .pool = pool};
+    timeouts_init(&pool->opening, OPENING_SECONDS);
     timeouts_init(&pool->idle, options->idle_timeout);
     timeouts_init(&pool->line, options->line_timeout);
     timeouts_init(&pool->owing, options->idle_timeout > 0 && options->idle_timeout < OWING_SECONDS
@@ -60,5 +62,7 @@ struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum 
     // One that is not admitted has a goodbye's time for all of it.
     if (!role->admitted || life == LIFE_GOODBYE)
         return &pool->goodbye;
+    if (life == LIFE_OPENING)
+        return &pool->opening;
     return life == LIFE_READING ? &pool->idle : &pool->owing;
 }

@@ -15,6 +15,9 @@ enum {
     READ_MAX_BYTES = 65536, // of one connection, in one turn
     BUSY_MAX = 256,         // connections that are being told "Server Busy"
     GOODBYE_SECONDS = 2,    // how long a client may take to close after our FIN
+    OPENING_SECONDS = 5,    // how long what a connection begins with may take
+    OPENING_MAX_BYTES = 4096,
+    BLIND_MAX_BYTES = 1 << 20, // as READ_MAX_BYTES, where they are not copied
     OWING_SECONDS = 60, // how often it is asked whether one that is owed something is still there
     VANISHED_SECONDS = 180,  // without a sign of a client's system, which answers a probe every 120
     GIVE_BACK_BYTES = 65536, // freed: worth a system call, and
@@ -30,6 +33,7 @@ struct port {
     struct pool *pool;
     struct address local;
     enum protocol protocol;
+    bool proxy;    // a connection begins with a PROXY header
     bool own;      // opened by this process: who waits in its queue is a client of this process
     bool watched;  // in the loop
     bool settled;  // who waits in its queue has come since its options were set
@@ -43,11 +47,12 @@ struct pool {
     struct loop *loop;
     const struct options *options;
     struct service *service;
+    struct timeouts opening; // those that open
     struct timeouts idle;    // those that read
     struct timeouts owing;   // those that write or flush
     struct timeouts goodbye; // those that say goodbye, and all that are not admitted
     struct timeouts line;    // the messages that have begun and not ended
-    struct list undrained;   // of `idle`: they have a turn yet before the end
+    struct list undrained;   // of these two: they have a turn yet before the end
     struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
     unsigned busy, max_busy; // these, and how many there may be
     bool freed;              // a connection has ended since this was last set to false

@@ -200,14 +200,17 @@ static void datagrams_ready(struct watch *watch, uint32_t events)
 
 static int set_up(struct port *port)
 {
+    bool reflect = port->protocol == PROTOCOL_UDP && port->pool->options->dscp_reflect;
+
     if (port->protocol == PROTOCOL_TCP && limit_buffers(port, port->watch.fd) < 0)
+        return -1;
+    if (reflect && net_tell_class(port->watch.fd) < 0)
         return -1;
     port->local = net_local(port->watch.fd);
     return port->local.port ? 0 : -1;
 }
 
-int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
-              bool own)
+int ports_add(struct ports *ports, struct duty duty, enum protocol protocol, int fd, bool own)
 {
     if (ports->count == PORTS_MAX) {
         log_event(LOG_ERROR, "too many sockets", LOG_NUMBER("most", PORTS_MAX));
@@ -218,7 +221,8 @@ int ports_add(struct ports *ports, const struct role *role, enum protocol protoc
     struct port *port = &ports->port[ports->count++];
     *port = (struct port){
         .watch = {.ready = protocol == PROTOCOL_TCP ? listener_ready : datagrams_ready, .fd = fd},
-        .role = role,
+        .role = duty.role,
+        .proxy = duty.proxy,
         .pool = &ports->pool,
         .protocol = protocol,
         .own = own,
@@ -249,6 +253,17 @@ static bool watch(struct port *port)
     return true;
 }
 
+static void tell(const struct port *port)
+{
+    char room[64];
+    struct text role = text_in(room, sizeof room);
+
+    text_format(&role, "%s%s", port->role->name, port->proxy ? DUTY_PROXY : "");
+    log_event(LOG_INFO, "listening", LOG_TEXT("role", text_end(&role)),
+              LOG_TEXT("proto", protocol_name(port->protocol)),
+              LOG_TEXT("addr", ADDRESS_STRING(&port->local)));
+}
+
 int ports_serve(struct ports *ports)
 {
     for (size_t i = 0; i < ports->count; i++) {
@@ -258,9 +273,7 @@ int ports_serve(struct ports *ports)
             return -1;
         if (port->protocol == PROTOCOL_UDP)
             guard_add_port(&ports->pool.service->ports, port->local.port);
-        log_event(LOG_INFO, "listening", LOG_TEXT("role", port->role->name),
-                  LOG_TEXT("proto", protocol_name(port->protocol)),
-                  LOG_TEXT("addr", ADDRESS_STRING(&port->local)));
+        tell(port);
     }
     return 0;
 }

@@ -37,8 +37,7 @@ void ports_finish(struct ports *ports);
 // Adds FD, a listening socket or a bound one for datagrams, which belongs to ports from now on;
 // OWN: opened by this process. Returns 0, or -1 with errno and FD closed; for one more than
 // PORTS_MAX with that in the log.
-int ports_add(struct ports *ports, const struct role *role, enum protocol protocol, int fd,
-              bool own);
+int ports_add(struct ports *ports, struct duty duty, enum protocol protocol, int fd, bool own);
 
 // Forgets the ports that were added from number FIRST on, and closes them. Used where a set of them
 // has to be chosen anew.

@@ -13,9 +13,11 @@
 #include "system/net.h"
 
 enum {
-    // IP_PKTINFO, IP_TTL, IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_RECVFRAGSIZE, and room to spare.
-    CONTROL_BYTES = 192,
-    ROOM_MIN = 4, // what the guard looks at, however small --max-datagram is
+    // IP_PKTINFO, IP_TTL, IP_TOS, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS and IPV6_RECVFRAGSIZE,
+    // and room to spare.
+    CONTROL_BYTES = 256,
+    DSCP_MASK = 0xfc, // of the traffic class; the rest is ECN (RFC 2474, RFC 3168)
+    ROOM_MIN = 4,     // what the guard looks at, however small --max-datagram is
 };
 
 struct control {
@@ -28,6 +30,7 @@ struct udp_batch {
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
     unsigned fragment; // what answers may have to be cut to: the least of the questions'
+    unsigned silent;   // questions that were taken, and that the role answers by nothing
     char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
     char bytes[]; // UDP_BATCH_MAX times --max-datagram
 };
@@ -44,7 +47,6 @@ bool udp_init(struct udp *udp, struct pool *pool)
         batch->in[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->from[i],
             .msg_iov = &batch->in_bytes[i],
-            .msg_iovlen = 1,
             .msg_control = &batch->in_control[i],
         };
     }
@@ -92,6 +94,11 @@ static void read_control(struct msghdr *message, struct datagram *datagram)
             memcpy(&datagram->fragment, CMSG_DATA(at), sizeof datagram->fragment);
         } else if (is_v4 ? at->cmsg_type == IP_TTL : at->cmsg_type == IPV6_HOPLIMIT) {
             memcpy(&datagram->hop_limit, CMSG_DATA(at), sizeof datagram->hop_limit);
+        } else if (is_v4 && at->cmsg_type == IP_TOS) { // a single byte, where IPv6 has an int
+            datagram->dscp = *CMSG_DATA(at) & DSCP_MASK;
+        } else if (!is_v4 && at->cmsg_type == IPV6_TCLASS) {
+            memcpy(&datagram->dscp, CMSG_DATA(at), sizeof datagram->dscp);
+            datagram->dscp &= DSCP_MASK;
         }
     }
 }
@@ -107,8 +114,8 @@ static void put_control(struct msghdr *message, struct cmsghdr **at, int level, 
     *at = (struct cmsghdr *)(void *)((char *)*at + CMSG_SPACE(length));
 }
 
-// From the address that was asked, and with one hop less than the question. MESSAGE has no control
-// data yet.
+// From the address that was asked, with one hop less than the question, and with its DSCP if that
+// is known. MESSAGE has no control data yet.
 static void write_control(const struct datagram *datagram, struct control *control,
                           struct msghdr *message)
 {
@@ -121,12 +128,17 @@ static void write_control(const struct datagram *datagram, struct control *contr
 
         put_control(message, &at, IPPROTO_IP, IP_PKTINFO, &v4, sizeof v4);
         put_control(message, &at, IPPROTO_IP, IP_TTL, &hop_limit, sizeof hop_limit);
+        if (datagram->dscp >= 0)
+            put_control(message, &at, IPPROTO_IP, IP_TOS, &datagram->dscp, sizeof datagram->dscp);
     } else {
         struct in6_pktinfo v6 = {.ipi6_addr = datagram->local.ip,
                                  .ipi6_ifindex = datagram->local.scope};
 
         put_control(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
         put_control(message, &at, IPPROTO_IPV6, IPV6_HOPLIMIT, &hop_limit, sizeof hop_limit);
+        if (datagram->dscp >= 0)
+            put_control(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &datagram->dscp,
+                        sizeof datagram->dscp);
     }
 }
 
@@ -136,8 +148,9 @@ static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
     struct datagram datagram = {
         .peer = address_of(in->msg_hdr.msg_name),
         .bytes = bytes->iov_base,
-        .held = size_min(in->msg_len, bytes->iov_len),
+        .held = port->role->blind ? 0 : size_min(in->msg_len, bytes->iov_len),
         .length = in->msg_len, // with MSG_TRUNC the whole length
+        .dscp = -1,
         .truncated = in->msg_len > port->pool->options->max_datagram,
     };
 
@@ -146,26 +159,28 @@ static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
     return datagram;
 }
 
-// What is answered to DATAGRAM: the datagram itself, or a text in ROOM.
-static struct reply answer(const struct port *port, const struct datagram *datagram,
-                           char room[TURN_TEXT_MAX_BYTES])
+// Makes the REPLY to DATAGRAM: the datagram itself, or a text in its buffer. False if there is
+// none.
+static bool answer(const struct port *port, const struct datagram *datagram, struct reply *reply)
 {
     struct turn turn = {
-        .input = datagram->bytes, .length = datagram->length, .ended = true, .reply.buffer = room};
+        .input = datagram->bytes, .length = datagram->length, .ended = true, .reply = *reply};
     struct facts facts;
+    enum outcome outcome = TURN_MORE;
 
-    if (datagram->truncated) {
+    if (datagram->truncated && !port->role->blind) {
         struct text text = reply_text(&turn.reply);
 
         text_string(&text, "ERR datagram-truncated\n");
         reply_add(&turn.reply, &text);
-        return turn.reply;
+    } else {
+        while ((outcome = port->role->datagram(&turn)) == TURN_FACTS) {
+            facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
+            turn.facts = &facts;
+        }
     }
-    while (port->role->datagram(&turn) == TURN_FACTS) {
-        facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
-        turn.facts = &facts;
-    }
-    return turn.reply;
+    *reply = turn.reply;
+    return outcome != TURN_SILENT;
 }
 
 // Makes the answer to the datagram in place I of the batch in place OUT. False if there is none.
@@ -180,10 +195,14 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
         return false;
     uint32_t peer = peers_heard(&service->peers, &datagram.peer, now, &first);
     service->counters.total_clients += first;
-    if (!guard_accepts_content(&datagram) ||
+    if (!guard_accepts_content(&datagram, port->role->verbatim) ||
         !peers_allow_round(&service->peers, peer, guard_digest(&datagram)))
         return false;
-    struct reply reply = answer(port, &datagram, batch->text[out]);
+    struct reply reply = {.buffer = batch->text[out]};
+    if (!answer(port, &datagram, &reply)) {
+        batch->silent++;
+        return false;
+    }
     if (reply.length > datagram.length && !peers_allow_longer(&service->peers, peer, now))
         return false;
     batch->out_bytes[out] = (struct iovec){(char *)reply.bytes, reply.length};
@@ -247,11 +266,12 @@ int udp_turn(struct udp *udp, struct port *port)
     for (size_t i = 0; i < UDP_BATCH_MAX; i++) {
         batch->in[i].msg_hdr.msg_namelen = sizeof batch->from[i];
         batch->in[i].msg_hdr.msg_controllen = sizeof batch->in_control[i];
+        batch->in[i].msg_hdr.msg_iovlen = !port->role->blind;
     }
     int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
-    batch->fragment = 0;
+    batch->fragment = batch->silent = 0;
     for (int i = 0; i < came; i++)
         answers += answer_into(batch, port, (size_t)i, answers);
     if (batch->fragment != port->fragment)
@@ -262,7 +282,7 @@ int udp_turn(struct udp *udp, struct port *port)
                     LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
                     LOG_NUMBER("sent", sent));
     counters->udp_answered += sent;
-    counters->udp_dropped += (size_t)came - sent;
+    counters->udp_dropped += (size_t)came - sent - batch->silent;
     return came;
 }
 

@@ -27,9 +27,10 @@ def test_a_further_port_may_have_one_protocol_and_one_address(start, protocol):
 
 
 @pytest.mark.parametrize("value, message", [
-    ("rot13:7", "--listen: there is no role 'rot13'"),
-    ("busy:7", "--listen: there is no role 'busy'"),
-    ("7", "--listen: '7' names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7"),
+    ("rot13:7", "--listen: there is no role 'rot13', but there are echo, raw, discard"),
+    ("busy:7", "--listen: there is no role 'busy', but there are echo, raw, discard"),
+    ("7", "--listen: '7' names no role: ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp], as raw:[::1]:7"),
+    ("echo+proxy:7/udp", "--listen: a PROXY header is not for UDP: echo+proxy:PORT is for TCP alone"),
 ])
 def test_wrong_usage_of_listen_is_named(value, message):
     done = run(f"--listen={value}")
@@ -45,6 +46,28 @@ def test_the_same_port_twice_is_a_start_up_error(start):
 
 
 def test_all_that_options_may_ask_for_fits(start):
-    """64 addresses and 64 further ports, each for both protocols."""
-    server = start(*(f"--bind=127.0.1.{number}" for number in range(1, 65)), *["--listen=echo:0"] * 64, listening=256)
+    """64 addresses and 32 further ports, each for both protocols."""
+    server = start(*(f"--bind=127.0.1.{number}" for number in range(1, 65)), *["--listen=echo:0"] * 32, listening=192)
     assert server.stats("127.0.1.64")["connected_tcp"] == 1
+    done = run("--port=0", *["--listen=echo:0"] * 33)
+    assert done.returncode == 2
+    assert b"--listen: more than 64 sockets; a port for TCP and UDP is two of them" in done.stderr
+
+
+def test_a_port_of_none_leaves_the_further_ones(start):
+    server = start("--port=none", "--listen=raw:0/tcp", "--name=box-1", port=None, listening=1)
+    assert [event["role"] for event in server.find(msg="listening")] == ["raw"]
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--port=none"], "--port=none leaves no port: open one by --listen=raw:7 for instance"),
+    (["--port=none", "--bind=::1", "--listen=raw:0"],
+     "--bind is for the echo port, and --port=none opens none: --listen=ROLE:ADDR:PORT has an address of its own"),
+    (["--name=two words"], "--name: 'two words' has a blank or what is not printable ASCII, as echo-1 has not"),
+    (["--name="], "--name: '' has not 1 to 255 characters"),
+    (["--dscp=46"], "--dscp: '46' is neither reflect nor 0"),
+])
+def test_wrong_usage_of_ports_and_names_is_told(options, message):
+    done = run(*options)
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.decode().splitlines()[0] == f"epoll-echo: {message}"

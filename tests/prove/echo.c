@@ -15,14 +15,14 @@
     predicate turn_fits(struct turn *turn) =
         1 <= turn->max_line <= 1048576 && turn->length <= 0x3fffffff && \valid(turn) &&
         \valid_read(turn->input + (0 .. turn->length - 1)) &&
-        \valid(turn->reply.buffer + (0 .. turn->length + 65535)) &&
+        \valid(turn->reply.buffer + (0 .. turn->length + 262143)) &&
         \separated(turn, turn->input + (0 .. turn->length - 1),
-                   turn->reply.buffer + (0 .. turn->length + 65535)) &&
+                   turn->reply.buffer + (0 .. turn->length + 262143)) &&
         facts_fit(turn, turn->length + 65536);
 
     predicate memory_apart(struct memory *memory, struct turn *turn) =
         \separated(memory, turn, turn->input + (0 .. turn->length - 1),
-                   turn->reply.buffer + (0 .. turn->length + 65535), turn->facts,
+                   turn->reply.buffer + (0 .. turn->length + 262143), turn->facts,
                    turn->facts->gate);
 
     // How far an answer to so many bytes reaches into the buffer at most: where nothing is in it,
@@ -159,7 +159,7 @@ PROVED(answer_message);
     assigns memory->discarding, memory->overlong_before, turn->done, turn->begun,
             *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
-            turn->reply.buffer[0 .. turn->length + 65535];
+            turn->reply.buffer[0 .. turn->length + 262143];
     ensures bounded(turn);
     ensures placed(turn);
     ensures dropped(memory, turn);
@@ -182,7 +182,7 @@ PROVED(step);
     assigns memory->discarding, memory->overlong_before, turn->done, turn->begun,
             *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
-            turn->reply.buffer[0 .. turn->length + 65535];
+            turn->reply.buffer[0 .. turn->length + 262143];
     ensures bounded(turn);
     ensures placed(turn);
     ensures dropped(memory, turn);

@@ -46,7 +46,7 @@ PROVED(guard_accepts_addresses);
     requires datagram->held == 0 || \valid_read(datagram->bytes + (0 .. datagram->held - 1));
     terminates \true;
     assigns \nothing;
-    ensures \result <==> datagram->hop_limit > 1 && !error(datagram);
+    ensures \result <==> datagram->hop_limit > 1 && (any_content || !error(datagram));
 */
-bool guard_accepts_content(const struct datagram *datagram);
+bool guard_accepts_content(const struct datagram *datagram, bool any_content);
 PROVED(guard_accepts_content);

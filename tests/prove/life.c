@@ -5,7 +5,8 @@
 
 #include "core/life.c"
 
-//@ predicate is_open(enum life life) = life == LIFE_READING || life == LIFE_WRITING;
+//@ predicate is_open(enum life life) = life == LIFE_OPENING || life == LIFE_READING || life ==
+//LIFE_WRITING;
 
 /*@ requires \valid_read(balance);
     terminates \true;
@@ -14,7 +15,9 @@
     ensures \result == LIFE_FLUSHING <==>
             !balance->unsent && balance->outcome != TURN_AGAIN &&
             (balance->outcome == TURN_CLOSE || balance->ended || balance->over);
-    ensures \result == LIFE_READING || \result == LIFE_WRITING || \result == LIFE_FLUSHING;
+    ensures \result == LIFE_OPENING ==> balance->opening;
+    ensures \result == LIFE_READING ==> !balance->opening;
+    ensures is_open(\result) || \result == LIFE_FLUSHING;
 */
 static enum life after_turn(const struct balance *balance);
 PROVED(after_turn);
@@ -30,7 +33,7 @@ PROVED(after_turn);
     // Whoever is read from is owed nothing, and may send more.
     ensures \result == LIFE_READING <==>
             is_open(life) && !balance->unsent && balance->outcome == TURN_MORE && !balance->ended &&
-                !balance->over;
+                !balance->over && !balance->opening;
     // Once nothing more is answered, there is no way back.
     ensures !is_open(life) ==> \result >= life;
     // Nothing is closed before the kernel has sent all and the client has ended.

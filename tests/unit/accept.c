@@ -99,7 +99,7 @@ static int bound(int type)
 
 static int add(enum protocol protocol, bool own)
 {
-    return ports_add(&test.ports, &role_echo, protocol,
+    return ports_add(&test.ports, (struct duty){.role = &role_echo}, protocol,
                      bound(protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM), own);
 }
 
@@ -312,10 +312,12 @@ TEST(a_port_that_cannot_be_set_up_is_closed)
     int fd = bound(SOCK_STREAM);
     test.options.socket_buffer = 1;
     test.option_error = ENOBUFS;
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, fd, true), -1);
+    assert_int_equal(
+        ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_TCP, fd, true), -1);
     assert_int_equal(errno, ENOBUFS);
     fd = socket(AF_INET, SOCK_DGRAM, 0); // without a port
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_UDP, fd, true), -1);
+    assert_int_equal(
+        ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_UDP, fd, true), -1);
     assert_int_equal(test.ports.count, count);
     test.option_error = 0;
     test.options.socket_buffer = 20000;

@@ -13,10 +13,12 @@ static struct facts facts_of(enum protocol protocol, const char *peer, const cha
                                        .connected_tcp = 3,
                                        .busy_tcp = 4,
                                        .udp_answered = 5,
-                                       .udp_dropped = 6}};
+                                       .udp_dropped = 6,
+                                       .proxy_refused = 8}};
 
     assert_true(address_parse(peer, &facts.peer));
     assert_true(address_parse(local, &facts.local));
+    facts.loopback = address_is_loopback(&facts.peer);
     facts.peer.port = 40000;
     facts.local.port = 12345;
     return facts;
@@ -58,7 +60,8 @@ static void expect_line(const char *message, const char *expected)
 }
 
 #define STATS                                                                                      \
-    "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 udp_dropped=6\n"
+    "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 udp_dropped=6 "  \
+    "proxy_refused=8\n"
 #define UNKNOWN "ERR unknown-command\n"
 
 TEST(a_command_begins_with_a_slash)
@@ -77,6 +80,25 @@ TEST(each_command_has_its_answer)
     expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345\n");
     expect_line("/help\n", "/stats /time /whoami /help /shutdown TOKEN\n");
     expect_line("/other\n", UNKNOWN);
+}
+
+TEST(a_proxy_and_a_name_are_told)
+{
+    asked.facts.name = "box-1";
+    expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345 name=box-1\n");
+    asked.facts.via = asked.facts.local;
+    expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345 "
+                             "via=192.0.2.2:12345 name=box-1\n");
+    asked.facts.authority = "a.example/";
+    asked.facts.authority_length = 9;
+    asked.facts.tls = "TLSv1.3";
+    asked.facts.tls_length = 7;
+    expect_line("/whoami\n",
+                "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345 via=192.0.2.2:12345 "
+                "authority=a.example tls=TLSv1.3 name=box-1\n");
+    expect_line("/stats\n",
+                "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 "
+                "udp_dropped=6 proxy_refused=8 name=box-1\n");
 }
 
 // In one turn all facts are of one instant: what is told once is told again as it is.
@@ -202,8 +224,15 @@ TEST(the_longest_answers_fit)
                            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
     asked.facts.peer.port = asked.facts.local.port = UINT16_MAX;
     asked.facts.peer.scope = asked.facts.local.scope = UINT32_MAX;
-    asked.facts.counters =
-        (struct counters){UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    asked.facts.counters = (struct counters){UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX,
+                                             UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    char longest[256];
+    memset(longest, 'n', 255);
+    longest[255] = '\0';
+    asked.facts.name = asked.facts.authority = asked.facts.tls = longest;
+    asked.facts.authority_length = 255;
+    asked.facts.tls_length = 15;
+    asked.facts.via = asked.facts.peer;
     expect_line("/whoami", NULL);
     expect_line("/stats", NULL);
     asked.facts.time = (struct timespec){INT64_MAX, 999999999}; // no such year

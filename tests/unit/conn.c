@@ -55,7 +55,9 @@ ssize_t __wrap_recv(int fd, void *bytes, size_t length, int flags)
 {
     if (told(flags == MSG_PEEK ? &kernel.peek : &kernel.recv) != 0)
         return -1;
-    assert_true(flags == MSG_PEEK ? length == 1 : length == READ_MAX_BYTES);
+    assert_int_equal(length, flags == MSG_PEEK    ? 1
+                             : flags == MSG_TRUNC ? BLIND_MAX_BYTES
+                                                  : READ_MAX_BYTES);
     return __real_recv(fd, bytes, length, flags);
 }
 
@@ -291,8 +293,9 @@ static void come_by(struct port *port)
     struct address peer = net_local(test.client);
     test.pool.freed = false;
     conn_open(port, fd, &peer);
-    test.conn = conn_of(port->role->admitted ? test.pool.idle.list.previous
-                                             : test.pool.goodbye.list.previous);
+    test.conn = conn_of(!port->role->admitted ? test.pool.goodbye.list.previous
+                        : port->proxy         ? test.pool.opening.list.previous
+                                              : test.pool.idle.list.previous);
 }
 
 static void come(const struct role *role)
@@ -368,7 +371,7 @@ static ticks soonest(const struct conn *conn)
 // what it holds: room, first unsent byte - end of the output + input, and the line's deadline.
 static void expect_state(const char *expected)
 {
-    static const char *const life[LIVES] = {"reading", "writing", "flushing", "goodbye"};
+    static const char *const life[LIVES] = {"opening", "reading", "writing", "flushing", "goodbye"};
     char room[200];
     struct text text = text_in(room, sizeof room);
     const struct pool *pool = &test.pool;
@@ -379,6 +382,7 @@ static void expect_state(const char *expected)
         const struct held *held = test.conn->held;
 
         text_string(&text, life[conn_life(test.conn)]);
+        put_list(&text, "opening", &pool->opening.list);
         put_list(&text, "idle", &pool->idle.list);
         put_list(&text, "owing", &pool->owing.list);
         put_list(&text, "goodbye", &pool->goodbye.list);
@@ -534,7 +538,7 @@ static void repeat(char *room, const char *text, size_t times)
 TEST(a_turn_that_is_used_up_gets_another_one)
 {
     char all[8192];
-    size_t longer = TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES;
+    size_t longer = TURN_TEXTS_MAX * TURN_TEXT_COST_BYTES;
 
     come(&role_echo);
     repeat(all, "/a\n", TURN_TEXTS_MAX + 3);
@@ -921,7 +925,7 @@ TEST(statistics_are_those_of_the_moment)
 
         snprintf(expected, sizeof expected,
                  "total_clients=1 active_udp_peers=%d connected_tcp=1 busy_tcp=0 udp_answered=0 "
-                 "udp_dropped=0\n",
+                 "udp_dropped=0 proxy_refused=0\n",
                  active);
         says("/stats\n");
         hears(expected);
@@ -1093,7 +1097,8 @@ TEST(who_has_sent_something_meanwhile_is_heard_first)
             write_all("\n", 1);
         pass(LINE_SECONDS + 1);
         expire_now();
-        expect_state(heard ? "reading, idle 21, in" : "closed tcp line timeout");
+        expect_state(heard ? "reading, idle 21, in" : "goodbye, goodbye 9, in");
+        hears(heard ? "x\n" : "ERR line-timeout\n");
         begin_again(IDLE_SECONDS);
         come(&role_test);
         said.outcome = TURN_CLOSE;
@@ -1105,6 +1110,190 @@ TEST(who_has_sent_something_meanwhile_is_heard_first)
         expect_state(heard ? "closed tcp goodbye" : "closed tcp goodbye timeout");
         begin_again(IDLE_SECONDS);
     }
+}
+
+TEST(who_has_no_words_for_the_late_says_goodbye_without)
+{
+    come(&role_test);
+    said.outcome = TURN_MORE;
+    says("x");
+    pass(LINE_SECONDS + 1);
+    expire_now();
+    expect_state("goodbye, goodbye 9, in");
+}
+
+#define HEADER "PROXY TCP4 192.0.2.1 198.51.100.7 56324 12345\r\n"
+#define WHOAMI "proto=tcp peer=192.0.2.1:56324 local=198.51.100.7:12345 via=127.0.0.1:"
+
+static void come_proxied(const struct role *role)
+{
+    test.port.proxy = true;
+    come(role);
+    expect_state("opening, opening 21, in");
+}
+
+// However it is cut, and it has its five seconds in all.
+TEST(a_header_comes_before_the_first_line)
+{
+    for (size_t cut = 0; cut <= strlen(HEADER); cut++) {
+        char expected[200];
+
+        come_proxied(&role_echo);
+        write_all(HEADER, cut);
+        turn();
+        pass(1);
+        turn();
+        if (cut > 0 && cut < strlen(HEADER))
+            assert_int_equal(conn_life(test.conn), LIFE_OPENING);
+        write_all(HEADER "/whoami\nabc" + cut, strlen(HEADER "/whoami\nabc") - cut);
+        turn();
+        snprintf(expected, sizeof expected, WHOAMI "%u\n", net_local(test.client).port);
+        hears(expected);
+        expect_state("reading, idle 21, in, 64: 0-0+3, line 9");
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+TEST(a_header_is_remembered_between_lines)
+{
+    char expected[200];
+
+    come_proxied(&role_echo);
+    says(HEADER "x\n");
+    hears("x\n");
+    says("/whoami\n");
+    snprintf(expected, sizeof expected, WHOAMI "%u\n", net_local(test.client).port);
+    hears(expected);
+    assert_int_equal(test.service.counters.proxy_refused, 0);
+    client_ends();
+    turn();
+    expect_state("closed tcp end of input");
+}
+
+// Nothing has announced another peer; but on such a port nobody is this host's own.
+TEST(without_an_announcement_the_addresses_are_the_real_ones)
+{
+    char expected[200];
+    unsigned port;
+
+    come_proxied(&role_echo);
+    says("PROXY UNKNOWN\r\n/whoami\n/shutdown x\n");
+    port = net_local(test.client).port;
+    snprintf(expected, sizeof expected,
+             "proto=tcp peer=127.0.0.1:%u local=127.0.0.1:%u "
+             "via=127.0.0.1:%u\nERR shutdown-token-missing\n",
+             port, net_local(test.conn->watch.fd).port, port);
+    hears(expected);
+    assert_null(test.conn->held);
+    test.service.gate.token = (struct token){1, "x"};
+    says("/shutdown x\n");
+    hears("ERR shutdown-loopback-required\n");
+}
+
+TEST(who_has_no_right_header_is_closed_and_counted)
+{
+    static const struct {
+        const char *bytes;
+        bool ends, refused;
+    } row[] = {
+        {"hello\n", false, true},
+        {"PROXY TCP4 192.0.2.01 198.51.100.7 56324 12345\r\n", false, true},
+        {"PROXY", true, true},
+        {"", true, false}, // a check of the proxy's
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        come_proxied(&role_echo);
+        write_all(row[i].bytes, strlen(row[i].bytes));
+        if (row[i].ends)
+            client_ends();
+        turn();
+        if (!test.pool.freed)
+            turn();
+        expect_state(row[i].refused ? "closed tcp proxy header" : "closed tcp end of input");
+        assert_int_equal(test.service.counters.proxy_refused, row[i].refused);
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+TEST(a_header_that_does_not_come_is_not_waited_for)
+{
+    come_proxied(&role_echo);
+    pass(3);
+    says("PROXY ");
+    expect_state("opening, opening 9, in, 64: 0-0+6");
+    pass(3);
+    expire_now();
+    expect_state("closed tcp proxy header");
+    assert_int_equal(test.service.counters.proxy_refused, 1);
+}
+
+TEST(who_comes_too_late_with_a_header_is_heard_first)
+{
+    come_proxied(&role_echo);
+    write_all(HEADER, strlen(HEADER));
+    pass(OPENING_SECONDS + 1);
+    expire_now();
+    assert_int_equal(conn_life(test.conn), LIFE_READING);
+}
+
+TEST(a_header_without_memory_ends_its_connection)
+{
+    for (unsigned left = 0; left < 2; left++) {
+        come_proxied(&role_raw);
+        kernel.memory_left = left;
+        says(HEADER "x");
+        expect_state("closed tcp proxy header");
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+TEST(the_end_comes_to_those_that_open_too)
+{
+    come_proxied(&role_echo);
+    test.service.phase = PHASE_DRAIN;
+    crowd_drain(&test.pool);
+    expect_state("opening, undrained 21, in");
+    crowd_drain_some(&test.pool);
+    expect_state("goodbye, goodbye 9, in");
+}
+
+TEST(raw_sends_what_it_received_from_where_it_lies)
+{
+    come(&role_raw);
+    kernel.bound = 4;
+    says("/ab\nERR c");
+    expect_state("writing, owing 21, out, 64: 0-5+0");
+    kernel.bound = NO_BOUND;
+    turn();
+    expect_state("reading, idle 21, in");
+    hears("/ab\nERR c");
+    pass(LINE_SECONDS + 1);
+    expire_now();
+    expect_state("reading, idle 9, in"); // it waits for no end of a line
+    client_ends();
+    turn();
+    expect_state("closed tcp end of input");
+}
+
+TEST(discard_copies_nothing_and_ends_with_its_client)
+{
+    char *input = test.pool.input;
+
+    come(&role_discard);
+    memset(input, '.', 8);
+    says("abc\n");
+    assert_memory_equal(input, "........", 8);
+    expect_state("reading, idle 21, in");
+    client_ends();
+    turn();
+    expect_state("closed tcp end of input");
+    begin_again(IDLE_SECONDS);
+    come_proxied(&role_discard);
+    says(HEADER "abc"); // a header is looked at
+    assert_int_equal(conn_life(test.conn), LIFE_READING);
+    says("abc");
+    assert_int_equal(conn_life(test.conn), LIFE_READING);
 }
 
 // Of many that are due or have a last turn, so many a turn.
@@ -1211,11 +1400,14 @@ TEST(room_follows_what_is_held)
 TEST(bounds_are_what_is_told)
 {
     static const int row[][2] = {
-        {READ_MAX_BYTES, 65536},    {BUSY_MAX, 256},          {GOODBYE_SECONDS, 2},
-        {OWING_SECONDS, 60},        {VANISHED_SECONDS, 180},  {GIVE_BACK_BYTES, 65536},
-        {GIVE_BACK_SECONDS, 1},     {CROWD_PER_TURN_MAX, 64}, {ACCEPTS_PER_TURN_MAX, 64},
-        {PORTS_MAX, 256},           {UDP_BATCH_MAX, 64},      {TURN_TEXTS_MAX, 256},
-        {TURN_TEXT_MAX_BYTES, 256},
+        {READ_MAX_BYTES, 65536},     {BUSY_MAX, 256},
+        {GOODBYE_SECONDS, 2},        {OWING_SECONDS, 60},
+        {VANISHED_SECONDS, 180},     {GIVE_BACK_BYTES, 65536},
+        {GIVE_BACK_SECONDS, 1},      {CROWD_PER_TURN_MAX, 64},
+        {ACCEPTS_PER_TURN_MAX, 64},  {PORTS_MAX, 256},
+        {UDP_BATCH_MAX, 64},         {TURN_TEXTS_MAX, 256},
+        {TURN_TEXT_MAX_BYTES, 1024}, {OPENING_SECONDS, 5},
+        {OPENING_MAX_BYTES, 4096},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++)

@@ -209,10 +209,14 @@ TEST(who_is_turned_away_is_told)
 
 TEST(a_role_is_found_by_its_whole_name)
 {
-    assert_ptr_equal(role_find("echo", 4), &role_echo);
-    assert_null(role_find("echo", 3));
-    assert_null(role_find("echoes", 6));
-    assert_null(role_find("busy", 4)); // no port has it
+    assert_ptr_equal(duty_find("echo", 4).role, &role_echo);
+    assert_false(duty_find("echo", 4).proxy);
+    assert_ptr_equal(duty_find("raw+proxy", 9).role, &role_raw);
+    assert_true(duty_find("raw+proxy", 9).proxy);
+    assert_null(duty_find("echo", 3).role);
+    assert_null(duty_find("echoes", 6).role);
+    assert_null(duty_find("+proxy", 6).role);
+    assert_null(duty_find("busy", 4).role); // no port has it
 }
 
 // The two properties: any cuts give what the model says.

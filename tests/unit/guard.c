@@ -31,7 +31,7 @@ TEST(a_good_datagram_is_answered)
     struct datagram datagram = good();
 
     assert_true(guard_accepts_addresses(&datagram, &own));
-    assert_true(guard_accepts_content(&datagram));
+    assert_true(guard_accepts_content(&datagram, false));
 }
 
 TEST(services_are_no_clients)
@@ -92,7 +92,7 @@ TEST(an_answer_needs_a_hop_left)
         struct datagram datagram = good();
 
         datagram.hop_limit = limit[i];
-        assert_int_equal(guard_accepts_content(&datagram), limit[i] > 1);
+        assert_int_equal(guard_accepts_content(&datagram, false), limit[i] > 1);
     }
 }
 
@@ -120,7 +120,7 @@ TEST(errors_are_not_answered)
         memcpy(exact + 1, row[i].bytes, length);
         datagram.bytes = exact + 1;
         datagram.held = datagram.length = length;
-        assert_int_equal(guard_accepts_content(&datagram), row[i].accepted);
+        assert_int_equal(guard_accepts_content(&datagram, false), row[i].accepted);
         free(exact);
     }
 }
@@ -133,10 +133,10 @@ TEST(a_truncated_error_is_told_by_what_is_held)
     datagram.length = 2000;
     datagram.bytes = "ERR";
     datagram.held = 3;
-    assert_true(guard_accepts_content(&datagram)); // and no byte beyond is looked at
+    assert_true(guard_accepts_content(&datagram, false)); // and no byte beyond is looked at
     datagram.bytes = "ERR x";
     datagram.held = 5;
-    assert_false(guard_accepts_content(&datagram));
+    assert_false(guard_accepts_content(&datagram, false));
 }
 
 // Each byte at either end, and the length, make a datagram another one.

@@ -4,15 +4,26 @@
 
 #include "core/life.h"
 
-enum { FLAGS = 16 };
+enum { FLAGS = 32 };
 
-enum reason { UNSENT, USED_UP, ROLE_CLOSES, FIN_CAME, SERVER_ENDS, UNFLUSHED, ELSE, ALWAYS };
+enum reason {
+    UNSENT,
+    USED_UP,
+    ROLE_CLOSES,
+    FIN_CAME,
+    SERVER_ENDS,
+    UNOPENED,
+    UNFLUSHED,
+    ELSE,
+    ALWAYS
+};
 
 static const char *const words[] = {[UNSENT] = "output is unsent",
                                     [USED_UP] = "the turn was used up",
                                     [ROLE_CLOSES] = "the role closes",
                                     [FIN_CAME] = "FIN came",
                                     [SERVER_ENDS] = "the server ends",
+                                    [UNOPENED] = "it has not come whole",
                                     [UNFLUSHED] = "it has not",
                                     [ELSE] = "else",
                                     [ALWAYS] = "always"};
@@ -24,6 +35,7 @@ static bool holds(enum reason reason, const struct balance *balance)
                           [ROLE_CLOSES] = balance->outcome == TURN_CLOSE,
                           [FIN_CAME] = balance->ended,
                           [SERVER_ENDS] = balance->over,
+                          [UNOPENED] = balance->opening,
                           [UNFLUSHED] = !balance->flushed,
                           [ELSE] = true,
                           [ALWAYS] = true};
@@ -36,19 +48,22 @@ struct rule {
     enum life next;
 };
 
-static const char *const name[LIVES] = {"READING", "WRITING", "FLUSHING", "GOODBYE", "CLOSED"};
+static const char *const name[LIVES] = {"OPENING",  "READING", "WRITING",
+                                        "FLUSHING", "GOODBYE", "CLOSED"};
 
 // The first rule that holds says what follows.
 #define AFTER_A_TURN                                                                               \
     {                                                                                              \
         {UNSENT, LIFE_WRITING}, {USED_UP, LIFE_WRITING}, {ROLE_CLOSES, LIFE_FLUSHING},             \
-            {FIN_CAME, LIFE_FLUSHING}, {SERVER_ENDS, LIFE_FLUSHING}, {ELSE, LIFE_READING},         \
+            {FIN_CAME, LIFE_FLUSHING}, {SERVER_ENDS, LIFE_FLUSHING}, {UNOPENED, LIFE_OPENING},     \
+            {ELSE, LIFE_READING},                                                                  \
     }
 
 static const struct {
     const char *waits_for;
-    struct rule rules[6];
+    struct rule rules[7];
 } table[LIVES] = {
+    [LIFE_OPENING] = {"what it begins with, 5 s at most", AFTER_A_TURN},
     [LIFE_READING] = {"input", AFTER_A_TURN},
     [LIFE_WRITING] = {"room to send", AFTER_A_TURN},
     [LIFE_FLUSHING] = {"the kernel to have sent all",
@@ -71,7 +86,8 @@ TEST(every_pair_is_as_the_table_has_it)
     for (enum life life = 0; life < LIVES; life++)
         for (unsigned flags = 0; flags < FLAGS; flags++)
             for (enum outcome outcome = 0; outcome <= TURN_CLOSE; outcome++) {
-                struct balance balance = {outcome, flags & 1, flags & 2, flags & 4, flags & 8};
+                struct balance balance = {outcome,   flags & 1, flags & 2,
+                                          flags & 4, flags & 8, flags & 16};
 
                 if (outcome != TURN_FACTS) // the transport's business, never an end of a turn
                     assert_int_equal(life_after(life, &balance), by_the_table(life, &balance));

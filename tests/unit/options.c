@@ -285,7 +285,7 @@ TEST(further_ports_are_collected)
 
 TEST(a_further_port_that_is_none_is_named)
 {
-#define NO_ROLE "names no role: ROLE:[ADDR:]PORT[/tcp|/udp], as echo:[::1]:7"
+#define NO_ROLE "names no role: ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp], as raw:[::1]:7"
 #define NO_PORT "has no port from 0 to 65535, as echo:7 has"
 #define NO_ADDRESS "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7"
 #define NO_PROTOCOL "ends neither in /tcp nor in /udp, as echo:7/tcp does"
@@ -414,7 +414,7 @@ TEST(help_names_every_option)
     }
     assert_ptr_equal(strstr(room, "Usage: epoll-echo [OPTION]...\n"), room);
     assert_non_null(
-        strstr(room, "\n\n  -p, --port=N                     TCP and UDP port; 0 lets"));
+        strstr(room, "\n\n  -p, --port=N|none                TCP and UDP port; 0 lets"));
     assert_non_null(strstr(room, "\n      --shutdown-token-file=PATH   the file"));
     assert_non_null(strstr(room, "See epoll-echo(8).\n"));
     for (char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))

@@ -119,7 +119,8 @@ TEST(that_descriptors_have_run_out_is_told_once_a_minute)
     int client = socket(AF_INET, SOCK_STREAM, 0);
 
     begin("cannot accept, clients have to wait");
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_TCP, listening(&address), true),
+    assert_int_equal(ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_TCP,
+                               listening(&address), true),
                      0);
     assert_int_equal(ports_serve(&test.ports), 0);
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
@@ -181,7 +182,9 @@ static void turns_at(ticks tick)
 static ticks serve(struct sockaddr_in *address, const char *warning)
 {
     begin(warning);
-    assert_int_equal(ports_add(&test.ports, &role_echo, PROTOCOL_UDP, bound(address), true), 0);
+    assert_int_equal(ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_UDP,
+                               bound(address), true),
+                     0);
     assert_int_equal(ports_serve(&test.ports), 0);
     return loop_now(&test.loop);
 }

@@ -71,16 +71,18 @@ TEST(no_seconds_is_never)
     timeout_stop(&timeout);
 }
 
-TEST(a_whole_list_moves_to_another)
+TEST(a_whole_list_moves_to_the_end_of_another)
 {
     struct list from, to, one, other;
 
     list_init(&from);
+    list_init(&to);
     list_move_all(&to, &from);
     assert_true(list_empty(&to) && list_empty(&from));
     list_append(&from, &one);
-    list_append(&from, &other);
     list_move_all(&to, &from);
+    list_append(&from, &other);
+    list_move_all(&to, &from); // behind what is there
     assert_true(list_empty(&from));
     assert_ptr_equal(to.next, &one);
     list_remove(&one);
