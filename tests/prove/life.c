@@ -5,8 +5,9 @@
 
 #include "core/life.c"
 
-//@ predicate is_open(enum life life) = life == LIFE_OPENING || life == LIFE_READING || life ==
-//LIFE_WRITING;
+/*@ predicate is_open(enum life life) =
+      life == LIFE_OPENING || life == LIFE_READING || life == LIFE_WRITING;
+*/
 
 /*@ requires \valid_read(balance);
     terminates \true;
