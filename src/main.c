@@ -48,6 +48,7 @@ static int serve(const struct options *options)
     struct server server;
 
     log_set_level(options->log_level);
+    log_set_rate(options->log_rate);
     if (server_init(&server, options) < 0)
         return EXIT_FAILURE;
     int result = server_run(&server);

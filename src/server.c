@@ -70,13 +70,25 @@ static void notify(struct server *server, unsigned notices)
     notify_turn(&server->notify, &server->loop, &counters, notices);
 }
 
-static void drain(struct server *server, const char *cause)
+static void drain(struct server *server)
 {
-    log_event(LOG_INFO, "stopping", LOG_TEXT("cause", cause));
-    notify(server, NOTICE_STOPPING);
     server->service.phase = PHASE_DRAIN;
     server->drain_over = loop_now(&server->loop) + server->options.drain_timeout * TICKS_PER_SECOND;
     ports_drain(&server->ports);
+}
+
+// The end has been asked for. With --drain-delay that is told for a while before anybody notices.
+static void leave(struct server *server, const char *cause)
+{
+    unsigned delay = server->options.drain_delay;
+
+    log_event(LOG_INFO, "stopping", LOG_TEXT("cause", cause),
+              delay > 0 ? LOG_NUMBER("delay_s", delay) : LOG_TEXT("delay_s", NULL));
+    notify(server, NOTICE_STOPPING);
+    server->service.phase = PHASE_LEAVING;
+    server->leave_over = loop_now(&server->loop) + delay * TICKS_PER_SECOND + 1;
+    if (delay == 0)
+        drain(server);
 }
 
 static void reload(struct server *server)
@@ -101,7 +113,9 @@ static void end_asked(struct server *server, const char *cause)
 {
     // After /shutdown the first signal changes nothing: it was not known to be under way.
     if (server->service.phase == PHASE_READY)
-        drain(server, cause);
+        leave(server, cause);
+    else if (server->signalled && server->service.phase == PHASE_LEAVING)
+        drain(server);
     else if (server->signalled)
         server->service.phase = PHASE_OVER;
     server->signalled = true;
@@ -140,6 +154,8 @@ static void expired(struct loop *loop)
     struct server *server = container_of(loop, struct server, loop);
     ticks now = loop_now(loop);
 
+    if (server->service.phase == PHASE_LEAVING && server->leave_over <= now)
+        drain(server);
     ports_expire(&server->ports, now);
     peers_expire(&server->service.peers, now);
 }
@@ -210,6 +226,8 @@ static bool take_memory(struct server *server, const struct options *options, co
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
                               .notify.fd = -1,
+                              .process = {.statm = -1, .descriptors = -1},
+                              .leave_over = TICKS_NEVER,
                               .drain_over = TICKS_NEVER};
     // Both, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
@@ -234,6 +252,36 @@ static int open_manager(struct server *server)
     return 0;
 }
 
+// What an operator wants to know of a log that has been cut off before or behind this process.
+static void tell_start(const struct server *server)
+{
+    const struct options *options = &server->options;
+
+    log_event(LOG_INFO, "started", LOG_TEXT("version", VERSION), LOG_TEXT("name", options->name),
+              LOG_NUMBER("sockets", server->ports.count), LOG_NUMBER("max_tcp", options->max_tcp),
+              LOG_NUMBER("max_line", options->max_line),
+              LOG_NUMBER("max_datagram", options->max_datagram),
+              LOG_NUMBER("idle_timeout_s", options->idle_timeout),
+              LOG_NUMBER("line_timeout_s", options->line_timeout),
+              LOG_NUMBER("drain_delay_s", options->drain_delay),
+              LOG_NUMBER("drain_timeout_s", options->drain_timeout),
+              LOG_TEXT("token", server->service.gate.token.length > 0 ? "yes" : "no"),
+              LOG_TEXT("root", geteuid() == 0 ? "yes" : "no"));
+}
+
+static void tell_end(const struct counters *counters)
+{
+    log_event(
+        LOG_INFO, "stopped", LOG_NUMBER("accepted", counters->accepted_tcp),
+        LOG_NUMBER("busy", counters->busy_tcp),
+        LOG_NUMBER("lines", counters->messages[PROTOCOL_TCP]),
+        LOG_NUMBER("datagrams", counters->messages[PROTOCOL_UDP]),
+        LOG_NUMBER("answered", counters->udp_answered),
+        LOG_NUMBER("dropped", counters_dropped(counters)),
+        LOG_NUMBER("received", counters->received[PROTOCOL_TCP] + counters->received[PROTOCOL_UDP]),
+        LOG_NUMBER("sent", counters->sent[PROTOCOL_TCP] + counters->sent[PROTOCOL_UDP]));
+}
+
 static int start(struct server *server)
 {
     struct rlimit limit;
@@ -246,11 +294,16 @@ static int start(struct server *server)
         return -1;
     if (listen_open(&server->ports, &server->options, &server->passed) < 0)
         return -1;
-    if (fit_descriptors(&server->options, &limit, server->ports.count,
+    size_t observers = ports_observe(&server->ports) ? OBSERVERS_MAX : 0;
+    if (fit_descriptors(&server->options, &limit, server->ports.count + observers,
                         &server->ports.pool.max_busy) < 0)
         return -1;
+    if (observers > 0)
+        process_open(&server->process, limit.rlim_cur);
+    server->ports.pool.process = &server->process;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
+    tell_start(server);
     notify(server, NOTICE_READY);
     return 0;
 }
@@ -272,6 +325,7 @@ void server_finish(struct server *server)
     ports_finish(&server->ports);
     peers_finish(&server->service.peers);
     notify_close(&server->notify);
+    process_close(&server->process);
     journal_close();
     output_close();
     passed_close(&server->passed);
@@ -284,7 +338,10 @@ static ticks next_due(const struct server *server)
 {
     ticks due = ticks_sooner(ports_next(&server->ports), peers_next(&server->service.peers));
 
-    return ticks_sooner(ticks_sooner(due, notify_next(&server->notify)), server->drain_over);
+    due = ticks_sooner(due, notify_next(&server->notify));
+    if (server->service.phase == PHASE_LEAVING)
+        due = ticks_sooner(due, server->leave_over);
+    return ticks_sooner(due, server->drain_over);
 }
 
 // MORE: the graceful end has not come to all that waits. It does also where its time is over: what
@@ -314,8 +371,8 @@ int server_run(struct server *server)
         ports_resume(&server->ports);
         notify(server, 0);
         if (service->gate.passed && service->phase == PHASE_READY)
-            drain(server, "/shutdown");
+            leave(server, "/shutdown");
     }
-    log_event(LOG_INFO, "stopped");
+    tell_end(&service->counters);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "system/loop.h"
 #include "system/notify.h"
 #include "system/passed.h"
+#include "system/process.h"
 #include "transport/ports.h"
 
 struct server {
@@ -19,8 +20,10 @@ struct server {
     struct passed passed;
     struct notify notify;
     struct ports ports;
+    struct process process;
+    ticks leave_over; // when --drain-delay is over
     ticks drain_over; // when the time for the graceful end is over
-    bool signalled;   // a signal has asked for the end: another one ends at once
+    bool signalled;   // a signal has asked for the end: another one cuts it short
 };
 
 // The signals that the server takes from its signalfd, blocked as the first step of a process: one

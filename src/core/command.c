@@ -40,16 +40,29 @@ static void add_told(struct text *answer, const char *key, const char *bytes, si
     text_bytes(answer, bytes, length);
 }
 
+static void add_number(struct text *answer, const char *key, uint64_t number)
+{
+    text_format(answer, "%s%s=%" PRIu64, answer->length > 0 ? " " : "", key, number);
+}
+
 static void answer_stats(const struct question *question)
 {
-    const struct counters *counters = &question->facts->counters;
+    const struct facts *facts = question->facts;
+    const struct counters *counters = &facts->counters;
+    struct text *text = question->answer;
 
-    text_format(question->answer,
-                "total_clients=%" PRIu64 " active_udp_peers=%" PRIu32 " connected_tcp=%" PRIu32
-                " busy_tcp=%" PRIu64 " udp_answered=%" PRIu64 " udp_dropped=%" PRIu64,
-                counters->total_clients, counters->active_udp_peers, counters->connected_tcp,
-                counters->busy_tcp, counters->udp_answered, counters->udp_dropped);
-    text_format(question->answer, " proxy_refused=%" PRIu64, counters->proxy_refused);
+    add_number(text, "total_clients", counters->total_clients);
+    add_number(text, "active_udp_peers", counters->active_udp_peers);
+    add_number(text, "connected_tcp", counters->connected_tcp);
+    add_number(text, "busy_tcp", counters->busy_tcp);
+    add_number(text, "udp_answered", counters->udp_answered);
+    add_number(text, "udp_dropped", counters_dropped(counters));
+    add_number(text, "proxy_refused", counters->proxy_refused);
+    add_number(text, "uptime_s", facts->uptime_seconds);
+    add_number(text, "tcp_lines", counters->messages[PROTOCOL_TCP]);
+    add_number(text, "tcp_bytes_in", counters->received[PROTOCOL_TCP]);
+    add_number(text, "tcp_bytes_out", counters->sent[PROTOCOL_TCP]);
+    text_string(text, " version=" VERSION);
     add_name(question);
 }
 
@@ -70,6 +83,13 @@ static void answer_whoami(const struct question *question)
     add_told(question->answer, " authority=", facts->authority, facts->authority_length);
     add_told(question->answer, " tls=", facts->tls, facts->tls_length);
     add_name(question);
+}
+
+// As HAProxy's agent-check has it: all of the state each time, for an agent alone takes back what
+// it has said.
+static void answer_health(const struct question *question)
+{
+    text_string(question->answer, question->facts->draining ? "drain\n" : "ready up 100%\n");
 }
 
 static void answer_shutdown(const struct question *question)
@@ -98,11 +118,12 @@ static const struct command commands[] = {
     {.name = "/stats", .constant = true, .verb = answer_stats},
     {.name = "/time", .constant = true, .verb = answer_time},
     {.name = "/whoami", .constant = true, .verb = answer_whoami},
+    {.name = "/health", .constant = true, .verb = answer_health},
     {.name = "/help", .constant = true, .verb = answer_help},
     {.name = "/shutdown", .argument = "TOKEN", .verb = answer_shutdown},
 };
 
-_Static_assert(ARRAY_LENGTH(commands) <= TURN_TOLD_MAX, "a reply remembers where each was told");
+_Static_assert(ARRAY_LENGTH(commands) < TURN_TOLD_MAX, "a reply remembers where each was told");
 
 static void answer_help(const struct question *question)
 {
@@ -111,6 +132,11 @@ static void answer_help(const struct question *question)
                     commands[i].argument ? " " : "",
                     commands[i].argument ? commands[i].argument : "");
     text_string(question->answer, "\n");
+}
+
+const char *command_name(size_t number)
+{
+    return number < ARRAY_LENGTH(commands) ? commands[number].name + 1 : NULL;
 }
 
 static bool white(char byte)
@@ -160,6 +186,7 @@ void command_answer(const char *message, size_t length, const struct facts *fact
     struct question question = {message + argument, length - argument, facts, &text};
     const struct command *command = find(message, name);
 
+    reply->asked[command ? command - commands : TURN_TOLD_MAX - 1]++;
     if (command)
         answer(command, &question, reply);
     else

@@ -14,6 +14,10 @@ static inline bool is_command(const char *message, size_t length)
     return length > 0 && message[0] == '/';
 }
 
+// The name of the command in the place NUMBER of the table, from 0 on, without its '/'; NULL: there
+// is none.
+const char *command_name(size_t number);
+
 // Appends to REPLY one line, LF included, that answers MESSAGE, which is_command. A right /shutdown
 // leaves facts->gate->passed set.
 void command_answer(const char *message, size_t length, const struct facts *facts,

@@ -8,26 +8,16 @@
 #include <time.h>
 
 #include "core/address.h"
+#include "core/counters.h"
 #include "core/gate.h"
 #include "core/timeouts.h"
 
-enum protocol { PROTOCOL_TCP, PROTOCOL_UDP };
-
-// "tcp" or "udp".
-static inline const char *protocol_name(enum protocol protocol)
-{
-    return protocol == PROTOCOL_TCP ? "tcp" : "udp";
-}
-
-// Counted since the start unless it says otherwise.
-struct counters {
-    uint64_t total_clients;    // TCP connections admitted, and UDP peers seen
-    uint32_t active_udp_peers; // in the last 60 seconds
-    uint32_t connected_tcp;    // admitted and open now
-    uint64_t busy_tcp;         // connections told "Server Busy"
-    uint64_t proxy_refused;    // connections without a right PROXY header where one has to be
-    uint64_t udp_answered;
-    uint64_t udp_dropped; // datagrams that got no answer: a guard's, a limit's, or no way out
+// What the process takes up. What cannot be known is 0.
+struct usage {
+    uint64_t cpu_nanoseconds;
+    uint64_t start_milliseconds; // since 1970
+    uint64_t resident_bytes;
+    uint64_t descriptors, max_descriptors;
 };
 
 struct facts {
@@ -41,5 +31,9 @@ struct facts {
     struct timespec time;                // of day
     ticks now;
     struct counters counters;
-    struct gate *gate; // the one thing that an answer may change
+    uint64_t uptime_seconds;
+    unsigned max_tcp;
+    bool draining;      // the end has been asked for
+    struct usage usage; // for roles that observe
+    struct gate *gate;  // the one thing that an answer may change
 };

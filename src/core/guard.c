@@ -15,21 +15,27 @@ static bool is_own(const struct guard_ports *ports, uint16_t port)
     return ports->own[port / 64] >> port % 64 & 1;
 }
 
-bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports)
+enum drop guard_addresses(const struct datagram *datagram, const struct guard_ports *ports)
 {
     const struct address *peer = &datagram->peer;
 
-    return peer->port >= GUARD_LOWEST_PORT && !is_own(ports, peer->port) &&
-           !address_is_no_host(peer) && datagram->to_host && !address_is_no_host(&datagram->local);
+    if (peer->port < GUARD_LOWEST_PORT || is_own(ports, peer->port))
+        return DROP_PORT;
+    if (address_is_no_host(peer) || !datagram->to_host || address_is_no_host(&datagram->local))
+        return DROP_MULTICAST;
+    return DROP_NONE;
 }
 
-bool guard_accepts_content(const struct datagram *datagram, bool any_content)
+enum drop guard_content(const struct datagram *datagram, bool any_content)
 {
     static const char error[] = "ERR ";
     size_t length = sizeof error - 1;
 
-    return datagram->hop_limit > 1 &&
-           (any_content || datagram->held < length || memcmp(datagram->bytes, error, length) != 0);
+    if (datagram->hop_limit <= 1)
+        return DROP_HOP_LIMIT;
+    if (!any_content && datagram->held >= length && memcmp(datagram->bytes, error, length) == 0)
+        return DROP_ERROR_TEXT;
+    return DROP_NONE;
 }
 
 uint32_t guard_digest(const struct datagram *datagram)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "core/counters.h"
 
 enum { GUARD_LOWEST_PORT = 1024 };
 
@@ -21,6 +22,7 @@ struct datagram {
     bool to_host;               // `local` is an address of this host's, not a broadcast address
     int hop_limit;              // that it arrived with; 0: not known
     int dscp;                   // to be reflected, where it stands in the traffic class; or 0
+    uint32_t lost;              // by its socket so far, for want of room, if it tells
     unsigned fragment;          // the largest of several IPv6 packets that it came in, or 0
     const char *bytes;
     size_t held;   // bytes
@@ -30,14 +32,14 @@ struct datagram {
 
 void guard_add_port(struct guard_ports *ports, uint16_t port);
 
-// Whether PEER may be a client at all: no service's port, this server's own ones included, for two
-// services answering each other is the attack; and from and to one host each.
-bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports);
+// DROP_NONE, or why PEER may be no client at all: a service's port, this server's own ones
+// included, for two services answering each other is the attack; or not from one host to one host.
+enum drop guard_addresses(const struct datagram *datagram, const struct guard_ports *ports);
 
-// Whether the datagram may be answered: its answer would still have a hop limit of 1 at least, so
-// that any exchange between such servers dies out, and it is not itself an error message, unless
-// ANY_CONTENT.
-bool guard_accepts_content(const struct datagram *datagram, bool any_content);
+// DROP_NONE, or why the datagram may not be answered: its answer would have no hop limit of 1 at
+// least, so that any exchange between such servers dies out, or it is itself an error message, and
+// not ANY_CONTENT may be answered.
+enum drop guard_content(const struct datagram *datagram, bool any_content);
 
 // Of the length and both ends, which is where datagrams are numbered: two that are alike have one
 // digest, two that differ there most probably not.

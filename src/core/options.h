@@ -41,6 +41,8 @@ struct options {
     unsigned max_tcp, backlog;
     unsigned max_line, max_datagram;                    // bytes
     unsigned idle_timeout, line_timeout, drain_timeout; // seconds; 0 is never, or at once
+    unsigned drain_delay;                               // seconds
+    unsigned log_rate;                                  // lines a second; 0: all
     bool edge;                                          // --trigger=edge
     unsigned socket_buffer;                             // bytes; 0: the kernel's choice
     const char *token_file;                             // NULL: none named; points into argv

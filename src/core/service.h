@@ -8,8 +8,9 @@
 
 enum phase {
     PHASE_READY,
-    PHASE_DRAIN, // the graceful end: nobody is accepted, what is owed is sent
-    PHASE_OVER,  // the end at once
+    PHASE_LEAVING, // the end has been asked for, and everybody is served as before
+    PHASE_DRAIN,   // the graceful end: nobody is accepted, what is owed is sent
+    PHASE_OVER,    // the end at once
 };
 
 struct service {

@@ -13,7 +13,7 @@
 enum {
     TURN_TEXT_MAX_BYTES = 1024, // a text that is answered fits, its LF included
     TURN_TEXTS_MAX = 256,       // texts in one turn of a stream; in one of a datagram there is one
-    TURN_TOLD_MAX = 16,
+    TURN_TOLD_MAX = COUNTED_COMMANDS_MAX,
     TURN_TEXT_COST_BYTES = 256, // as much work as these: making a text, however short it is
 };
 
@@ -41,6 +41,7 @@ struct reply {
     size_t length;
     char *buffer;
     unsigned texts;
+    uint16_t asked[TURN_TOLD_MAX]; // how often each command was; the last place: unknown ones
     // Texts that are the same all through the turn, by number: where they stand in the buffer. None
     // is empty but one that has not been told yet.
     struct {
@@ -58,8 +59,10 @@ struct turn {
     const struct facts *facts; // NULL until a role has asked for them
 
     // Results.
-    size_t done;  // bytes of the input that are dealt with
-    size_t begun; // where the message begins that has begun and not ended, or NOTHING_BEGUN
+    size_t done;          // bytes of the input that are dealt with
+    size_t begun;         // where the message begins that has begun and not ended, or NOTHING_BEGUN
+    uint32_t messages;    // that have ended in this turn
+    enum closing closing; // with TURN_CLOSE: why
     struct reply reply;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ground/log.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,17 +10,38 @@
 #include "ground/output.h"
 #include "ground/text.h"
 
+// Events of one name that were left out.
+struct kind {
+    const char *name;
+    uint64_t count;
+};
+
+enum { FIELDS_MAX = 24, LEFT_OUT_MAX_BYTES = 256 };
+
 static struct {
     enum log_level level;
     log_sink *sink;
+    unsigned rate; // see log_set_rate
     time_t second; // the limiter's second, and what was logged in it
     unsigned in_second;
     uint64_t suppressed; // events not written and not yet told
-} state = {.level = LOG_INFO};
+    struct kind kind[LOG_KINDS_MAX];
+    uint64_t suppressed_before; // and told
+} state = {.level = LOG_INFO, .rate = LOG_RATE};
 
 void log_set_level(enum log_level level)
 {
     state.level = level;
+}
+
+uint64_t log_suppressed(void)
+{
+    return state.suppressed_before + state.suppressed;
+}
+
+void log_set_rate(unsigned rate)
+{
+    state.rate = rate;
 }
 
 bool log_enabled(enum log_level level)
@@ -107,35 +129,79 @@ static bool write_line(enum log_level level, const struct log_field *fields, siz
     return output_line(buffer, line.length);
 }
 
+static void suppress(const char *name)
+{
+    state.suppressed++;
+    for (size_t i = 0; i < LOG_KINDS_MAX; i++) {
+        struct kind *kind = &state.kind[i];
+
+        if (!kind->name)
+            kind->name = name;
+        if (strcmp(kind->name, name) == 0) {
+            kind->count++;
+            return;
+        }
+    }
+}
+
+// What was left out, by name: one noisy client does not hide what the others did.
+static const char *left_out(struct text *text)
+{
+    for (size_t i = 0; i < LOG_KINDS_MAX && state.kind[i].name; i++)
+        text_format(text, "%s%s:%" PRIu64, i > 0 ? ", " : "", state.kind[i].name,
+                    state.kind[i].count);
+    return text_end(text);
+}
+
+static void tell_suppressed(void)
+{
+    state.suppressed_before += state.suppressed;
+    state.suppressed = 0;
+    memset(state.kind, 0, sizeof state.kind);
+}
+
 void log_write(enum log_level level, const struct log_field *fields, size_t count)
 {
+    log_sink *sink = state.sink ? state.sink : write_line;
+    struct log_field all[FIELDS_MAX + 1];
+    char room[LEFT_OUT_MAX_BYTES];
+    struct text text = text_in(room, sizeof room);
+
     if (level > state.level)
         return;
-    if ((state.sink ? state.sink : write_line)(level, fields, count, state.suppressed))
-        state.suppressed = 0;
+    assert(count <= FIELDS_MAX);
+    memcpy(all, fields, count * sizeof *fields);
+    if (state.suppressed > 0)
+        all[count] = LOG_TEXT("left_out", left_out(&text));
+    if (sink(level, all, count + (state.suppressed > 0), state.suppressed))
+        tell_suppressed();
     else
-        state.suppressed++;
+        suppress(fields[0].text);
 }
 
 static bool within_limit(void)
 {
     struct timespec now;
 
+    if (state.rate == 0)
+        return true;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec != state.second) {
         state.second = now.tv_sec;
         state.in_second = 0;
     }
-    if (state.in_second < LOG_LIMITED_PER_SECOND) {
-        state.in_second++;
-        return true;
-    }
-    state.suppressed++;
-    return false;
+    if (state.in_second >= state.rate)
+        return false;
+    state.in_second++;
+    return true;
 }
 
 void log_write_limited(enum log_level level, const struct log_field *fields, size_t count)
 {
-    if (level <= state.level && within_limit())
+    if (level > state.level)
+        return;
+    if (within_limit())
         log_write(level, fields, count);
+    else
+        suppress(fields[0].text);
 }

@@ -14,8 +14,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DETAIL, LOG_DEBUG };
 
-// Events that peers can cause are limited to so many a second, whatever they do.
-enum { LOG_LIMITED_PER_SECOND = 20 };
+// Events that peers can cause are limited to so many a second, whatever they do: by default, and
+// LOG_KINDS_MAX of them are counted apart where they are left out.
+enum { LOG_RATE = 20, LOG_KINDS_MAX = 8 };
 
 // A field of an event, a text or a number. One with a text that is NULL is left out.
 struct log_field {
@@ -35,8 +36,8 @@ enum { LOG_VALUE_MAX = 21 };
 const char *log_value(const struct log_field *field, char room[LOG_VALUE_MAX]);
 
 // Where events go instead of standard error; see log_set_sink. The first of the COUNT fields is
-// the event's name, msg. SUPPRESSED: so many events before it were not written. Says whether this
-// one was.
+// the event's name, msg. SUPPRESSED: so many events before it were not written; by their names they
+// are a field, left_out. Says whether this one was.
 typedef bool log_sink(enum log_level level, const struct log_field *fields, size_t count,
                       uint64_t suppressed);
 
@@ -46,14 +47,21 @@ void log_set_level(enum log_level level);
 // Whether an event of LEVEL would be written: asked where its fields cost something to find out.
 bool log_enabled(enum log_level level);
 
+// Events that peers can cause are limited to RATE a second; 0: not at all.
+void log_set_rate(unsigned rate);
+
+// The events so far that were not written.
+uint64_t log_suppressed(void);
+
 // Hands every event to SINK from now on; NULL is standard error again.
 void log_set_sink(log_sink *sink);
 
-// Logs MESSAGE with any number of fields, LOG_TEXT and LOG_NUMBER.
+// Logs MESSAGE, a string that lives as long as the process, with some 20 fields at most, LOG_TEXT
+// and LOG_NUMBER.
 #define log_event(level, message, ...)                                                             \
     LOG_CALL(log_write, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
 
-// The same for an event that a peer can cause as often as it likes: see LOG_LIMITED_PER_SECOND.
+// The same for an event that a peer can cause as often as it likes: see log_set_rate.
 #define log_limited(level, message, ...)                                                           \
     LOG_CALL(log_write_limited, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
 

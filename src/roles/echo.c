@@ -26,6 +26,25 @@ static size_t plain_lines(const char *bytes, size_t length, size_t max_line)
     return (size_t)(end - bytes);
 }
 
+// The lines in a block of whole ones. Pieces of a constant length are what a compiler makes vectors
+// of.
+static uint32_t count_lines(const char *bytes, size_t length)
+{
+    enum { PIECE = 64 };
+    uint32_t lines = 0;
+
+    for (; length >= PIECE; bytes += PIECE, length -= PIECE) {
+        uint8_t in_piece = 0;
+
+        for (int i = 0; i < PIECE; i++)
+            in_piece = (uint8_t)(in_piece + (bytes[i] == '\n'));
+        lines += in_piece;
+    }
+    for (; length > 0; length--)
+        lines += *bytes++ == '\n';
+    return lines;
+}
+
 static enum outcome overlong(struct memory *memory, struct turn *turn)
 {
     struct text text = reply_text(&turn->reply);
@@ -34,6 +53,8 @@ static enum outcome overlong(struct memory *memory, struct turn *turn)
     text_string(&text, "ERR too-long-line\n");
     reply_add(&turn->reply, &text);
     memory->discarding = memory->overlong_before = true;
+    turn->messages++;
+    turn->closing = CLOSED_LONG;
     turn->begun = turn->done;
     return second ? TURN_CLOSE : TURN_MORE;
 }
@@ -74,6 +95,9 @@ static enum outcome step(struct memory *memory, struct turn *turn)
         if (is_command(from, left) && !turn->facts)
             return TURN_FACTS;
         length = newline ? (size_t)(newline + 1 - from) : left;
+        turn->messages++;
+    } else {
+        turn->messages += count_lines(from, length);
     }
     memory->overlong_before = false;
     turn->done += length;

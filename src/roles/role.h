@@ -12,8 +12,8 @@
 
 struct role {
     const char *name;
-    // Its connections count as clients, up to --max-tcp. If not, they count as busy, and have
-    // GOODBYE_SECONDS in all.
+    // Its connections count as clients, up to --max-tcp. If not, and if they are no observers, they
+    // count as busy, and have GOODBYE_SECONDS in all.
     bool admitted;
     // Answers some bytes of a TCP connection, however they were cut into reads. NULL: not over TCP.
     enum outcome (*stream)(struct memory *memory, struct turn *turn);
@@ -27,12 +27,15 @@ struct role {
     // What is answered to a client that has begun a message and not ended it in --line-timeout,
     // before the goodbye. NULL: nothing.
     const char *late;
+    // Of a message that has begun, what it may leave undone; 0: --max-line bytes.
+    size_t most;
+    bool observer; // asks about the server, and has OBSERVERS_MAX connections of its own
     bool blind;    // needs to know how many bytes came, not which: they are not copied
     bool verbatim; // a datagram that looks like an error message is answered like any other
 };
 
 // The roles that a port can have, as --listen names them.
-#define ROLES(ROW) ROW(echo) ROW(raw) ROW(discard)
+#define ROLES(ROW) ROW(echo) ROW(raw) ROW(discard) ROW(http)
 
 #define ROLE_DECLARED(name) extern const struct role role_##name;
 ROLES(ROLE_DECLARED)

@@ -114,7 +114,8 @@ void loop_remove(struct loop *loop, struct watch *watch)
 static int put_later_last(struct loop *loop)
 {
     struct epoll_event last[LOOP_BATCH_MAX];
-    unsigned first = (loop->turns * UINT32_C(2654435761)) >> 16; // Knuth's multiplicative hash
+    unsigned first =
+        ((uint32_t)loop->turns * UINT32_C(2654435761)) >> 16; // Knuth's multiplicative hash
     int sooner = 0, later = 0;
 
     for (int i = 0; i < loop->ready; i++) {

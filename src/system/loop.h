@@ -22,7 +22,9 @@ struct watch {
     bool more : 1;   // see loop_change
     bool later : 1;  // see loop_spent
     uint8_t calm : 4;
-    uint8_t state; // the served object's own, in what would be padding
+    // The served object's own, in what would be padding.
+    uint8_t state : 4;
+    uint8_t note : 4;
 };
 
 enum {
@@ -36,7 +38,7 @@ enum {
 struct loop {
     int epoll;
     int at, ready;        // the batch's events before `at` have been handled
-    unsigned turns;       // so far
+    uint64_t turns;       // so far: returns of epoll_wait(2)
     uint64_t spent;       // bytes in this turn
     uint64_t start, now;  // nanoseconds, monotonic; now is 0: not asked for in this turn
     struct watch timer;   // one timerfd for every deadline

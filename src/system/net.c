@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -73,11 +74,14 @@ static int set_datagram(int fd, int family)
         {IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
         {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1},
     };
-    static const struct setting known = {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1};
+    static const struct setting known[] = {
+        {SOL_SOCKET, SO_RXQ_OVFL, 1},
+        {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1},
+    };
 
     if (set_all(fd, settings, family == AF_INET6 ? 5 : 3) < 0)
         return -1;
-    return family == AF_INET6 ? set_known(fd, &known, 1) : 0;
+    return set_known(fd, known, family == AF_INET6 ? 2 : 1);
 }
 
 // What may have been set for a passed socket and changes what the calls of this program mean: a
@@ -95,7 +99,6 @@ static int reset(int fd)
         {SOL_SOCKET, SO_TIMESTAMP, 0},
         {SOL_SOCKET, SO_TIMESTAMPING, 0},
         {SOL_SOCKET, SO_WIFI_STATUS, 0},
-        {SOL_SOCKET, SO_RXQ_OVFL, 0},
         {IPPROTO_IP, IP_RECVTOS, 0},
         {IPPROTO_IPV6, IPV6_RECVTCLASS, 0},
         {IPPROTO_TCP, TCP_CORK, 0},
@@ -267,6 +270,25 @@ uint32_t net_silent_milliseconds(int fd)
     uint32_t sent = info.tcpi_last_data_sent > info.tcpi_last_ack_recv ? info.tcpi_last_data_sent
                                                                        : info.tcpi_last_ack_recv;
     return sent < info.tcpi_last_data_recv ? sent : info.tcpi_last_data_recv;
+}
+
+// As <linux/tcp.h> has struct tcp_info; what libcs know of it ends before.
+struct net_moved net_moved(int fd)
+{
+    enum { RECEIVED = 128, SENT = 200, SENT_AGAIN = 208 };
+    char info[256] = {0};
+    socklen_t length = sizeof info;
+    uint64_t again;
+    struct net_moved moved;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) < 0)
+        return (struct net_moved){0, 0};
+    memcpy(&moved.received, info + RECEIVED, sizeof moved.received);
+    memcpy(&moved.sent, info + SENT, sizeof moved.sent);
+    memcpy(&again, info + SENT_AGAIN, sizeof again);
+    moved.sent -= again;
+    moved.received -= net_peek(fd) == 0; // FIN counts as a byte there
+    return moved;
 }
 
 uint32_t net_unheard_milliseconds(int fd)

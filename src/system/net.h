@@ -52,6 +52,13 @@ uint32_t net_silent_milliseconds(int fd);
 // can tell.
 uint32_t net_unheard_milliseconds(int fd);
 
+// Bytes that have gone either way on a TCP connection, those that were sent again counted once; 0
+// where the kernel does not tell (before Linux 4.19).
+struct net_moved {
+    uint64_t received, sent;
+};
+struct net_moved net_moved(int fd);
+
 // Those that are accepted from now on are probed after another time than those before: the kernel
 // sends all probes that fall due in the same two seconds at once, and a loopback or a veth drops,
 // and tells nobody, what is more than net.core.netdev_max_backlog. TURN goes on by one from call to

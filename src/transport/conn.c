@@ -22,15 +22,34 @@ static struct pool *pool_of(const struct conn *conn)
     return conn->port->pool;
 }
 
-void conn_close(struct conn *conn, const char *reason)
+static void uncount(const struct conn *conn)
+{
+    struct pool *pool = pool_of(conn);
+    const struct role *role = conn->port->role;
+
+    if (role->admitted) {
+        pool->service->counters.connected_tcp--;
+        pool->service->counters.closed_tcp[conn->watch.note]++;
+    } else if (role->observer) {
+        pool->observers--;
+    } else {
+        pool->busy--;
+    }
+}
+
+static void decide(struct conn *conn, enum closing closing)
+{
+    if (conn->watch.note == CLOSINGS)
+        conn->watch.note = (unsigned)closing & 0xf;
+}
+
+void conn_close(struct conn *conn, enum closing closing, const char *reason)
 {
     struct pool *pool = pool_of(conn);
 
-    conn_log(conn, "closed", reason);
-    if (conn->port->role->admitted)
-        pool->service->counters.connected_tcp--;
-    else
-        pool->busy--;
+    conn_log_closed(conn, reason);
+    decide(conn, closing);
+    uncount(conn);
     pool->freed = true;
     pool->given_back += sizeof *conn;
     timeout_stop(&conn->idle);
@@ -57,12 +76,13 @@ void conn_touch(struct conn *conn)
 // CONN begins LIFE. False with errno if the connection is lost.
 static bool enter(struct conn *conn, enum life life, struct balance *balance)
 {
-    conn->watch.state = (uint8_t)life;
+    conn->watch.state = life & 0xf;
     conn->watch.more = true;
     if (conn->port->role->admitted || life == LIFE_GOODBYE)
         timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool_of(conn)->loop));
     switch (life) {
     case LIFE_FLUSHING:
+        decide(conn, balance->ended || !balance->over ? CLOSED_EOF : CLOSED_DRAIN);
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
@@ -85,16 +105,17 @@ static void lead(struct conn *conn, struct balance balance)
 
     for (; (next = life_after(life, &balance)) != life; life = next)
         if (next == LIFE_CLOSED || !enter(conn, next, &balance)) {
-            conn_close(conn, next != LIFE_CLOSED    ? strerror(errno)
-                             : life == LIFE_GOODBYE ? "goodbye"
-                                                    : "end of input");
+            conn_close(conn, next == LIFE_CLOSED ? CLOSED_EOF : CLOSED_RESET,
+                       next != LIFE_CLOSED    ? strerror(errno)
+                       : life == LIFE_GOODBYE ? "goodbye"
+                                              : "end of input");
             return;
         }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
     uint32_t waits_for = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT : EPOLLIN;
     if (loop_change(pool_of(conn)->loop, &conn->watch, waits_for) < 0)
-        conn_close(conn, strerror(errno));
+        conn_close(conn, CLOSED_RESET, strerror(errno));
 }
 
 // Sends what goes without waiting: the number of bytes, or -1 with errno if the connection is lost.
@@ -103,8 +124,10 @@ static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
     if (length == 0)
         return 0;
     ssize_t sent = send(conn->watch.fd, bytes, length, MSG_NOSIGNAL);
-    if (sent > 0)
+    if (sent > 0) {
+        pool_of(conn)->service->counters.sent[PROTOCOL_TCP] += (size_t)sent;
         conn_touch(conn);
+    }
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
 }
 
@@ -120,7 +143,7 @@ static bool send_reply(struct conn *conn, struct turn *turn)
     ssize_t sent = send_some(conn, turn->reply.bytes, turn->reply.length);
 
     if (sent < 0) {
-        conn_close(conn, strerror(errno));
+        conn_close(conn, CLOSED_RESET, strerror(errno));
         return false;
     }
     conn_log_turn(conn, turn, (size_t)sent);
@@ -136,10 +159,12 @@ static bool send_reply(struct conn *conn, struct turn *turn)
 static void settle(struct conn *conn, const struct memory *memory, struct turn *turn,
                    struct balance balance)
 {
+    if (balance.outcome == TURN_CLOSE)
+        decide(conn, turn->closing);
     if (!send_reply(conn, turn))
         return;
     if (!held_keep(&conn->held, conn, &pool_of(conn)->given_back, memory, turn, balance.outcome)) {
-        conn_close(conn, "no memory");
+        conn_close(conn, CLOSED_RESET, "no memory");
         return;
     }
     held_time(conn->held, turn, pool_of(conn));
@@ -148,20 +173,28 @@ static void settle(struct conn *conn, const struct memory *memory, struct turn *
     lead(conn, balance);
 }
 
+static void count_turn(struct counters *counters, const struct turn *turn)
+{
+    counters->messages[PROTOCOL_TCP] += turn->messages;
+    if (turn->reply.texts > 0)
+        counters_add_commands(counters, turn->reply.asked);
+}
+
 // Has the role answer the LENGTH bytes at INPUT, and sends its reply. ENDED: FIN has come.
 static void answer(struct conn *conn, const char *input, size_t length, bool ended)
 {
     struct pool *pool = pool_of(conn);
+    const struct role *role = conn->port->role;
     struct turn turn = {.input = input,
                         .length = length,
                         .ended = ended,
-                        .max_line = pool->options->max_line,
+                        .max_line = role->most > 0 ? role->most : pool->options->max_line,
                         .reply.buffer = pool->output};
     struct memory memory = held_of(conn->held)->memory;
     struct facts facts;
     enum outcome outcome;
 
-    while ((outcome = conn->port->role->stream(&memory, &turn)) == TURN_FACTS) {
+    while ((outcome = role->stream(&memory, &turn)) == TURN_FACTS) {
         facts = opening_facts(conn);
         turn.facts = &facts;
     }
@@ -170,9 +203,10 @@ static void answer(struct conn *conn, const char *input, size_t length, bool end
     // uncovered: only a fault of a role's leaves so much behind that the next read would go beyond
     // the buffer.
     if (!within) {
-        conn_close(conn, "role error");
+        conn_close(conn, CLOSED_RESET, "role error");
         return;
     }
+    count_turn(&pool->service->counters, &turn);
     settle(conn, &memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
 }
 
@@ -184,7 +218,7 @@ static void open_proxied(struct conn *conn, const char *input, size_t length, bo
     struct turn turn = {.input = input, .length = length, .begun = NOTHING_BEGUN};
 
     if (header < 0)
-        conn_close(conn, "proxy header");
+        conn_close(conn, CLOSED_PROXY, "proxy header");
     else if (header > 0)
         answer(conn, input + header, length - (size_t)header, ended);
     else
@@ -195,11 +229,12 @@ static void open_proxied(struct conn *conn, const char *input, size_t length, bo
 void conn_late(struct conn *conn)
 {
     const char *text = conn->port->role->late;
-    struct turn turn = {.reply.bytes = text, .reply.length = text ? strlen(text) : 0};
+    struct turn turn = {
+        .reply.bytes = text, .reply.length = text ? strlen(text) : 0, .closing = CLOSED_LINE};
 
     if (conn_life(conn) == LIFE_OPENING) {
         opening_refuse(conn, "has not come in time");
-        conn_close(conn, "proxy header");
+        conn_close(conn, CLOSED_PROXY, "proxy header");
     } else {
         settle(conn, &conn->held->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
     }
@@ -228,11 +263,12 @@ static void conn_read(struct conn *conn)
     size_t fresh = got > 0 ? (size_t)got : 0;
 
     if (got < 0 && errno != EAGAIN && errno != EINTR) {
-        conn_close(conn, strerror(errno));
+        conn_close(conn, CLOSED_RESET, strerror(errno));
         return;
     }
     if (got < 0 || got >= READ_MAX_BYTES)
         conn->watch.more = got > 0 || errno == EINTR;
+    pool_of(conn)->service->counters.received[PROTOCOL_TCP] += fresh;
     if (fresh > 0)
         conn_touch(conn);
     if (fresh > 0 && lengthen(conn, input + before, fresh)) {
@@ -253,7 +289,7 @@ static void write_turn(struct conn *conn)
     ssize_t sent = send_some(conn, held->bytes + held->sent, held->output - held->sent);
 
     if (sent < 0) {
-        conn_close(conn, strerror(errno));
+        conn_close(conn, CLOSED_RESET, strerror(errno));
         return;
     }
     held->sent += (size_t)sent;
@@ -316,7 +352,8 @@ static struct conn *create(struct port *port, int fd, const struct address *peer
     conn_log_name(conn, peer);
     *conn = (struct conn){.watch = {.ready = conn_ready,
                                     .fd = fd,
-                                    .state = port->proxy ? LIFE_OPENING : LIFE_READING},
+                                    .state = port->proxy ? LIFE_OPENING : LIFE_READING,
+                                    .note = CLOSINGS},
                           .port = port};
     timeout_init(&conn->idle);
     if (loop_add(pool->loop, &conn->watch, EPOLLIN | (pool->options->edge ? EPOLLET : 0)) == 0)
@@ -329,7 +366,7 @@ void conn_open(struct port *port, int fd, const struct address *peer)
 {
     struct pool *pool = port->pool;
     struct counters *counters = &pool->service->counters;
-    bool admitted = port->role->admitted;
+    bool busy = port == &pool->busy_port;
     struct conn *conn = create(port, fd, peer);
 
     if (!conn) {
@@ -339,13 +376,16 @@ void conn_open(struct port *port, int fd, const struct address *peer)
         return;
     }
     timeouts_start(deadline_of(conn), &conn->idle, loop_now(pool->loop));
-    conn_log(conn, admitted ? "connected" : "busy", NULL);
-    if (admitted) {
+    conn_log_opened(conn, busy ? "busy" : "connected");
+    if (port->role->admitted) {
         counters->total_clients++;
+        counters->accepted_tcp++;
         counters->connected_tcp++;
-        return;
+    } else if (port->role->observer) {
+        pool->observers++;
+    } else {
+        counters->busy_tcp++;
+        pool->busy++;
+        answer(conn, pool->input, 0, false);
     }
-    counters->busy_tcp++;
-    pool->busy++;
-    answer(conn, pool->input, 0, false);
 }

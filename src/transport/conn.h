@@ -7,32 +7,16 @@
 // delays the others noticeably. At the graceful end it looks (MSG_PEEK) for more to read as well.
 #pragma once
 
-#include "core/life.h"
-#include "core/timeouts.h"
-#include "transport/held.h"
-#include "transport/pool.h"
-
-// All that an idle connection costs, unless connections are logged: with malloc's word in front,
-// one cache line.
-struct conn {
-    struct watch watch;  // watch.state is its life
-    struct timeout idle; // in pool->opening, idle, owing or goodbye, as its life has it
-    struct held *held;   // NULL: nothing is pending, unsent or to be remembered
-    struct port *port;
-};
-
-static inline enum life conn_life(const struct conn *conn)
-{
-    return conn->watch.state;
-}
+#include "transport/connection.h"
 
 // Takes FD, a connected non-blocking socket that has come in by PORT. It is closed if there is no
 // memory for it, or epoll_ctl(2) fails; the log says so. PEER is for the log, and whether
 // connections are logged (LOG_DETAIL) must not change as long as there are any.
 void conn_open(struct port *port, int fd, const struct address *peer);
 
-// REASON is for the log. Frees CONN.
-void conn_close(struct conn *conn, const char *reason);
+// It is counted as CLOSING, unless something before has decided that it ends; REASON is for the
+// log. Frees CONN.
+void conn_close(struct conn *conn, enum closing closing, const char *reason);
 
 // CONN has not sent in time what it has begun, or had to begin with: it ends, and is told so if its
 // role has a text for that. May close CONN.

@@ -2,11 +2,18 @@
 #include "transport/conn_log.h"
 
 #include "ground/log.h"
+#include "system/net.h"
 
 struct named {
     struct conn conn;
     struct address peer;
+    uint64_t number; // of all connections since the start
 };
+
+static const struct named *named(const struct conn *conn)
+{
+    return (const struct named *)conn;
+}
 
 size_t conn_log_room(void)
 {
@@ -15,22 +22,42 @@ size_t conn_log_room(void)
 
 void conn_log_name(struct conn *conn, const struct address *peer)
 {
-    if (log_enabled(LOG_DETAIL))
-        ((struct named *)conn)->peer = *peer;
+    static uint64_t connections;
+
+    if (!log_enabled(LOG_DETAIL))
+        return;
+    ((struct named *)conn)->peer = *peer;
+    ((struct named *)conn)->number = ++connections;
 }
 
-void conn_log(const struct conn *conn, const char *message, const char *reason)
+void conn_log_opened(const struct conn *conn, const char *message)
 {
     if (log_enabled(LOG_DETAIL))
         log_limited(LOG_DETAIL, message, LOG_TEXT("proto", "tcp"),
-                    LOG_TEXT("peer", ADDRESS_STRING(&((const struct named *)conn)->peer)),
-                    LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason));
+                    LOG_NUMBER("conn", named(conn)->number),
+                    LOG_TEXT("peer", ADDRESS_STRING(&named(conn)->peer)),
+                    LOG_TEXT("role", conn->port->role->name), LOG_NUMBER("fd", conn->watch.fd));
+}
+
+void conn_log_closed(const struct conn *conn, const char *reason)
+{
+    struct net_moved moved;
+
+    if (!log_enabled(LOG_DETAIL))
+        return;
+    moved = net_moved(conn->watch.fd);
+    log_limited(LOG_DETAIL, "closed", LOG_TEXT("proto", "tcp"),
+                LOG_NUMBER("conn", named(conn)->number),
+                LOG_TEXT("peer", ADDRESS_STRING(&named(conn)->peer)),
+                LOG_NUMBER("fd", conn->watch.fd), LOG_TEXT("reason", reason),
+                LOG_NUMBER("received", moved.received), LOG_NUMBER("sent", moved.sent));
 }
 
 void conn_log_turn(const struct conn *conn, const struct turn *turn, size_t sent)
 {
     if (log_enabled(LOG_DEBUG))
-        log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "tcp"), LOG_NUMBER("fd", conn->watch.fd),
+        log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "tcp"),
+                    LOG_NUMBER("conn", named(conn)->number), LOG_NUMBER("fd", conn->watch.fd),
                     LOG_NUMBER("input", turn->length),
                     LOG_NUMBER("unanswered", turn->length - turn->done),
                     LOG_NUMBER("answer", turn->reply.length), LOG_NUMBER("sent", sent));

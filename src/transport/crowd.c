@@ -46,7 +46,7 @@ static void idle_over(struct pool *pool, struct timeout *timeout, ticks now)
     if (!idle(conn, true))
         conn_touch(conn);
     else if (still_due(&pool->idle, timeout, conn, now))
-        conn_close(conn, "idle timeout");
+        conn_close(conn, CLOSED_IDLE, "idle timeout");
 }
 
 // TCP's keepalive rests while there is something to be sent, and sends it again for a quarter of an
@@ -56,9 +56,9 @@ static void owing_over(struct pool *pool, struct timeout *timeout, ticks now)
     struct conn *conn = conn_of(&timeout->link);
 
     if (net_unheard_milliseconds(conn->watch.fd) >= VANISHED_SECONDS * UINT32_C(1000))
-        conn_close(conn, "vanished");
+        conn_close(conn, CLOSED_RESET, "vanished");
     else if (idle(conn, false))
-        conn_close(conn, "idle timeout");
+        conn_close(conn, CLOSED_IDLE, "idle timeout");
     else
         timeouts_start(&pool->owing, timeout, now);
 }
@@ -71,12 +71,25 @@ static void opening_over(struct pool *pool, struct timeout *timeout, ticks now)
         conn_late(conn);
 }
 
+static void observing_over(struct pool *pool, struct timeout *timeout, ticks now)
+{
+    struct conn *conn = conn_of(&timeout->link);
+    bool asks = conn_life(conn) == LIFE_OPENING || conn_life(conn) == LIFE_READING;
+
+    if (!still_due(&pool->observing, timeout, conn, now))
+        return;
+    if (asks)
+        conn_late(conn);
+    else
+        conn_close(conn, CLOSED_EOF, "observer timeout");
+}
+
 static void goodbye_over(struct pool *pool, struct timeout *timeout, ticks now)
 {
     struct conn *conn = conn_of(&timeout->link);
 
     if (still_due(&pool->goodbye, timeout, conn, now))
-        conn_close(conn, "goodbye timeout");
+        conn_close(conn, CLOSED_EOF, "goodbye timeout");
 }
 
 static void expire(struct pool *pool, struct timeouts *timeouts, ticks now,
@@ -93,6 +106,7 @@ void crowd_expire(struct pool *pool, ticks now)
     expire(pool, &pool->line, now, line_over);
     expire(pool, &pool->opening, now, opening_over);
     expire(pool, &pool->idle, now, idle_over);
+    expire(pool, &pool->observing, now, observing_over);
     expire(pool, &pool->owing, now, owing_over);
     expire(pool, &pool->goodbye, now, goodbye_over);
     if (pool_trim_due(pool) <= now)
@@ -104,6 +118,7 @@ ticks crowd_next(const struct pool *pool)
     ticks due = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
 
     due = ticks_sooner(due, timeouts_next(&pool->opening));
+    due = ticks_sooner(due, timeouts_next(&pool->observing));
     due = ticks_sooner(due, timeouts_next(&pool->owing));
     return ticks_sooner(ticks_sooner(due, timeouts_next(&pool->goodbye)), pool_trim_due(pool));
 }
@@ -112,6 +127,7 @@ void crowd_drain(struct pool *pool)
 {
     list_move_all(&pool->undrained, &pool->idle.list);
     list_move_all(&pool->undrained, &pool->opening.list);
+    list_move_all(&pool->undrained, &pool->observing.list);
 }
 
 bool crowd_drain_some(struct pool *pool)
@@ -129,14 +145,23 @@ bool crowd_drain_some(struct pool *pool)
 static void close_all(struct list *list, const char *reason)
 {
     while (!list_empty(list))
-        conn_close(conn_of(list->next), reason);
+        conn_close(conn_of(list->next), CLOSED_DRAIN, reason);
 }
 
 void crowd_close(struct pool *pool, const char *reason)
 {
     close_all(&pool->undrained, reason);
     close_all(&pool->opening.list, reason);
+    close_all(&pool->observing.list, reason);
     close_all(&pool->idle.list, reason);
     close_all(&pool->owing.list, reason);
     close_all(&pool->goodbye.list, reason);
+}
+
+void crowd_make_room(struct pool *pool)
+{
+    const struct list *all = &pool->observing.list;
+
+    if (pool->observers >= OBSERVERS_MAX && !list_empty(all))
+        conn_close(conn_of(all->next), CLOSED_EOF, "another observer");
 }

@@ -21,5 +21,8 @@ ticks crowd_next(const struct pool *pool);
 void crowd_drain(struct pool *pool);
 bool crowd_drain_some(struct pool *pool);
 
+// Ends the observer that has waited longest, if one more would be more than OBSERVERS_MAX.
+void crowd_make_room(struct pool *pool);
+
 // REASON is for the log.
 void crowd_close(struct pool *pool, const char *reason);

@@ -55,6 +55,8 @@ struct facts opening_facts(const struct conn *conn)
     int fd = conn->watch.fd;
     struct facts facts = pool_facts(conn->port->pool, PROTOCOL_TCP, net_peer(fd), net_local(fd));
 
+    if (conn->port->role->observer)
+        facts.usage = process_usage(conn->port->pool->process);
     if (conn->port->proxy)
         announce(held_of(conn->held), &facts);
     return facts;

@@ -4,16 +4,19 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "ground/log.h"
+
 bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
                struct service *service)
 {
-    size_t kept = options->max_line > OPENING_MAX_BYTES ? options->max_line : OPENING_MAX_BYTES;
+    size_t kept = options->max_line > KEPT_MAX_BYTES ? options->max_line : KEPT_MAX_BYTES;
     size_t input = READ_MAX_BYTES + kept;
 
     *pool =
         (struct pool){.loop = loop, .options = options, .service = service, .max_busy = BUSY_MAX};
     pool->busy_port = (struct port){.watch.fd = -1, .role = &role_busy, .pool = pool};
     timeouts_init(&pool->opening, OPENING_SECONDS);
+    timeouts_init(&pool->observing, OBSERVING_SECONDS);
     timeouts_init(&pool->idle, options->idle_timeout);
     timeouts_init(&pool->line, options->line_timeout);
     timeouts_init(&pool->owing, options->idle_timeout > 0 && options->idle_timeout < OWING_SECONDS
@@ -54,11 +57,18 @@ struct facts pool_facts(struct pool *pool, enum protocol protocol, struct addres
     struct timespec time;
 
     clock_gettime(CLOCK_REALTIME, &time); // cannot fail for this clock
-    return service_facts(pool->service, protocol, &peer, &local, loop_now(pool->loop), time);
+    struct facts facts =
+        service_facts(pool->service, protocol, &peer, &local, loop_now(pool->loop), time);
+    facts.max_tcp = pool->options->max_tcp;
+    facts.counters.wakeups = pool->loop->turns;
+    facts.counters.log_suppressed = log_suppressed();
+    return facts;
 }
 
 struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum life life)
 {
+    if (role->observer)
+        return &pool->observing;
     // One that is not admitted has a goodbye's time for all of it.
     if (!role->admitted || life == LIFE_GOODBYE)
         return &pool->goodbye;

@@ -10,13 +10,16 @@
 #include "core/timeouts.h"
 #include "roles/role.h"
 #include "system/loop.h"
+#include "system/process.h"
 
 enum {
-    READ_MAX_BYTES = 65536, // of one connection, in one turn
-    BUSY_MAX = 256,         // connections that are being told "Server Busy"
-    GOODBYE_SECONDS = 2,    // how long a client may take to close after our FIN
-    OPENING_SECONDS = 5,    // how long what a connection begins with may take
-    OPENING_MAX_BYTES = 4096,
+    READ_MAX_BYTES = 65536,    // of one connection, in one turn
+    BUSY_MAX = 256,            // connections that are being told "Server Busy"
+    GOODBYE_SECONDS = 2,       // how long a client may take to close after our FIN
+    OPENING_SECONDS = 5,       // how long what a connection begins with may take
+    OBSERVING_SECONDS = 5,     // the same for an observer's question, and for its goodbye
+    OBSERVERS_MAX = 16,        // connections; the oldest makes room
+    KEPT_MAX_BYTES = 8192,     // of a header, or an observer's question
     BLIND_MAX_BYTES = 1 << 20, // as READ_MAX_BYTES, where they are not copied
     OWING_SECONDS = 60, // how often it is asked whether one that is owed something is still there
     VANISHED_SECONDS = 180,  // without a sign of a client's system, which answers a probe every 120
@@ -41,24 +44,28 @@ struct port {
     // Of a port for datagrams:
     unsigned failures; // to take any, one after the other
     unsigned fragment; // see net_fragment
+    uint32_t lost;     // so far, for want of room: socket(7), SO_RXQ_OVFL
 };
 
 struct pool {
     struct loop *loop;
     const struct options *options;
     struct service *service;
-    struct timeouts opening; // those that open
-    struct timeouts idle;    // those that read
-    struct timeouts owing;   // those that write or flush
-    struct timeouts goodbye; // those that say goodbye, and all that are not admitted
-    struct timeouts line;    // the messages that have begun and not ended
-    struct list undrained;   // of these two: they have a turn yet before the end
-    struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
-    unsigned busy, max_busy; // these, and how many there may be
-    bool freed;              // a connection has ended since this was last set to false
-    size_t given_back;       // bytes that were held and were freed since the heap was trimmed
-    ticks trimmed;           // when that was
-    char *input, *output;    // shared by all connections, used within one turn
+    struct timeouts opening;   // those that open
+    struct timeouts idle;      // those that read
+    struct timeouts owing;     // those that write or flush
+    struct timeouts goodbye;   // those that say goodbye, and all that are not admitted
+    struct timeouts line;      // the messages that have begun and not ended
+    struct timeouts observing; // the observers, in any life
+    struct list undrained;     // of opening, idle, observing: they have a turn yet before the end
+    struct port busy_port;     // has no socket: the connections beyond --max-tcp are its own
+    unsigned busy, max_busy;   // these, and how many there may be
+    unsigned observers;
+    const struct process *process; // for observers
+    bool freed;                    // a connection has ended since this was last set to false
+    size_t given_back;             // bytes that were held and were freed since the heap was trimmed
+    ticks trimmed;                 // when that was
+    char *input, *output;          // shared by all connections, used within one turn
 };
 
 // False without memory; pool_finish frees what was taken either way.
@@ -73,9 +80,10 @@ ticks pool_trim_due(const struct pool *pool);
 // milliseconds for hundreds of megabytes.
 void pool_trim(struct pool *pool, ticks now);
 
+// Whether the graceful end is under way.
 static inline bool pool_draining(const struct pool *pool)
 {
-    return pool->service->phase != PHASE_READY;
+    return pool->service->phase >= PHASE_DRAIN;
 }
 
 // What may be told to PEER, who has asked at LOCAL, at this moment.

@@ -56,6 +56,11 @@ static struct ports *ports_of(struct port *port)
     return container_of(port->pool, struct ports, pool);
 }
 
+static bool observes(const struct port *port)
+{
+    return port->role->observer;
+}
+
 static bool at_max_tcp(const struct pool *pool)
 {
     return pool->service->counters.connected_tcp >= pool->options->max_tcp;
@@ -67,11 +72,11 @@ static bool full(const struct pool *pool)
 }
 
 // Stops watching the listeners: clients wait in their queues. A listener that is watched while
-// nobody can be taken in would be reported for ever.
-static void pause_accepting(struct ports *ports, ticks retry)
+// nobody can be taken in would be reported for ever. OBSERVERS: not even they can be.
+static void pause_accepting(struct ports *ports, ticks retry, bool observers)
 {
     for (size_t i = 0; i < ports->count; i++)
-        if (ports->port[i].protocol == PROTOCOL_TCP)
+        if (ports->port[i].protocol == PROTOCOL_TCP && (observers || !observes(&ports->port[i])))
             unwatch(&ports->port[i]);
     ports->paused = true;
     ports->pool.freed = false;
@@ -87,7 +92,7 @@ static void accept_failed(struct ports *ports, int error)
     if (ticks_tell(&ports->told, now))
         log_event(LOG_WARNING, "cannot accept, clients have to wait", LOG_TEXT("proto", "tcp"),
                   LOG_TEXT("error", strerror(error)));
-    pause_accepting(ports, now + RETRY_TICKS);
+    pause_accepting(ports, now + RETRY_TICKS, true);
 }
 
 // The client is gone, or the network failed it (accept(2)).
@@ -130,8 +135,8 @@ static bool accept_one(struct port *port)
     struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof storage;
 
-    if (full(pool)) {
-        pause_accepting(ports, TICKS_NEVER);
+    if (full(pool) && !observes(port)) {
+        pause_accepting(ports, TICKS_NEVER, false);
         return false;
     }
     int fd = accept4(port->watch.fd, named ? (struct sockaddr *)&storage : NULL,
@@ -142,7 +147,9 @@ static bool accept_one(struct port *port)
         ports->failures = 0;
         if (!port->settled)
             set_late(port, fd);
-        conn_open(at_max_tcp(pool) ? &pool->busy_port : port, fd, &peer);
+        if (observes(port))
+            crowd_make_room(pool);
+        conn_open(at_max_tcp(pool) && !observes(port) ? &pool->busy_port : port, fd, &peer);
         return true;
     }
     // So many in a row do not lie with the clients: a filter says EPERM to everybody, say.
@@ -278,12 +285,21 @@ int ports_serve(struct ports *ports)
     return 0;
 }
 
-// Ends the pause, in which no listener is watched.
+bool ports_observe(const struct ports *ports)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (observes(&ports->port[i]))
+            return true;
+    return false;
+}
+
+// Ends the pause.
 static void watch_listeners(struct ports *ports)
 {
     ports->failures = 0;
     for (size_t i = 0; i < ports->count; i++)
-        if (ports->port[i].protocol == PROTOCOL_TCP && !watch(&ports->port[i])) {
+        if (ports->port[i].protocol == PROTOCOL_TCP && !ports->port[i].watched &&
+            !watch(&ports->port[i])) {
             accept_failed(ports, errno);
             return;
         }
@@ -375,5 +391,7 @@ bool ports_drain_some(struct ports *ports)
 
 bool ports_empty(const struct ports *ports)
 {
-    return ports->pool.service->counters.connected_tcp == 0 && ports->pool.busy == 0;
+    const struct pool *pool = &ports->pool;
+
+    return pool->service->counters.connected_tcp == 0 && pool->busy == 0 && pool->observers == 0;
 }

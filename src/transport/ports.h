@@ -18,7 +18,7 @@ struct ports {
     struct udp udp;
     struct port port[PORTS_MAX];
     size_t count;
-    bool paused;       // no listener is watched: nobody can be taken in
+    bool paused;       // listeners are not watched: nobody can be taken in by them
     bool drained;      // the end has come to the connections
     unsigned spread;   // of keepalive: see net_vary_keepalive
     unsigned failures; // of accept4(2) in a row, each a client's own
@@ -45,6 +45,9 @@ void ports_forget(struct ports *ports, size_t first);
 
 // Serves all that were added, and logs each one's address: 0, or -1 with errno.
 int ports_serve(struct ports *ports);
+
+// Whether there is a port for observers.
+bool ports_observe(const struct ports *ports);
 
 // To be called between turns: takes up accepting again when there is room.
 void ports_resume(struct ports *ports);

@@ -13,8 +13,8 @@
 #include "system/net.h"
 
 enum {
-    // IP_PKTINFO, IP_TTL, IP_TOS, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS and IPV6_RECVFRAGSIZE,
-    // and room to spare.
+    // IP_PKTINFO, IP_TTL, IP_TOS, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_RECVFRAGSIZE and
+    // SO_RXQ_OVFL, and room to spare.
     CONTROL_BYTES = 256,
     DSCP_MASK = 0xfc, // of the traffic class; the rest is ECN (RFC 2474, RFC 3168)
     ROOM_MIN = 4,     // what the guard looks at, however small --max-datagram is
@@ -30,7 +30,7 @@ struct udp_batch {
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
     unsigned fragment; // what answers may have to be cut to: the least of the questions'
-    unsigned silent;   // questions that were taken, and that the role answers by nothing
+    uint32_t lost;     // see struct port
     char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
     char bytes[]; // UDP_BATCH_MAX times --max-datagram
 };
@@ -92,6 +92,8 @@ static void read_control(struct msghdr *message, struct datagram *datagram)
             datagram->to_host = true;
         } else if (!is_v4 && at->cmsg_type == IPV6_RECVFRAGSIZE) {
             memcpy(&datagram->fragment, CMSG_DATA(at), sizeof datagram->fragment);
+        } else if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SO_RXQ_OVFL) {
+            memcpy(&datagram->lost, CMSG_DATA(at), sizeof datagram->lost);
         } else if (is_v4 ? at->cmsg_type == IP_TTL : at->cmsg_type == IPV6_HOPLIMIT) {
             memcpy(&datagram->hop_limit, CMSG_DATA(at), sizeof datagram->hop_limit);
         } else if (is_v4 && at->cmsg_type == IP_TOS) { // a single byte, where IPv6 has an int
@@ -159,53 +161,80 @@ static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
     return datagram;
 }
 
-// Makes the REPLY to DATAGRAM: the datagram itself, or a text in its buffer. False if there is
-// none.
-static bool answer(const struct port *port, const struct datagram *datagram, struct reply *reply)
+// Has the role make its answer to DATAGRAM in TURN, with room for FACTS. False if it has none for
+// it.
+static bool answer(const struct port *port, const struct datagram *datagram, struct turn *turn,
+                   struct facts *facts)
 {
-    struct turn turn = {
-        .input = datagram->bytes, .length = datagram->length, .ended = true, .reply = *reply};
-    struct facts facts;
     enum outcome outcome = TURN_MORE;
 
     if (datagram->truncated && !port->role->blind) {
-        struct text text = reply_text(&turn.reply);
+        struct text text = reply_text(&turn->reply);
 
         text_string(&text, "ERR datagram-truncated\n");
-        reply_add(&turn.reply, &text);
-    } else {
-        while ((outcome = port->role->datagram(&turn)) == TURN_FACTS) {
-            facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
-            turn.facts = &facts;
-        }
+        reply_add(&turn->reply, &text);
+        return true;
     }
-    *reply = turn.reply;
+    while ((outcome = port->role->datagram(turn)) == TURN_FACTS) {
+        *facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
+        turn->facts = facts;
+    }
+    if (turn->reply.texts > 0)
+        counters_add_commands(&port->pool->service->counters, turn->reply.asked);
     return outcome != TURN_SILENT;
 }
 
-// Makes the answer to the datagram in place I of the batch in place OUT. False if there is none.
-static bool answer_into(struct udp_batch *batch, const struct port *port, size_t i, size_t out)
+static void count_peer(struct service *service, const struct address *peer)
 {
-    struct service *service = port->pool->service;
-    struct datagram datagram = datagram_of(port, &batch->in[i]);
-    ticks now = loop_now(port->pool->loop);
+    service->counters.total_clients++;
+    if (log_enabled(LOG_DETAIL))
+        log_limited(LOG_DETAIL, "peer heard", LOG_TEXT("proto", "udp"),
+                    LOG_TEXT("peer", ADDRESS_STRING(peer)));
+}
+
+// Whether DATAGRAM may have a reply at all.
+static enum drop admit(struct udp *udp, const struct port *port, const struct datagram *datagram,
+                       uint32_t *peer)
+{
+    struct service *service = udp->pool->service;
+    enum drop drop = guard_addresses(datagram, &service->ports);
     bool first;
 
-    if (!guard_accepts_addresses(&datagram, &service->ports))
-        return false;
-    uint32_t peer = peers_heard(&service->peers, &datagram.peer, now, &first);
-    service->counters.total_clients += first;
-    if (!guard_accepts_content(&datagram, port->role->verbatim) ||
-        !peers_allow_round(&service->peers, peer, guard_digest(&datagram)))
-        return false;
-    struct reply reply = {.buffer = batch->text[out]};
-    if (!answer(port, &datagram, &reply)) {
-        batch->silent++;
-        return false;
-    }
-    if (reply.length > datagram.length && !peers_allow_longer(&service->peers, peer, now))
-        return false;
-    batch->out_bytes[out] = (struct iovec){(char *)reply.bytes, reply.length};
+    if (drop != DROP_NONE)
+        return drop;
+    *peer = peers_heard(&service->peers, &datagram->peer, loop_now(udp->pool->loop), &first);
+    if (first)
+        count_peer(service, &datagram->peer);
+    drop = guard_content(datagram, port->role->verbatim);
+    if (drop == DROP_NONE && !peers_allow_round(&service->peers, *peer, guard_digest(datagram)))
+        return DROP_RATE;
+    return drop;
+}
+
+// Makes the answer to the datagram in place I of the batch in place OUT, or says why there is none.
+static enum drop answer_into(struct udp *udp, const struct port *port, size_t i, size_t out)
+{
+    struct udp_batch *batch = udp->batch;
+    struct peers *peers = &udp->pool->service->peers;
+    struct datagram datagram = datagram_of(port, &batch->in[i]);
+    struct turn turn = {.input = datagram.bytes,
+                        .length = datagram.length,
+                        .ended = true,
+                        .reply.buffer = batch->text[out]};
+    struct facts facts;
+    uint32_t peer = 0;
+    enum drop drop = admit(udp, port, &datagram, &peer);
+
+    if (datagram.lost > 0)
+        batch->lost = datagram.lost;
+    if (drop != DROP_NONE)
+        return drop;
+    if (!answer(port, &datagram, &turn, &facts))
+        return DROP_SILENT;
+    if (turn.reply.length > datagram.length &&
+        !peers_allow_longer(peers, peer, loop_now(udp->pool->loop)))
+        return DROP_RATE;
+    batch->out_bytes[out] = (struct iovec){(char *)turn.reply.bytes, turn.reply.length};
     batch->out[out].msg_hdr = (struct msghdr){
         .msg_name = batch->in[i].msg_hdr.msg_name,
         .msg_namelen = batch->in[i].msg_hdr.msg_namelen,
@@ -215,7 +244,7 @@ static bool answer_into(struct udp_batch *batch, const struct port *port, size_t
     write_control(&datagram, &batch->out_control[out], &batch->out[out].msg_hdr);
     if (datagram.fragment > 0 && (batch->fragment == 0 || datagram.fragment < batch->fragment))
         batch->fragment = datagram.fragment;
-    return true;
+    return DROP_NONE;
 }
 
 // Some errors lie with one peer or the way to it, and are told by nobody. The others may stay.
@@ -232,6 +261,12 @@ static void tell_lost(struct udp *udp, int error)
                   LOG_TEXT("error", strerror(error)));
 }
 
+static void count_sent(struct udp *udp, const struct mmsghdr *out, int count)
+{
+    for (int i = 0; i < count; i++)
+        udp->pool->service->counters.sent[PROTOCOL_UDP] += out[i].msg_len;
+}
+
 // The number of answers that went out. One that cannot be sent does not keep back the others; if
 // there is no room at all, the rest is dropped, as the network might have done.
 static size_t send_batch(struct udp *udp, int fd, size_t count)
@@ -243,6 +278,7 @@ static size_t send_batch(struct udp *udp, int fd, size_t count)
         int done = sendmmsg(fd, out + at, (unsigned)(count - at), MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (done > 0) {
+            count_sent(udp, out + at, done);
             at += (size_t)done;
             sent += (size_t)done;
         } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) { // uncovered: never 0
@@ -271,9 +307,16 @@ int udp_turn(struct udp *udp, struct port *port)
     int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
-    batch->fragment = batch->silent = 0;
-    for (int i = 0; i < came; i++)
-        answers += answer_into(batch, port, (size_t)i, answers);
+    batch->fragment = 0;
+    batch->lost = port->lost;
+    for (int i = 0; i < came; i++) {
+        enum drop drop = answer_into(udp, port, (size_t)i, answers);
+
+        counters->received[PROTOCOL_UDP] += batch->in[i].msg_len;
+        answers += drop == DROP_NONE;
+        if (drop < DROPS)
+            counters->udp_dropped[drop]++;
+    }
     if (batch->fragment != port->fragment)
         net_fragment(port->watch.fd, port->fragment = batch->fragment);
     size_t sent = send_batch(udp, port->watch.fd, answers);
@@ -281,8 +324,11 @@ int udp_turn(struct udp *udp, struct port *port)
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
                     LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
                     LOG_NUMBER("sent", sent));
+    counters->messages[PROTOCOL_UDP] += (size_t)came;
     counters->udp_answered += sent;
-    counters->udp_dropped += (size_t)came - sent - batch->silent;
+    counters->udp_dropped[DROP_SEND] += answers - sent;
+    counters->udp_dropped[DROP_KERNEL] += batch->lost - port->lost; // it wraps round
+    port->lost = batch->lost;
     return came;
 }
 

@@ -74,7 +74,7 @@ def test_architecture_names_every_module_on_its_floor():
     ("PEERS_ROUNDS_MAX", "core/peers.h", "16384"),
     ("BUSY_MAX", "transport/pool.h", "256"),
     ("TURN_TEXTS_MAX", "core/turn.h", "256 command answers"),
-    ("LOG_LIMITED_PER_SECOND", "ground/log.h", "20 a second"),
+    ("LOG_RATE", "ground/log.h", "20 a second"),
 ])
 def test_the_bounds_in_the_readme_are_those_of_the_source(constant, header, quoted):
     value = re.search(rf"{constant} = (\d+)", read(f"src/{header}")).group(1)

@@ -29,12 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     static struct guard_ports ports;
     guard_add_port(&ports, own_port);
-    bool host = guard_accepts_addresses(&datagram, &ports);
+    bool host = (guard_addresses(&datagram, &ports) == DROP_NONE);
     ports.own[own_port / 64] = 0;
     fuzz_must(!host || (datagram.peer.port >= 1024 && datagram.peer.port != own_port));
     fuzz_must(!host || (datagram.to_host && !address_is_no_host(&datagram.peer) &&
                         !address_is_no_host(&datagram.local)));
-    bool content = guard_accepts_content(&datagram, false);
+    bool content = (guard_content(&datagram, false) == DROP_NONE);
     bool error = fuzz.left >= 4 && memcmp(fuzz.at, "ERR ", 4) == 0;
     fuzz_must(content == (datagram.hop_limit > 1 && !error));
     guard_digest(&datagram);

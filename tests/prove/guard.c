@@ -35,18 +35,18 @@ PROVED(is_own);
 /*@ requires \valid_read(datagram) && \valid_read(ports);
     terminates \true;
     assigns \nothing;
-    ensures \result <==> datagram->peer.port >= 1024 && !own(ports, datagram->peer.port) &&
-                         no_host(datagram->peer) != \true && no_host(datagram->local) != \true &&
+    ensures \result == DROP_NONE <==> datagram->peer.port >= 1024 && !own(ports,
+   datagram->peer.port) && no_host(datagram->peer) != \true && no_host(datagram->local) != \true &&
                          datagram->to_host;
 */
-bool guard_accepts_addresses(const struct datagram *datagram, const struct guard_ports *ports);
-PROVED(guard_accepts_addresses);
+enum drop guard_addresses(const struct datagram *datagram, const struct guard_ports *ports);
+PROVED(guard_addresses);
 
 /*@ requires \valid_read(datagram);
     requires datagram->held == 0 || \valid_read(datagram->bytes + (0 .. datagram->held - 1));
     terminates \true;
     assigns \nothing;
-    ensures \result <==> datagram->hop_limit > 1 && (any_content || !error(datagram));
+    ensures \result == DROP_NONE <==> datagram->hop_limit > 1 && (any_content || !error(datagram));
 */
-bool guard_accepts_content(const struct datagram *datagram, bool any_content);
-PROVED(guard_accepts_content);
+enum drop guard_content(const struct datagram *datagram, bool any_content);
+PROVED(guard_content);

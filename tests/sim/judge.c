@@ -510,10 +510,11 @@ static void judge_counters(void)
         fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
              (unsigned long long)low);
     if (counters->udp_answered != udp.answered ||
-        counters->udp_answered + counters->udp_dropped != udp.read)
+        counters->udp_answered + counters_dropped(counters) != udp.read)
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
-             (unsigned long long)counters->udp_answered, (unsigned long long)counters->udp_dropped,
-             (unsigned long long)udp.answered, (unsigned long long)udp.read);
+             (unsigned long long)counters->udp_answered,
+             (unsigned long long)counters_dropped(counters), (unsigned long long)udp.answered,
+             (unsigned long long)udp.read);
 }
 
 void judge_sleep(void)

@@ -230,7 +230,7 @@ TEST(who_is_one_too_many_is_told_and_others_wait)
     assert_int_equal(ports_next(&test.ports), crowd_next(pool)); // nothing to be tried
     ports_resume(&test.ports);
     expect_connected(2, true);
-    conn_close(container_of(pool->idle.list.next, struct conn, idle.link), "why");
+    conn_close(container_of(pool->idle.list.next, struct conn, idle.link), CLOSED_EOF, "why");
     test.service.phase = PHASE_DRAIN;
     ports_resume(&test.ports);
     expect_connected(1, true);

@@ -13,8 +13,12 @@ static struct facts facts_of(enum protocol protocol, const char *peer, const cha
                                        .connected_tcp = 3,
                                        .busy_tcp = 4,
                                        .udp_answered = 5,
-                                       .udp_dropped = 6,
-                                       .proxy_refused = 8}};
+                                       .udp_dropped = {1, 1, 1, 1, 1, 1, 100},
+                                       .proxy_refused = 8,
+                                       .messages = {10},
+                                       .received = {11},
+                                       .sent = {12}},
+                          .uptime_seconds = 9};
 
     assert_true(address_parse(peer, &facts.peer));
     assert_true(address_parse(local, &facts.local));
@@ -61,7 +65,7 @@ static void expect_line(const char *message, const char *expected)
 
 #define STATS                                                                                      \
     "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 udp_dropped=6 "  \
-    "proxy_refused=8\n"
+    "proxy_refused=8 uptime_s=9 tcp_lines=10 tcp_bytes_in=11 tcp_bytes_out=12 version=" VERSION
 #define UNKNOWN "ERR unknown-command\n"
 
 TEST(a_command_begins_with_a_slash)
@@ -75,10 +79,13 @@ TEST(a_command_begins_with_a_slash)
 
 TEST(each_command_has_its_answer)
 {
-    expect_line("/stats\n", STATS);
+    expect_line("/stats\n", STATS "\n");
     expect_line("/time\n", "2026-11-21T02:01:03.123456789Z\n");
     expect_line("/whoami\n", "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345\n");
-    expect_line("/help\n", "/stats /time /whoami /help /shutdown TOKEN\n");
+    expect_line("/help\n", "/stats /time /whoami /health /help /shutdown TOKEN\n");
+    expect_line("/health\n", "ready up 100%\n");
+    asked.facts.draining = true;
+    expect_line("/health\n", "drain\n");
     expect_line("/other\n", UNKNOWN);
 }
 
@@ -96,9 +103,7 @@ TEST(a_proxy_and_a_name_are_told)
     expect_line("/whoami\n",
                 "proto=tcp peer=192.0.2.1:40000 local=192.0.2.2:12345 via=192.0.2.2:12345 "
                 "authority=a.example tls=TLSv1.3 name=box-1\n");
-    expect_line("/stats\n",
-                "total_clients=7 active_udp_peers=2 connected_tcp=3 busy_tcp=4 udp_answered=5 "
-                "udp_dropped=6 proxy_refused=8 name=box-1\n");
+    expect_line("/stats\n", STATS " name=box-1\n");
 }
 
 // In one turn all facts are of one instant: what is told once is told again as it is.
@@ -116,9 +121,15 @@ TEST(a_text_is_made_once_a_turn)
     command_answer("/shutdown a\n", 12, &asked.facts, &reply);
     command_answer("/shutdown open sesame\n", 22, &asked.facts, &reply);
     assert_bytes(reply.bytes, reply.length,
-                 "x\n" STATS "/stats /time /whoami /help /shutdown TOKEN\n" STATS
+                 "x\n" STATS "\n/stats /time /whoami /health /help /shutdown TOKEN\n" STATS "\n"
                  "ERR shutdown-token-invalid\nERR shutdown-loopback-required\n");
     assert_int_equal(reply.texts, 5);
+    assert_int_equal(reply.asked[0],
+                     2); // as they are counted: /stats, and those that there are not
+    assert_string_equal(command_name(0), "stats");
+    command_answer("/x\n", 3, &asked.facts, &reply);
+    assert_int_equal(reply.asked[COUNTED_COMMANDS_MAX - 1], 1);
+    assert_null(command_name(COUNTED_COMMANDS_MAX - 1));
 }
 
 TEST(a_name_ends_at_white_space_or_the_end)
@@ -132,11 +143,11 @@ TEST(a_name_ends_at_white_space_or_the_end)
         "/stats/", "/stats.", "/stats\x85", "/\nstats", "/helphelp", "/\r\n\r\n"};
 
     for (size_t i = 0; i < sizeof stats / sizeof stats[0]; i++)
-        expect_line(stats[i], STATS);
+        expect_line(stats[i], STATS "\n");
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         expect_line(unknown[i], UNKNOWN);
     expect("/stats\0", 7, UNKNOWN);
-    expect("/stats \0", 8, STATS);
+    expect("/stats \0", 8, STATS "\n");
 }
 
 TEST(shutdown_takes_the_token_and_nothing_else)
@@ -224,8 +235,8 @@ TEST(the_longest_answers_fit)
                            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
     asked.facts.peer.port = asked.facts.local.port = UINT16_MAX;
     asked.facts.peer.scope = asked.facts.local.scope = UINT32_MAX;
-    asked.facts.counters = (struct counters){UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX,
-                                             UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    memset(&asked.facts.counters, 0xff, sizeof asked.facts.counters);
+    asked.facts.uptime_seconds = UINT64_MAX;
     char longest[256];
     memset(longest, 'n', 255);
     longest[255] = '\0';

@@ -148,14 +148,47 @@ TEST(a_line_too_long_is_cut_and_still_one_line)
 
 TEST(limited_events_are_so_many_a_second)
 {
-    for (int i = 0; i < 3 * LOG_LIMITED_PER_SECOND; i++)
+    for (int i = 0; i < 3 * LOG_RATE; i++)
         log_limited(LOG_INFO, "m");
-    assert_int_equal(lines_logged(), LOG_LIMITED_PER_SECOND);
+    assert_int_equal(lines_logged(), LOG_RATE);
+    log_limited(LOG_INFO, "n");
+    assert_int_equal(log_suppressed(), 41);
     log_event(LOG_INFO, "other"); // not limited, and tells what was not written
-    assert_string_equal(logged(), STAMP "level=info msg=other suppressed=40\n");
+    assert_string_equal(logged(),
+                        STAMP "level=info msg=other left_out=\"m:40, n:1\" suppressed=41\n");
+    assert_int_equal(log_suppressed(), 41);
     monotonic_seconds++;
     log_limited(LOG_INFO, "m");
     assert_string_equal(logged(), STAMP "level=info msg=m\n");
+}
+
+TEST(the_limit_can_be_set_and_taken_away)
+{
+    log_set_rate(2);
+    for (int i = 0; i < 3; i++)
+        log_limited(LOG_INFO, "m");
+    assert_int_equal(lines_logged(), 2);
+    log_set_rate(0);
+    for (int i = 0; i < 100; i++)
+        log_limited(LOG_INFO, "m");
+    assert_int_equal(lines_logged(), 100);
+    log_set_rate(LOG_RATE);
+}
+
+// Of more names than are counted apart, the others are in the sum alone.
+TEST(names_that_are_left_out_have_a_bound)
+{
+    static const char *const name[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+
+    log_set_rate(1);
+    log_limited(LOG_INFO, "m");
+    for (size_t i = 0; i < sizeof name / sizeof name[0]; i++)
+        log_limited(LOG_INFO, name[i]);
+    logged();
+    log_event(LOG_INFO, "m");
+    assert_string_equal(logged(), STAMP "level=info msg=m left_out=\"a:1, b:1, c:1, d:1, e:1, "
+                                        "f:1, g:1, h:1\" suppressed=10\n");
+    log_set_rate(LOG_RATE);
 }
 
 TEST(a_line_that_would_wait_is_dropped_and_counted)
@@ -167,7 +200,7 @@ TEST(a_line_that_would_wait_is_dropped_and_counted)
     log_event(LOG_INFO, "lost");
     assert_int_equal(strspn(logged(), "x"), 4096);
     log_event(LOG_INFO, "m", LOG_TEXT("a", "1"));
-    assert_string_equal(logged(), STAMP "level=info msg=m a=1 suppressed=2\n");
+    assert_string_equal(logged(), STAMP "level=info msg=m a=1 left_out=lost:2 suppressed=2\n");
     log_event(LOG_INFO, "m");
     assert_string_equal(logged(), STAMP "level=info msg=m\n");
 }

@@ -284,7 +284,7 @@ TEST(that_nothing_can_be_sent_is_told_once_a_minute)
             assert_int_equal(loop_turn(&test.loop, true), 0);
         }
         assert_int_equal(test.told, row[i].told);
-        assert_int_equal(test.service.counters.udp_dropped, 70);
+        assert_int_equal(counters_dropped(&test.service.counters), 70);
         end();
         close(client);
     }
