@@ -40,6 +40,13 @@ static void skip(struct part *part, size_t length)
     part->left -= length;
 }
 
+#define BEGINS(part, literal) begins(part, literal, sizeof(literal) - 1)
+
+static bool begins(struct part part, const char *start, size_t length)
+{
+    return part.left >= length && memcmp(part.at, start, length) == 0;
+}
+
 // What stands before the first space, which is skipped; without one, all of it.
 static struct part next_word(struct part *line)
 {
@@ -48,11 +55,6 @@ static struct part next_word(struct part *line)
 
     skip(line, space ? word.left + 1 : word.left);
     return word;
-}
-
-static bool is_word(struct part word, const char *string)
-{
-    return word.left == strlen(string) && memcmp(word.at, string, word.left) == 0;
 }
 
 // A NUL in the word would hide what stands behind it.
@@ -64,7 +66,7 @@ static bool take_ip(struct part word, bool v6, struct address *address)
         return false;
     memcpy(string, word.at, word.left);
     string[word.left] = '\0';
-    return (strchr(string, ':') != NULL) == v6 && address_parse(string, address);
+    return (memchr(word.at, ':', word.left) != NULL) == v6 && address_parse(string, address);
 }
 
 static bool take_port(struct part word, struct address *address)
@@ -80,15 +82,13 @@ static bool take_port(struct part word, struct address *address)
 // What stands between text_start and CRLF.
 static const char *take_line(struct part line, struct proxy_header *header)
 {
-    static const char unknown[] = {'U', 'N', 'K', 'N', 'O', 'W', 'N'};
+    bool v6 = BEGINS(line, "TCP6 ");
 
-    if (line.left >= sizeof unknown && memcmp(line.at, unknown, sizeof unknown) == 0)
-        return NULL; // whatever follows
-    struct part family = next_word(&line);
-    bool v6 = is_word(family, "TCP6");
-
-    if (!v6 && !is_word(family, "TCP4"))
+    if (BEGINS(line, "UNKNOWN")) // whatever follows
+        return NULL;
+    if (!v6 && !BEGINS(line, "TCP4 "))
         return "version 1, neither TCP4 nor TCP6 nor UNKNOWN";
+    next_word(&line);
     if (!take_ip(next_word(&line), v6, &header->source) ||
         !take_ip(next_word(&line), v6, &header->destination))
         return "version 1, an address is wrong";
@@ -103,6 +103,10 @@ static const char *take_text(const char *bytes, size_t length, struct proxy_head
 {
     size_t most = size_min(length, TEXT_MAX_BYTES - 1), end = size_min(length, sizeof text_start);
 
+    /*@ loop invariant \at(end, LoopEntry) <= end <= most;
+        loop assigns end;
+        loop variant most - end;
+    */
     while (end < most && bytes[end] != '\r' && bytes[end] != '\n')
         end++;
     if (end == TEXT_MAX_BYTES - 1)
@@ -122,12 +126,12 @@ static uint8_t byte(const char *at)
 
 static uint16_t number(const char *at)
 {
-    return (uint16_t)(byte(at) << 8 | byte(at + 1));
+    return (uint16_t)(byte(at) * 256 + byte(at + 1));
 }
 
 static uint32_t long_number(const char *at)
 {
-    return (uint32_t)number(at) << 16 | number(at + 2);
+    return (uint32_t)number(at) * 65536 + number(at + 2);
 }
 
 struct tlv {
@@ -138,10 +142,13 @@ struct tlv {
 // False if there is none, or if it does not end within the part.
 static bool next_tlv(struct part *part, struct tlv *tlv)
 {
-    if (part->left < TLV_BYTES || part->left - TLV_BYTES < number(part->at + 1))
+    if (part->left < TLV_BYTES)
         return false;
-    *tlv = (struct tlv){byte(part->at), {part->at + TLV_BYTES, number(part->at + 1)}};
-    skip(part, TLV_BYTES + tlv->value.left);
+    size_t length = number(part->at + 1);
+    if (length > part->left - TLV_BYTES)
+        return false;
+    *tlv = (struct tlv){byte(part->at), {part->at + TLV_BYTES, length}};
+    skip(part, TLV_BYTES + length);
     return true;
 }
 
@@ -149,6 +156,11 @@ static bool are_tlvs(struct part part)
 {
     struct tlv tlv;
 
+    /*@ loop invariant part.left <= \at(part.left, Pre);
+        loop invariant part.at == \at(part.at, Pre) + (\at(part.left, Pre) - part.left);
+        loop assigns part, tlv;
+        loop variant part.left;
+    */
     while (next_tlv(&part, &tlv))
         continue;
     return part.left == 0;
@@ -157,17 +169,31 @@ static bool are_tlvs(struct part part)
 // The length of what may go into a log as it is, or 0.
 static size_t printable(struct part value, size_t most)
 {
+    /*@ loop invariant 0 <= i <= value.left;
+        loop invariant \forall integer j; 0 <= j < i ==> '!' <= value.at[j] <= '~';
+        loop assigns i;
+        loop variant value.left - i;
+    */
     for (size_t i = 0; i < value.left; i++)
         if (value.at[i] < '!' || value.at[i] > '~')
             return 0;
     return value.left <= most ? value.left : 0;
 }
 
+// Of several SSL TLVs the last counts, as it does of several authorities.
 static void take_ssl(struct part value, struct proxy_header *header)
 {
     struct tlv tlv;
 
+    header->tls_length = 0;
     skip(&value, size_min(SSL_BYTES, value.left));
+    /*@ loop invariant value.left <= \at(value.left, Pre);
+        loop invariant value.at == \at(value.at, Pre) + (\at(value.left, Pre) - value.left);
+        loop invariant shown(header->tls, header->tls_length, TLS_MAX_BYTES, \at(value.at, Pre),
+                             \at(value.left, Pre));
+        loop assigns value, tlv, header->tls, header->tls_length;
+        loop variant value.left;
+    */
     while (next_tlv(&value, &tlv))
         if (tlv.type == TLV_TLS) {
             header->tls = tlv.value.at;
@@ -179,6 +205,18 @@ static const char *take_tlvs(struct part tlvs, struct proxy_header *header, cons
 {
     struct tlv tlv;
 
+    /*@ loop invariant tlvs.left <= \at(tlvs.left, Pre);
+        loop invariant tlvs.at == \at(tlvs.at, Pre) + (\at(tlvs.left, Pre) - tlvs.left);
+        loop invariant shown(header->authority, header->authority_length, AUTHORITY_MAX_BYTES,
+                             \at(tlvs.at, Pre), \at(tlvs.left, Pre));
+        loop invariant shown(header->tls, header->tls_length, TLS_MAX_BYTES, \at(tlvs.at, Pre),
+                             \at(tlvs.left, Pre));
+        loop invariant *checksum == \null ||
+                       stands(*checksum, CHECKSUM_BYTES, \at(tlvs.at, Pre), \at(tlvs.left, Pre));
+        loop assigns tlvs, tlv, *checksum, header->authority, header->authority_length,
+                     header->tls, header->tls_length;
+        loop variant tlvs.left;
+    */
     while (next_tlv(&tlvs, &tlv))
         if (tlv.type == TLV_AUTHORITY) {
             header->authority = tlv.value.at;
@@ -201,8 +239,17 @@ static uint32_t checksum_of(const char *bytes, size_t length, const char *checks
 {
     uint32_t crc = UINT32_MAX;
 
+    /*@ loop invariant bytes <= at <= bytes + length;
+        loop invariant at == bytes + (at - bytes);
+        loop assigns at, crc;
+        loop variant length - (at - bytes);
+    */
     for (const char *at = bytes; at < bytes + length; at++) {
         crc ^= at >= checksum && at < checksum + CHECKSUM_BYTES ? 0 : byte(at);
+        /*@ loop invariant 0 <= bit <= 8;
+            loop assigns bit, crc;
+            loop variant 8 - bit;
+        */
         for (int bit = 0; bit < 8; bit++)
             crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
     }
@@ -324,15 +371,20 @@ static const char *take_binary(const char *bytes, size_t length, struct proxy_he
     return problem;
 }
 
+static void clear(struct proxy_header *header, const char *problem)
+{
+    *header = (struct proxy_header){.problem = problem};
+}
+
 void proxy_parse(const char *bytes, size_t length, struct proxy_header *header)
 {
     const char *problem = "it is missing";
 
-    *header = (struct proxy_header){.length = 0};
+    clear(header, NULL);
     if (memcmp(bytes, text_start, size_min(length, sizeof text_start)) == 0)
         problem = take_text(bytes, length, header);
     else if (memcmp(bytes, binary_start, size_min(length, sizeof binary_start)) == 0)
         problem = take_binary(bytes, length, header);
     if (problem)
-        *header = (struct proxy_header){.problem = problem};
+        clear(header, problem);
 }

@@ -169,6 +169,7 @@ TEST(version_1_is_of_a_known_protocol)
         "PROXY UNKNOW\r\n",
         "PROXY unknown\r\n",
         "PROXY \r\n",
+        "PROXY TCP4\r\n",
         "PROXY TCP4\t192.0.2.1 198.51.100.7 56324 12345\r\n",
     };
 
@@ -179,7 +180,6 @@ TEST(version_1_is_of_a_known_protocol)
 TEST(version_1_has_addresses_of_its_protocol)
 {
     static const char *const row[] = {
-        "PROXY TCP4\r\n",
         "PROXY TCP4 \r\n",
         "PROXY TCP4 192.0.2.1\r\n",
         "PROXY TCP4  192.0.2.1 198.51.100.7 56324 12345\r\n",
@@ -325,6 +325,10 @@ TEST(version_2_is_taken)
             "230003414553",
          FROM_4 " for echo.example by TLSv1.3"},
         {V2 "21 31 00e7" UNIX AUTHORITY, "real for echo.example"},
+        // Of several the last counts.
+        {V2 "21 11 0014" IPV4 "02000161 02000162", FROM_4 " for b"},
+        {V2 "21 11 0014" IPV4 "02000161 02000120", FROM_4},
+        {V2 "21 11 0026" IPV4 "20000f 0100000000" TLSV1_3 "200005 0100000000", FROM_4},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
