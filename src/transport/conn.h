@@ -7,24 +7,7 @@
 // delays the others noticeably. At the graceful end it looks (MSG_PEEK) for more to read as well.
 #pragma once
 
-#include "core/life.h"
-#include "core/timeouts.h"
-#include "transport/held.h"
-#include "transport/pool.h"
-
-// All that an idle connection costs, unless connections are logged: with malloc's word in front,
-// one cache line.
-struct conn {
-    struct watch watch;  // watch.state is its life
-    struct timeout idle; // in pool->opening, idle, owing or goodbye, as its life has it
-    struct held *held;   // NULL: nothing is pending, unsent or to be remembered
-    struct port *port;
-};
-
-static inline enum life conn_life(const struct conn *conn)
-{
-    return conn->watch.state;
-}
+#include "transport/connection.h"
 
 // Takes FD, a connected non-blocking socket that has come in by PORT. It is closed if there is no
 // memory for it, or epoll_ctl(2) fails; the log says so. PEER is for the log, and whether

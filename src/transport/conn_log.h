@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "transport/conn.h"
+#include "transport/connection.h"
 
 // The bytes that a connection takes up: with its peer, where connections are logged, for after a
 // reset the kernel names it to nobody any more.

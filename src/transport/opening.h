@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "transport/conn.h"
+#include "transport/connection.h"
 
 // Reads the header that the LENGTH BYTES begin with, ENDED: nothing follows them. Returns the
 // header's length; 0 if it is not whole yet, or nothing came at all; or -1 if CONN is to be closed:
