@@ -50,6 +50,7 @@ static bool check(const struct endpoint *endpoint, struct text *error)
         text_format(error, "--listen: there is no role '%.*s', but there are ",
                     (int)size_min(endpoint->role_length, ROLE_SHOWN_MAX), endpoint->role);
         duty_list(error);
+        text_string(error, ", as in raw:7");
     } else if (duty.proxy && !endpoint->tcp) {
         text_format(error,
                     "--listen: a PROXY header is not for UDP: %s+proxy:PORT is for TCP alone",
@@ -189,21 +190,17 @@ static const char *remedy(const struct attempt *attempt, int error)
                    : "ports below 1024 (sysctl net.ipv4.ip_unprivileged_port_start) need "
                      "CAP_NET_BIND_SERVICE: setcap cap_net_bind_service=ep, or a socket unit";
     case EADDRINUSE:
-        return tcp ? "ss -ltnp shows who has the port: end that, or take another by --port"
-                   : "ss -lunp shows who has the port: end that, or take another by --port";
+        return tcp ? "the port is asked for twice, or ss -ltnp shows who has it: take another"
+                   : "the port is asked for twice, or ss -lunp shows who has it: take another";
     case EADDRNOTAVAIL:
         return "no interface of this host has the address: ip address shows which they have";
     case ENODEV:
     case ENXIO:
         return "there is no such interface: ip link shows their names and numbers";
     case EINVAL:
-        return IN6_IS_ADDR_LINKLOCAL(&attempt->address.ip) && !attempt->interface ? "a link-local "
-                                                                                    "address needs "
-                                                                                    "its "
-                                                                                    "interface, as "
-                                                                                    "--bind=fe80::"
-                                                                                    "1%eth0"
-                                                                                  : NULL;
+        if (IN6_IS_ADDR_LINKLOCAL(&attempt->address.ip) && !attempt->interface)
+            return "a link-local address needs its interface, as fe80::1%eth0";
+        return NULL;
     case EAFNOSUPPORT:
         return "this system has no IPv6: --bind=0.0.0.0 is every IPv4 address";
     case EMFILE:

@@ -49,7 +49,7 @@ static const char *add_bind(struct options *options, size_t endpoint, const char
         (percent && (name_length == 0 || address_is_v4(&bind->address))))
         return not_address;
     if (address_is_group(&bind->address))
-        return "is a multicast or broadcast address, and no host's";
+        return "is a multicast or broadcast address, and no host's, as 192.0.2.1 and ::1 are";
     options->bind_count++;
     return NULL;
 }
@@ -75,12 +75,8 @@ static bool take_bind(const struct argument *argument)
 // ADDR: in front of a port, an IPv6 address in brackets. NULL, or what is wrong with it.
 static const char *add_listen_address(struct options *options, const char *text, size_t length)
 {
-    if (length == 0)
-        return NULL;
-    if (text[--length] != ':')
-        return no_address;
     if (options->bind_count == BINDS_MAX)
-        return "is one address too many";
+        return "is one address too many: 64 are the most";
     bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
     const char *problem =
         add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets);
@@ -96,21 +92,21 @@ static bool take_listen(const struct argument *argument)
 {
     struct options *options = argument->values;
     const char *text = argument->value, *colon = strchr(text, ':');
-    const char *end = text + strcspn(text, "/"), *port = end;
+    const char *end = text + strcspn(text, "/");
     uint64_t number;
 
     if (options->endpoint_count == ENDPOINTS_MAX)
-        return refuse(argument, "is one port too many");
+        return refuse(argument, "is one port too many: 64 are the most");
     if (!colon || colon == text || colon > end)
         return refuse(argument,
                       "names no role: ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp], as raw:[::1]:7");
     if (*end && strcmp(end, "/tcp") != 0 && strcmp(end, "/udp") != 0)
         return refuse(argument, "ends neither in /tcp nor in /udp, as echo:7/tcp does");
-    while (port[-1] >= '0' && port[-1] <= '9') // a colon stands before it
-        port--;
-    if (!number_parse(port, (size_t)(end - port), UINT16_MAX, &number))
+    const char *last = memrchr(colon, ':', (size_t)(end - colon));
+    if (!number_parse(last + 1, (size_t)(end - last - 1), UINT16_MAX, &number))
         return refuse(argument, "has no port from 0 to 65535, as echo:7 has");
-    const char *problem = add_listen_address(options, colon + 1, (size_t)(port - colon - 1));
+    const char *problem =
+        last > colon ? add_listen_address(options, colon + 1, (size_t)(last - colon - 1)) : NULL;
     if (problem)
         return refuse(argument, problem);
     options->endpoint[options->endpoint_count++] =

@@ -158,16 +158,17 @@ class Daemon:
         """(protocol, address) of each socket so far."""
         return [(record["proto"], record["addr"]) for record in self.find(msg="listening")]
 
-    def _port(self, proto):
-        return int(self.await_record(msg="listening", proto=proto)["addr"].rpartition(":")[2])
+    def port_of(self, proto, **fields):
+        """Of the first socket for that protocol, or the first with such a role=."""
+        return int(self.await_record(msg="listening", proto=proto, **fields)["addr"].rpartition(":")[2])
 
     @property
     def tcp_port(self):
-        return self._port("tcp")
+        return self.port_of("tcp")
 
     @property
     def udp_port(self):
-        return self._port("udp")
+        return self.port_of("udp")
 
     # The process
 

@@ -40,8 +40,8 @@ def dial():
 def peer():
     """A function that makes a UDP socket for a server."""
     with contextlib.ExitStack() as stack:
-        yield lambda server, host="127.0.0.1", **details: stack.enter_context(
-            Peer(host, server.udp_port, **details))
+        yield lambda server, host="127.0.0.1", port=None, **details: stack.enter_context(
+            Peer(host, port or server.udp_port, **details))
 
 
 @pytest.fixture
