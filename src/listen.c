@@ -176,6 +176,9 @@ static int open_all(struct attempt *attempt, enum protocol first)
                          one_port ? attempt->address.port : port_of(endpoint, second));
 }
 
+static const char no_interface[] =
+    "a link-local address needs its interface, as --bind=fe80::1%eth0";
+
 // What the operator can do about it; NULL where the error says all.
 static const char *remedy(const struct attempt *attempt, int error)
 {
@@ -197,12 +200,7 @@ static const char *remedy(const struct attempt *attempt, int error)
     case ENXIO:
         return "there is no such interface: ip link shows their names and numbers";
     case EINVAL:
-        return IN6_IS_ADDR_LINKLOCAL(&attempt->address.ip) && !attempt->interface ? "a link-local "
-                                                                                    "address needs "
-                                                                                    "its "
-                                                                                    "interface, as "
-                                                                                    "--bind=fe80::"
-                                                                                    "1%eth0"
+        return IN6_IS_ADDR_LINKLOCAL(&attempt->address.ip) && !attempt->interface ? no_interface
                                                                                   : NULL;
     case EAFNOSUPPORT:
         return "this system has no IPv6: --bind=0.0.0.0 is every IPv4 address";

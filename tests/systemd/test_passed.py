@@ -244,9 +244,10 @@ def test_other_options_hold(start):
         assert client.ask(b"12345\n") == TOO_LONG
 
 
-def test_meant_for_another_process(start):
+@pytest.mark.parametrize("pid", ["1", "one"])
+def test_meant_for_another_process(start, pid):
     tcp = listener()
-    server = start("--port=0", sockets=[tcp], LISTEN_PID="1")
+    server = start("--port=0", sockets=[tcp], LISTEN_PID=pid)
     assert port_of(tcp) not in (server.tcp_port, server.udp_port)
     serves(server.tcp_port, server.udp_port)
 

@@ -362,6 +362,17 @@ TEST(who_was_there_before_a_passed_listeners_options_gets_them_late)
     assert_true(receive_buffer() > 2 * 20000);
 }
 
+TEST(who_cannot_be_given_them_is_served_without)
+{
+    begin_again(false);
+    test.options.socket_buffer = 20000;
+    test.option_error = ENOBUFS;
+    connect_some(1);
+    turn();
+    expect_connected(1, false);
+    assert_true(receive_buffer() > 2 * 20000);
+}
+
 TEST(a_port_too_many_is_closed)
 {
     while (test.ports.count < PORTS_MAX)
