@@ -169,6 +169,11 @@ class Daemon:
     def udp_port(self):
         return self._port("udp")
 
+    @property
+    def address(self):
+        """HOST:PORT, for who takes that."""
+        return f"127.0.0.1:{self.tcp_port}"
+
     # The process
 
     def status(self, key):

@@ -13,7 +13,6 @@ import pytest
 
 from harness.clients import Client, serves
 from harness.daemon import OWN_PID, Daemon
-from harness.lines import GOODBYE, TOKEN_INVALID
 from harness.wait import PATIENCE, wait_until
 from manager import Manager, bound, listener, port_of, timer_armed
 
@@ -130,13 +129,6 @@ def test_reload_between_reloading_and_ready(told, manager):
     assert manager.next()["READY"] == "1"
 
 
-@pytest.fixture
-def guarded(start, manager, token_file):
-    server = start(f"--shutdown-token-file={token_file}", NOTIFY_SOCKET=manager.address)
-    manager.await_key("READY")
-    return server
-
-
 def test_reload_is_told_before_the_token_is_read(start, manager, token_file, strace):
     server = start(f"--shutdown-token-file={token_file}", wrapper=strace("--trace=openat,sendto"),
                    NOTIFY_SOCKET=manager.address)
@@ -147,34 +139,6 @@ def test_reload_is_told_before_the_token_is_read(start, manager, token_file, str
     told = [line for line in strace.trace() if str(token_file) in line or '"RELOADING' in line or '"READY' in line]
     assert [next(key for key in ("RELOADING", "READY", "openat") if key in line) for line in told] == [
         "openat", "READY", "RELOADING", "openat", "READY"]
-
-
-def test_reload_reads_the_token_again(guarded, manager, token_file, dial):
-    def reload():
-        guarded.signal(signal.SIGHUP)
-        manager.await_key("RELOADING")
-        manager.await_key("READY")
-
-    client = dial(guarded)
-    token_file.write_bytes(b"")  # cannot be a token: the old one stays
-    reload()
-    guarded.await_record(level="warning", msg="token not read, the one of before stays")
-    assert str(token_file) in guarded.log_text()
-    token_file.write_bytes(b"new")
-    reload()
-    guarded.await_record(msg="token read again")
-    assert client.ask(b"/shutdown open sesame\n") == TOKEN_INVALID
-    assert client.ask(b"/shutdown new\n") == GOODBYE
-    guarded.ended()
-
-
-def test_bad_reload_keeps_the_old_token_and_its_use_says_stopping(guarded, manager, token_file, dial):
-    token_file.unlink()
-    guarded.signal(signal.SIGHUP)
-    manager.await_key("READY")
-    assert dial(guarded).ask(b"/shutdown open sesame\n") == GOODBYE
-    manager.await_key("STOPPING", "1")
-    guarded.ended()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
