@@ -62,8 +62,10 @@ static void expire(struct loop *loop)
 static void begin(bool tcp, bool udp)
 {
     memset(&test, 0, sizeof test);
-    test.role = (struct role){"test", true, tcp ? role_echo.stream : NULL, NULL,
-                              udp ? role_echo.datagram : NULL};
+    test.role = (struct role){.name = "test",
+                              .admitted = true,
+                              .stream = tcp ? role_echo.stream : NULL,
+                              .datagram = udp ? role_echo.datagram : NULL};
     log_set_sink(note);
     assert_int_equal(loop_init(&test.loop, expire), 0);
     assert_true(ports_init(&test.ports, &test.loop, &test.options, &test.service));
