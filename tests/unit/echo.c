@@ -120,6 +120,7 @@ TEST(it_is_said_where_the_unfinished_line_begins)
         turn.input = row[i].bytes;
         turn.length = strlen(row[i].bytes);
         turn.done = 0;
+        turn.begun = 77; // of another turn
         role_echo.stream(&memory, &turn);
         assert_int_equal(turn.begun, row[i].begun);
     }
@@ -205,6 +206,7 @@ TEST(who_is_turned_away_is_told)
     assert_int_equal(role_busy.stream(&memory, &turn), TURN_CLOSE);
     assert_bytes(turn.reply.bytes, turn.reply.length, "Server Busy\n");
     assert_int_equal(turn.done, turn.length);
+    assert_int_equal(turn.begun, NOTHING_BEGUN);
 }
 
 TEST(a_role_is_found_by_its_whole_name)
