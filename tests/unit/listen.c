@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is opened for a port whose role has one protocol alone, and what is told where that fails.
-// net_open and role_find are answered here.
+// net_open and duty_find are answered here.
 #include "unit.h"
 
 #include <errno.h>
@@ -17,16 +17,17 @@ static struct {
     struct service service;
     struct options options;
     struct ports ports;
-    struct role role; // the one that there is beside `echo`: `test`
+    struct role role; // `test`, beside those that there are
     int error;        // of net_open
     char remedy[100]; // that the log told last
 } test;
 
-const struct role *__wrap_role_find(const char *name, size_t length)
+struct duty __real_duty_find(const char *name, size_t length);
+struct duty __wrap_duty_find(const char *name, size_t length)
 {
     if (length == 4 && memcmp(name, "test", 4) == 0)
-        return &test.role;
-    return length == 4 && memcmp(name, "echo", 4) == 0 ? &role_echo : NULL;
+        return (struct duty){.role = &test.role};
+    return __real_duty_find(name, length);
 }
 
 int __real_net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
@@ -103,7 +104,7 @@ static void parse(const char *option)
 // EXPECTED is "" if there is nothing wrong.
 static void expect_checked(const char *option, const char *expected)
 {
-    char room[100];
+    char room[160];
     struct text error = text_in(room, sizeof room);
 
     parse(option);
@@ -113,15 +114,18 @@ static void expect_checked(const char *option, const char *expected)
 
 TEST(a_role_is_not_for_a_protocol_that_it_has_not)
 {
-    expect_checked("--listen=none:0", "--listen: there is no role 'none'");
+    expect_checked("--listen=none:0",
+                   "--listen: there is no role 'none', but there are echo, raw, discard");
+    expect_checked("--listen=echo+proxy:0/udp", "--listen: a PROXY header is not for UDP: "
+                                                "echo+proxy:PORT is for TCP alone");
     expect_checked("--listen=test:0/tcp", "");
     begin_again(true, false);
     expect_checked("--listen=test:0/tcp", "");
-    expect_checked("--listen=test:0/udp", "--listen: the role test is not for UDP");
+    expect_checked("--listen=test:0/udp", "--listen: the role test is not for UDP: test:PORT/tcp");
     expect_checked("--listen=test:0", "");
     begin_again(false, true);
     expect_checked("--listen=test:0/udp", "");
-    expect_checked("--listen=test:0/tcp", "--listen: the role test is not for TCP");
+    expect_checked("--listen=test:0/tcp", "--listen: the role test is not for TCP: test:PORT/udp");
 }
 
 // Behind the two of the echo port, it is the third.

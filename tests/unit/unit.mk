@@ -35,7 +35,7 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 
 # Calls that a test answers itself. With 32 bits, those that know a time of 64 bits have another name in libc.
 wrap = $(foreach f,$1,-Wl,--wrap=$f $(foreach name,__$f64 __$f_time64,-Wl,--wrap=$(name),--defsym=__wrap_$(name)=__wrap_$f))
-$(B)/unit/listen: UNIT_WRAP = $(call wrap,net_open role_find)
+$(B)/unit/listen: UNIT_WRAP = $(call wrap,duty_find net_open)
 $(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
 $(B)/unit/accept: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl setsockopt)
 $(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
