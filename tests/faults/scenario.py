@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faulty import PORT, Faulty
 from harness.clients import Client, Peer
-from harness.lines import BUSY, TOO_LONG, UNKNOWN
+from harness.lines import BUSY, LATE_LINE, TOO_LONG, UNKNOWN
 from harness.wait import PATIENCE, wait_until
 
 MAX_LINE = 200
@@ -164,7 +164,7 @@ class Scenario:
 
     def _late_line(self):
         """Begun at the start, it is ended by the line timeout."""
-        self._if_alive("late line", lambda client: expect_rest(client, b""))
+        self._if_alive("late line", lambda client: expect_rest(client, LATE_LINE))
 
     def _descriptors(self, before):
         """All clients but the old one have gone, and so have their descriptors."""

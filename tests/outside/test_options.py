@@ -8,7 +8,7 @@ import pytest
 
 from harness.clients import refused, serves, shown
 from harness.daemon import SLOWNESS, run, unused_ports
-from harness.lines import TOO_LONG
+from harness.lines import LATE_LINE, TOO_LONG
 from harness.wait import wait_until
 
 LATE = 15.0  # seconds; no timeout under test is over 2
@@ -117,9 +117,6 @@ def test_socket_buffer_sets_the_sizes_of_tcp_buffers_and_keepalive_is_on(start, 
 
 
 # Timeouts, by the client's clock
-
-
-LATE_LINE = b"ERR line-timeout\n"
 
 
 def ends(client):
