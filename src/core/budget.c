@@ -51,7 +51,8 @@ static void begin_second(struct budget *budget, uint32_t second)
 
     if (second - budget->second == 1 && budget->won > 0)
         share = (uint64_t)budget->share * AIM / budget->won;
-    budget->share = share > SHARE_MAX ? SHARE_MAX : share == 0 ? 1 : (uint32_t)share;
+    // It is 0 only after more questions in a second than a machine can take, and nobody wins then.
+    budget->share = share > SHARE_MAX ? SHARE_MAX : (uint32_t)share;
     budget->second = second;
     budget->won = budget->given = 0;
 }

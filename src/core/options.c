@@ -69,7 +69,9 @@ static bool take_bind(const struct argument *argument)
         return false;
     }
     const char *problem = add_bind(options, 0, argument->value, strlen(argument->value));
-    return !problem || refuse(argument, problem);
+    if (problem)
+        return refuse(argument, problem);
+    return true;
 }
 
 // ADDR: in front of a port, an IPv6 address in brackets. NULL, or what is wrong with it.

@@ -162,8 +162,6 @@ static bool beat(struct notify *notify, ticks now)
 
 static bool status_changed(const struct counters *a, const struct counters *b)
 {
-    // uncovered: only the active peers differ when one has been silent for a minute: a wait that is
-    // not worth one of three numbers in a status line. Those of /stats are seen after that minute.
     return a->total_clients != b->total_clients || a->active_udp_peers != b->active_udp_peers ||
            a->connected_tcp != b->connected_tcp;
 }

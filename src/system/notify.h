@@ -15,8 +15,7 @@ enum {
     // So many STATUS= messages may follow each other at once, and then one a second.
     STATUS_BURST = 8,
     // The manager is asked again after twice the time each, at most 2^NOTIFY_DOUBLINGS ticks, and
-    // so
-    // often before that is left to when there is something else to tell it.
+    // so often before that is left to when there is something else to tell it.
     NOTIFY_DOUBLINGS = 5,
     NOTIFY_TRIES_MAX = 60,
 };

@@ -281,7 +281,7 @@ static size_t send_batch(struct udp *udp, int fd, size_t count)
             count_sent(udp, out + at, done);
             at += (size_t)done;
             sent += (size_t)done;
-        } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) { // uncovered: never 0
+        } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) {
             // Linux answers 0 only where no message is to be sent. Without a case of its own,
             // another 0 would be an endless loop.
             break;

@@ -112,7 +112,7 @@ class Timed:
     def _start(self, server):
         command = [str(BENCH), "--json", f"--connections={self.connections}", f"--rate={self.rate}",
                    "--depth=16", f"--warmup={WARM_UP_SECONDS}", f"--duration={TIMED_SECONDS}", "--timeout=30",
-                   f"127.0.0.1:{server.tcp_port}"]
+                   server.address]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=pinned(Cores.rest))
 

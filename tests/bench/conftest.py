@@ -1,20 +1,17 @@
 """Fixtures: an echo server, servers with faults, and echo-bench run against them."""
 
 import contextlib
-import os
-import resource
 
 import pytest
 
-from harness import BENCH, DAEMON, Daemon, bench
+from harness.daemon import BINARY, Daemon, all_descriptors
+from harness.fixtures import need
+from program import BENCH, bench
 
 
 def pytest_sessionstart(session):
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for program in (BENCH, DAEMON):
-        if not os.access(program, os.X_OK):
-            pytest.exit(f"no program to test at {program}: run make", returncode=2)
+    all_descriptors()
+    need("all", BENCH, BINARY)
 
 
 @pytest.fixture(scope="module")

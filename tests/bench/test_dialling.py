@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import faulty
-from harness import BENCH, PATIENCE, Daemon, bench
+from harness.daemon import Daemon
+from harness.wait import PATIENCE
+from program import BENCH, bench
 
 PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 WAIT = "--timeout=30"
@@ -65,7 +67,7 @@ def test_more_connections_than_ports(options):
 
 def test_no_ports_are_left():
     with Daemon() as daemon, local_ports(50000, 50009):
-        run = bench("--idle=20", "-n", 1, WAIT, f"[::1]:{daemon.port}")
+        run = bench("--idle=20", "-n", 1, WAIT, f"[::1]:{daemon.tcp_port}")
     assert (run.status, run.out) == (1, "")
     assert "no port left" in run.err
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import faulty
-from harness import BENCH, PATIENCE, Daemon, bench
+from harness.daemon import Daemon
+from harness.wait import PATIENCE
+from program import BENCH, bench
 
 WAIT = "--timeout=30"
 
@@ -36,44 +38,11 @@ def test_a_line_without_its_end_shows_without_verify(serve):
     assert kinds(result) == {"corrupt": 1}
 
 
-def test_two_answers_in_the_wrong_order(serve):
-    def talk(connection):
-        held = None
-        for number, line in enumerate(faulty.lines(connection)):
-            if number == 4:
-                held = line
-                continue
-            connection.sendall(line)
-            if number == 5:
-                connection.sendall(held)
-
-    result = bench("--verify", WAIT, "-c", 1, "-d", 8, "-n", 40, serve(faulty.Tcp(talk))).json(status=1)
-    assert kinds(result) == {"reordered": 2}
-
-
-def test_an_answer_of_another_connection(serve):
-    seen = []
-
-    def change(number, line):
-        seen.append(line)
-        return seen[0] if number == 5 else line
-
-    result = bench("--verify", WAIT, "-c", 2, "-n", 40, serve(faulty.answering(change))).json(status=1)
-    assert set(kinds(result)) == {"reordered"}
-
-
 def test_a_dropped_line(serve):
     address = serve(change_at(20, lambda line: b""))
     result = bench("--timeout=1", "-c", 1, "-n", 50, address).json(status=1)
     assert kinds(result) == {"lost": 1}
     assert result["messages"] < 50
-
-
-def test_a_server_that_never_answers(serve):
-    address = serve(faulty.answering(lambda number, line: b""))
-    result = bench("--timeout=0.5", "-c", 4, "-d", 2, "-t", 0.1, "-w", 0, address).json(status=1)
-    assert kinds(result) == {"lost": 8}
-    assert result["messages"] == 0
 
 
 def test_an_answer_to_nothing(serve):
@@ -120,16 +89,6 @@ def test_a_server_that_says_that_it_is_busy(serve, options):
     assert kinds(result) == {"refused": 2}
     assert "Server Busy" in result["first_error"]
     assert (result["messages"], result["messages_per_second"]) == (0, None)
-
-
-@pytest.mark.parametrize("size", [17, 18, 3000])
-def test_a_server_that_finds_a_line_too_long(serve, size):
-    """After some that it has answered, and with others behind it."""
-    address = serve(change_at(7, lambda line: b"ERR too-long-line\n"))
-    result = bench(WAIT, "-c", 1, "-d", 4, "-s", size, "-n", 20, address)
-    if size == 3000:
-        assert kinds(result.json(status=1)) == {"refused": 1}
-    assert size == 18 or "ERR too-long-lin" in result.json(status=1)["first_error"]
 
 
 def test_a_datagram_that_is_refused(serve):

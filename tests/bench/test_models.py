@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from harness import PATIENCE, ROOT, bench
+from harness.daemon import ROOT
+from harness.wait import PATIENCE
+from program import bench
 
 sys.path.insert(0, str(ROOT / "bench"))
 import matrix  # noqa: E402

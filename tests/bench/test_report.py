@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from harness import ROOT
+from harness.daemon import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 import figures  # noqa: E402

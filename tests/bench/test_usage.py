@@ -1,18 +1,17 @@
 """The command line, and what is printed for people."""
 
-import fcntl
 import os
 import pty
 import re
 import select
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
 
-from harness import BENCH, PATIENCE, ROOT, bench
+from harness.daemon import ROOT
+from harness.wait import PATIENCE
+from program import BENCH, bench
 
 
 def options_of_help():
@@ -108,20 +107,6 @@ def test_a_live_line_on_a_terminal(daemon):
     assert running.returncode == 0
     assert re.search(r"\r\x1b\[K *\d+ % +\d+/s  p99 [\d.]+ [um]?s .*[▁▂▃▄▅▆▇█]", seen)
     assert "errors      0" in seen.rsplit("\x1b[K", 1)[1]
-
-
-@pytest.mark.parametrize("columns", [20, 50])
-def test_a_live_line_on_a_narrow_terminal(daemon, columns):
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen([BENCH, "-t", "0.8", "-w", "0", daemon.address], stdin=follower, stdout=follower,
-                          stderr=follower) as running:
-        os.close(follower)
-        seen = read_terminal(leader, running)
-    os.close(leader)
-    lines = re.findall(r"\r\x1b\[K([^\r\n]+)", seen)
-    assert lines and "%" in lines[0]
-    assert len(lines[0]) == columns - 1
 
 
 def test_no_live_line_elsewhere(daemon):

@@ -167,7 +167,3 @@ def test_what_a_newer_program_has_is_offered(share, home, offers):
     assert offers("./epoll-echo --") == {"--newer"}
     assert offers("./epoll-echo --newer=o") == {"old"}
     assert offers("./epoll-echo -n y") == {"young"}
-
-
-def test_a_program_that_is_not_there_offers_nothing(offers):
-    assert offers("/nonexistent/epoll-echo --") <= {"--"}

@@ -88,11 +88,10 @@ class Case:
     when: str  # the call's number, counted from the daemon's first step on; or several of them
     strace_when: str  # the same, counted from the process's first
     at_start: bool
-    options: tuple
 
     @property
     def name(self):
-        return "-".join((self.call, self.error, self.when, *self.options)).replace("--", "")
+        return "-".join((self.call, self.error, self.when))
 
     @property
     def inject(self):
@@ -125,26 +124,15 @@ def _errors(call):
     return errors if ALL else errors[:2]
 
 
-def cases_of(baseline, options=(), only=None):
-    """Every case for a run with these OPTIONS; ONLY for one call."""
+def cases_of(baseline):
     for call in baseline.own:
-        if call in LEFT_OUT or only not in (None, call):
-            continue
-        for place in _places(baseline.count[call]):
-            # What happens at start is the same for both triggers.
+        for place in _places(baseline.count[call]) if call not in LEFT_OUT else ():
             at_start = place <= baseline.at_start.get(call, 0)
-            if at_start and options:
-                continue
             for error in _errors(call):
-                if (call, error) == ("recvfrom", "EAGAIN") and options:
-                    continue  # edge-triggered, it would be a lie: what is there is never told again
-                strace = str(place + baseline.before[call])
-                yield Case(call, error, str(place), strace, at_start, tuple(options))
-    if only:
-        return
+                yield Case(call, error, str(place), str(place + baseline.before[call]), at_start)
     # Again and again: no descriptors for a second.
     first = baseline.before["accept4"] + 2
-    yield Case("accept4", "EMFILE", "2-5", f"{first}..{first + 3}", False, tuple(options))
+    yield Case("accept4", "EMFILE", "2-5", f"{first}..{first + 3}", False)
 
 
 def problems(case, result, total):

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from faulty import PORT, Faulty
 from harness.clients import Client, Peer
-from harness.lines import BUSY, TOO_LONG, UNKNOWN
+from harness.lines import BUSY, LATE_LINE, TOO_LONG, UNKNOWN
 from harness.wait import PATIENCE, wait_until
 
 MAX_LINE = 200
 BIG_BYTES = 400_000
 OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20"]
-IDLE = "--idle-timeout=1"  # with it, another and shorter course of events
 DATAGRAMS = [b"ping", b"/whoami" + 100 * b" ", b"", 9000 * b"p"]
 ASK_AGAIN_SECONDS = 0.5
 
@@ -165,7 +164,7 @@ class Scenario:
 
     def _late_line(self):
         """Begun at the start, it is ended by the line timeout."""
-        self._if_alive("late line", lambda client: expect_rest(client, b""))
+        self._if_alive("late line", lambda client: expect_rest(client, LATE_LINE))
 
     def _descriptors(self, before):
         """All clients but the old one have gone, and so have their descriptors."""
@@ -187,21 +186,8 @@ class Scenario:
         self.daemon.deliver(signal.SIGTERM)
         self._if_alive("old", lambda client: expect_rest(client, b""))
 
-    def _idle(self):
-        """Closed by the idle timeout, after the kernel has been asked whether bytes still move."""
-
-        def say_nothing_more(client):
-            ask(client, b"hello\n")
-            expect_rest(client, b"")
-
-        self._do("idle", say_nothing_more)
-        self._do("next", lambda client: ask(client, b"hello\n"))
-
-    def run(self, idle):
+    def run(self):
         before = self.daemon.descriptors()
-        if idle:
-            self._steps([self._idle, lambda: self._descriptors(before), self._end])
-            return
         steps = [
             self._begin,
             self._commands,
@@ -232,16 +218,16 @@ class Scenario:
         return True
 
 
-def run_once(options=(), inject=None, allocation=None):
+def run_once(inject=None, allocation=None):
     """One run from start to end: a dict that can be handed between processes."""
     with tempfile.TemporaryDirectory(prefix="epoll-echo-faults-") as directory:
-        daemon = Faulty(Path(directory), [*OPTIONS, *options], inject, allocation)
+        daemon = Faulty(Path(directory), OPTIONS, inject, allocation)
         result = {"started": False, "lost": [], "wrong": [], "udp_lost": 0}
         scenario = Scenario(daemon)
         try:
             result["started"] = daemon.listens()
             if result["started"]:
-                scenario.run(IDLE in options)
+                scenario.run()
             result["status"] = daemon.wait()
         except Exception as error:  # whatever it is, it belongs into the report
             scenario.wrong.append(f"{type(error).__name__}: {error}")

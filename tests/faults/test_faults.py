@@ -14,37 +14,29 @@ from cases import ALL, ERRORS, LEFT_OUT, Baseline, cases_of, ended, outcome, pro
 from faulty import ALLOC, BUILD, STATIC
 from harness.fixtures import need
 from harness.network import own_network
-from scenario import IDLE, run_once
+from scenario import run_once
 
 # A case waits most of its time, for the line timeout.
 WORKERS = 4 * (os.cpu_count() or 1)
-# How the daemon is run, and the one call that the run is for, or None for all.
-COURSES = {(): None, ("--trigger=edge",): None, (IDLE,): "getsockopt"}
 
 
-def _baselines():
+def _baseline():
+    """What is called without a fault, and the number of allocations."""
     need("check-faults", STATIC, ALLOC)
-    with ProcessPoolExecutor(len(COURSES) + 1, initializer=own_network) as pool:
-        runs = [pool.submit(run_once, options) for options in COURSES]
-        allocations = pool.submit(run_once, (), None, "0").result()
-        results = [run.result() for run in runs]
-    for result in [*results, allocations]:
+    with ProcessPoolExecutor(2, initializer=own_network) as pool:
+        results = list(pool.map(run_once, (None, None), (None, "0")))
+    for result in results:
         if result["status"] != 0 or result["lost"] or result["wrong"]:
             pytest.exit(f"without a fault it does not work either: {result}", returncode=1)
-    baselines = [Baseline(result["calls"]) for result in results]
-    return dict(zip(COURSES, baselines)), allocations["allocations"]
+    return Baseline(results[0]["calls"]), results[1]["allocations"]
 
 
 class Runs:
     """All cases, begun at once."""
 
     def __init__(self):
-        self.baselines, allocations = _baselines()
-        self.cases = [
-            case
-            for options, baseline in self.baselines.items()
-            for case in cases_of(baseline, options, COURSES[options])
-        ]
+        self.baseline, allocations = _baseline()
+        self.cases = list(cases_of(self.baseline))
         self.allocations = [str(n) for n in range(1, allocations + 1)]
         self.allocations += [f"{n}+" for n in (self.allocations if ALL else [7, allocations // 2])]
         self.pool = ProcessPoolExecutor(WORKERS, initializer=own_network)
@@ -53,15 +45,12 @@ class Runs:
 
     def start(self):
         for case in self.cases:
-            self.results[case.name] = self.pool.submit(run_once, case.options, case.inject)
+            self.results[case.name] = self.pool.submit(run_once, case.inject)
         for number in self.allocations:
-            self.results[number] = self.pool.submit(run_once, (), None, number)
+            self.results[number] = self.pool.submit(run_once, None, number)
 
-    def total(self, case):
-        return self.baselines[case.options].total
-
-    def tell(self, call, error, which, options, outcome):
-        self.outcomes.append(f"| {call} | {error} | {which} | {' '.join(options)} | {outcome} |")
+    def tell(self, call, error, which, outcome):
+        self.outcomes.append(f"| {call} | {error} | {which} | {outcome} |")
 
     def report(self):
         lines = [
@@ -70,8 +59,8 @@ class Runs:
             f"{len(self.outcomes)} cases, made by tests/faults. A number counts the calls from the "
             "daemon's first step on.",
             "",
-            "| call | error | which | option | outcome |",
-            "| --- | --- | --- | --- | --- |",
+            "| call | error | which | outcome |",
+            "| --- | --- | --- | --- |",
             *self.outcomes,
             "",
             "Not made to fail:",
@@ -94,22 +83,21 @@ def _all_at_once():
 
 
 def test_every_call_is_in_the_table():
-    made = {call for baseline in runs.baselines.values() for call in baseline.own}
-    assert made <= ERRORS.keys() | LEFT_OUT.keys()
+    assert set(runs.baseline.own) <= ERRORS.keys() | LEFT_OUT.keys()
 
 
 @pytest.mark.parametrize("case", runs.cases, ids=lambda case: case.name)
 def test_call_fails(case):
     result = runs.results[case.name].result()
-    runs.tell(case.call, case.error, case.when, case.options, outcome(result))
-    found = problems(case, result, runs.total(case))
+    runs.tell(case.call, case.error, case.when, outcome(result))
+    found = problems(case, result, runs.baseline.total)
     assert not found, f"{found}\n{result['log']}"
 
 
 @pytest.mark.parametrize("number", runs.allocations)
 def test_allocation_fails(number):
     result = runs.results[number].result()
-    runs.tell("malloc", "ENOMEM", number, (), ended(result))
+    runs.tell("malloc", "ENOMEM", number, ended(result))
     assert not result["wrong"], result
     if not result["started"]:
         assert result["status"] == 1, result

@@ -170,6 +170,11 @@ class Daemon:
     def udp_port(self):
         return self.port_of("udp")
 
+    @property
+    def address(self):
+        """HOST:PORT, for who takes that."""
+        return f"127.0.0.1:{self.tcp_port}"
+
     # The process
 
     def status(self, key):

@@ -58,20 +58,6 @@ def test_the_text_and_the_end_reach_every_client_that_is_still_sending(full, dia
         assert client.rest() == b""
 
 
-def test_a_goodbye_to_a_client_that_never_stops_sending_ends(full, dial):
-    client = dial(full)
-    with pytest.raises((ConnectionResetError, BrokenPipeError)):
-        for _ in range(1_000_000):
-            client.send(b"x" * 1000)
-
-
-def test_by_default_there_is_room_for_1024(start, dial, host):
-    server = start()
-    clients = [dial(server, host) for _ in range(1024)]
-    assert all(client.ask(b"in\n") == b"in\n" for client in clients)
-    assert dial(server, host).rest() == BUSY
-
-
 # Descriptors
 
 
@@ -111,13 +97,6 @@ def test_a_limit_that_is_too_low_for_anything_has_a_remedy():
     assert b"limit for descriptors is too low" in done.stderr and b"ulimit -Hn" in done.stderr
 
 
-def test_the_soft_limit_is_raised(start):
-    server = start("--max-tcp=1000", preexec_fn=limit_descriptors(64, 4000))
-    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    assert 1000 < soft <= hard == 4000
-    assert not server.find(level="warning")
-
-
 @pytest.fixture
 def exhausted(start, trigger, dial):
     """A server that has no descriptor left, though it has room for more."""
@@ -152,13 +131,6 @@ def test_without_descriptors_it_neither_spins_nor_floods_its_log(exhausted, dial
     assert len(waiting) == 20
 
 
-def test_without_descriptors_open_connections_notice_nothing(exhausted, dial):
-    for number in range(20):
-        dial(exhausted)
-        for client in exhausted.inmates:
-            assert client.ask(b"%d\n" % number) == b"%d\n" % number
-
-
 @pytest.mark.parametrize("how", ["a free descriptor", "a raised limit"])
 def test_what_becomes_free_serves_the_next(exhausted, dial, how):
     waiting = dial(exhausted)
@@ -170,16 +142,3 @@ def test_what_becomes_free_serves_the_next(exhausted, dial, how):
             client.close()
     wait_until(lambda: served(exhausted), "a client to be served")
     assert waiting.ask(b"hello\n") in (b"hello\n", BUSY)
-
-
-TRANSIENT = "ECONNABORTED EINTR EPERM EPROTO ENETDOWN EHOSTUNREACH ETIMEDOUT".split()
-EXHAUSTION = "EMFILE ENFILE ENOBUFS ENOMEM".split()
-
-
-@pytest.mark.plain
-@pytest.mark.parametrize("error", TRANSIENT + EXHAUSTION)
-def test_an_error_at_accept_delays_only(start, strace, error):
-    """A client that fails to be accepted is no event."""
-    server = start(wrapper=strace(f"--inject=accept4:error={error}:when=1"))
-    wait_until(lambda: served(server), "a client to be served")
-    assert not server.find(level="warning") or error in EXHAUSTION

@@ -1,6 +1,7 @@
 """TCP: lines in, lines out, however the stream is cut."""
 
 import random
+import socket
 
 import pytest
 
@@ -70,6 +71,23 @@ def test_nothing_is_answered_before_the_lf(client, server, dial, host):
     assert dial(server, host).ask(b"another\n") == b"another\n"
     assert client.silent()
     assert client.ask(b" and ended\n") == b"begun and ended\n"
+
+
+@pytest.mark.parametrize("pieces, answer", [
+    ([b"ab", (b"c",), b"d\n"], b"abcd\n"),
+    ([b"ab", (b"\n",)], b"ab\n"),
+    ([(b"x",), b"\n"], b"x\n"),
+    ([b"a\n", (b"b",), (b"c",), b"\n"], b"a\nbc\n"),
+])
+def test_urgent_bytes_stand_in_the_stream(client, pieces, answer):
+    for piece in pieces:
+        if isinstance(piece, tuple):
+            client.socket.send(piece[0], socket.MSG_OOB)
+        else:
+            client.send(piece)
+        client.delivered()
+    assert client.read(len(answer)) == answer
+    assert client.ask_all(b"") == b""
 
 
 # Overlong lines

@@ -47,18 +47,6 @@ def test_what_comes_behind_unread_megabytes_is_answered_in_its_place(server, dia
     sending.join()
 
 
-def test_the_end_after_two_overlong_lines_costs_nothing_that_is_owed(server, dial, host):
-    question = lines(500_000)
-    client = dial(server, host, receive_buffer=4096)
-    overlong = b"z" * 5000 + b"\n"
-    sending = client.send_in_background(question + overlong * 2 + b"more\n" * 1_000_000)
-    server.settle()
-    expected = question + TOO_LONG * 2
-    assert client.read(len(expected)) == expected
-    client.close()
-    sending.join()
-
-
 @pytest.mark.plain
 def test_ten_thousand_connections_cost_at_most_96_bytes_each_when_idle(server, dial):
     if all_descriptors() < 10_500:

@@ -1,6 +1,5 @@
 """The command line."""
 
-import contextlib
 import re
 import subprocess
 import time
@@ -9,7 +8,7 @@ import pytest
 
 from harness.clients import refused, serves, shown
 from harness.daemon import SLOWNESS, run, unused_ports
-from harness.lines import TOO_LONG
+from harness.lines import LATE_LINE, TOO_LONG
 from harness.wait import wait_until
 
 LATE = 15.0  # seconds; no timeout under test is over 2
@@ -31,14 +30,6 @@ def test_the_first_line_of_version_is_name_and_number(option):
     done = run(option)
     assert done.returncode == 0 and done.stderr == b""
     assert re.fullmatch(rb"epoll-echo \d+\.\d+\.\d+", done.stdout.splitlines()[0])
-
-
-@pytest.mark.parametrize("form", [["-p", "{}"], ["-p{}"], ["--port", "{}"], ["--port={}"]])
-def test_a_value_may_follow_in_every_gnu_form(start, namespace, form):
-    port = next(unused_ports)
-    server = start(*(word.format(port) for word in form), port=None)
-    assert server.tcp_port == server.udp_port == port
-    assert serves(port, port)
 
 
 # One of each kind; tests/unit/options.c has the others.
@@ -128,9 +119,6 @@ def test_socket_buffer_sets_the_sizes_of_tcp_buffers_and_keepalive_is_on(start, 
 # Timeouts, by the client's clock
 
 
-LATE_LINE = b"ERR line-timeout\n"
-
-
 def ends(client):
     """Waits for the end of the connection, clean or not; what came before, and when it ended."""
     try:
@@ -176,34 +164,6 @@ def outlasts(timeout, exchange):
     return last
 
 
-@pytest.mark.parametrize("option, first, question, answer", [
-    ("--idle-timeout=2", b"", b"busy\n", b"busy\n"),
-    ("--line-timeout=2", b"half a ", b"line\nhalf a ", b"half a line\n"),
-], ids=["idle", "line"])
-def test_a_timeout_begins_anew_with_each_line(start, dial, option, first, question, answer):
-    """The idle one with each byte; the other does not concern who has begun no line."""
-    server = start(option)
-    waiting, client = dial(server), dial(server)
-    client.send(first)
-
-    def ask():
-        assert client.ask(question) == answer
-
-    asked = outlasts(2, ask)
-    text, end = ends(client)
-    assert text == (LATE_LINE if "line" in option else b"")
-    assert_between(end - asked, 2)
-    assert waiting.ask(b"here\n") == b"here\n" if "line" in option else waiting.rest() == b""
-
-
-def test_idle_timeout_closes_who_neither_reads_nor_sends(start, dial):
-    server = start("--idle-timeout=1")
-    before = server.descriptors()
-    with contextlib.suppress(ConnectionError):  # where this machine stalls, it is closed before it is clogged
-        dial(server, receive_buffer=4096).clog(b"unread\n" * 5_000_000)
-    wait_until(lambda: server.descriptors() == before, "the connection to be closed")
-
-
 def test_idle_timeout_spares_a_client_that_only_reads(start, dial):
     """Its answers are all in the kernel's hands: the daemon itself has nothing to do."""
     server = start("--idle-timeout=2")
@@ -220,20 +180,6 @@ def test_idle_timeout_spares_a_client_that_only_reads(start, dial):
     outlasts(2, read_a_little)
     assert len(answer) < len(question) / 2
     assert answer + client.read(len(question) - len(answer)) == question
-
-
-def test_line_timeout_holds_for_a_line_begun_while_answers_are_owed(start, trigger, dial):
-    """With buffers for a part of it, the begun line is read together with lines
-    whose answers have to wait for the client."""
-    server = start("--line-timeout=1", "--socket-buffer=32768", f"--trigger={trigger}")
-    client = dial(server, receive_buffer=4096)
-    question = b"whole\n" * 5_000
-    for more in (b"", b"begun"):
-        with server.frozen():
-            client.send(question + more)
-        server.settle()
-    assert client.read(2 * len(question)) == 2 * question
-    assert ends(client)[0] == LATE_LINE
 
 
 @pytest.mark.parametrize("options, seconds", [(["--drain-timeout=1"], 1), ([], 5)])

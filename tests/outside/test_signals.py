@@ -45,18 +45,6 @@ def test_what_was_received_before_the_signal_is_answered(server, dial, peer, hos
     server.ended()
 
 
-def test_all_datagrams_received_before_the_signal_are_answered(server, peer, host):
-    """More than two batches, so that some are left after the turn in which the signal is seen."""
-    udp = peer(server, host)
-    questions = [b"%d" % number for number in range(150)]
-    with server.frozen():
-        for question in questions:
-            udp.send(question)
-        server.signal(signal.SIGTERM)
-    assert [udp.receive() for _ in questions] == questions
-    server.ended()
-
-
 @pytest.mark.parametrize("finished", [False, True])
 def test_everything_received_reaches_a_slow_reader(server, dial, host, finished):
     client = dial(server, host, receive_buffer=4096)

@@ -98,11 +98,6 @@ def test_an_address_that_is_not_ours_is_named(address):
     assert address in message and "ip address" in message
 
 
-def test_a_link_local_address_needs_its_interface():
-    message = refuses("--port=0", "--bind=fe80::1")
-    assert "[fe80::1]:0 " in message and "fe80::1%eth0" in message
-
-
 @pytest.mark.parametrize("name", ["none", "4294967299", "1x", " 1", "+1", "-1", "0", "2000000000"])
 @pytest.mark.parametrize("address", ["fe80::1", "::1"])
 def test_an_interface_that_there_is_not_is_named(address, name):
@@ -196,18 +191,6 @@ def test_a_token_file_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / "the-token"
     write(path)
     assert str(path) in refuses("--port=0", f"--shutdown-token-file={path}", **AS_NOBODY)
-
-
-def test_a_bad_credential_is_named(tmp_path):
-    path = tmp_path / "shutdown-token"
-    write(path, b"")
-    assert str(path) in refuses("--port=0", environment={"CREDENTIALS_DIRECTORY": str(tmp_path)})
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o400])
-def test_a_private_token_file_is_fine(start, tmp_path, mode):
-    write(tmp_path / "token", mode=mode)
-    start(f"--shutdown-token-file={tmp_path / 'token'}")
 
 
 # Systems without IPv6, or without dual-stack sockets

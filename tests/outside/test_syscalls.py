@@ -75,26 +75,6 @@ def test_a_flood_is_read_in_turns(start, dial, strace, trigger):
     assert sum(int(line.rpartition(" = ")[2]) for line in earlier) <= 256 * 1024
 
 
-def test_who_had_a_long_turn_comes_after_the_others(start, dial, strace, trigger):
-    """Ten that ask for much, and one behind them who asks for little: he is the first in the next turn."""
-    server = start(f"--trigger={trigger}", wrapper=strace("--trace=recvfrom"))
-    floods, polite = [dial(server) for _ in range(10)], dial(server)
-    for client in (*floods, polite):
-        assert client.ask(b"here\n") == b"here\n"
-    with server.frozen():
-        for client in floods:
-            client.send(b"flood\n" * 5000)
-    for client in floods:
-        client.read(30_000)
-    with server.frozen():
-        for client in floods:
-            client.send(b"again\n")
-        polite.send(b"polite\n")
-    assert polite.line() == b"polite\n"
-    server.stop()
-    assert not [line for line in before(strace.trace(), "polite") if "again" in line]
-
-
 def before(lines, text):
     return lines[: next(number for number, line in enumerate(lines) if text in line)]
 

@@ -158,9 +158,9 @@ static void check_stats(const struct piece *piece, const struct facts *facts, co
 
     if (sscanf(line,
                "total_clients=%llu active_udp_peers=%llu connected_tcp=%llu busy_tcp=%llu "
-               "udp_answered=%llu udp_dropped=%llu\n%n",
+               "udp_answered=%llu udp_dropped=%llu %n", // and more pairs
                &total, &peers, &connected, &busy, &answered, &dropped, &end) != 6 ||
-        line[end] != '\0')
+        end == 0 || line[strlen(line) - 1] != '\n')
         bad(facts, "not an answer to /stats", line);
     judge_totals(&total_now, &busy_now);
     if (total < piece->asked.total || total > total_now + udp.peers_maybe ||
@@ -285,8 +285,25 @@ static size_t sent_some(struct flow *flow, const char *bytes, size_t length)
     return count;
 }
 
+// Who is late with a line is told so, unless it has sent something that is not read yet.
+static void expect_late(struct flow *flow)
+{
+    struct expect *expect = &flow->expect;
+    unsigned timeout = world.server->options.line_timeout;
+
+    if (!expect_line_begun(expect) || timeout == 0 ||
+        world.now < expect->begun_low + timeout * SECOND)
+        return;
+    if (flow->rx.length > 0 && flow->read_at < world.turn_start)
+        fail("flow %u: told to be late unheard", flow->number);
+    expect_text(flow, "ERR line-timeout\n");
+    expect->lines.closing = true;
+}
+
 void expect_sent(struct flow *flow, const char *bytes, size_t length)
 {
+    if (length > 0 && !expect_owes(&flow->expect))
+        expect_late(flow);
     while (length > 0) {
         if (!expect_owes(&flow->expect))
             fail("flow %u: %zu bytes are sent that nobody asked for: '%.*s'", flow->number, length,

@@ -13,7 +13,7 @@ import sys
 import time
 
 from harness.clients import SIOCOUTQ, new_socket, shown
-from harness.lines import BUSY, MAX_LINE, TRUNCATED, Stream, pattern, random_bytes, random_line
+from harness.lines import BUSY, LATE_LINE, MAX_LINE, TRUNCATED, Stream, pattern, random_bytes, random_line
 
 PATIENCE = 60.0  # seconds until a wait is given up; nothing is asserted to be fast
 MAX_DATAGRAM = 2048
@@ -262,6 +262,7 @@ async def never_ends_its_line(daemon, rng):
     async with Connection(daemon) as connection:
         connection.add(random_line(rng))
         connection.add(b"begun")
+        connection.answer += LATE_LINE
         await connection.talk(end=True)
         daemon.tally["lines timed out"] += 1
 

@@ -115,6 +115,33 @@ TEST(a_flood_is_forgotten_when_it_is_over)
     assert_int_equal(ask(host("192.0.2.2"), 50, FIRST + 3), 50);
 }
 
+// One question that is answered is enough to measure it by.
+TEST(after_a_flood_the_share_grows_again)
+{
+    unsigned number = 0;
+
+    for (unsigned i = 0; i < 5000; i++)
+        ask(numbered(i), 3, FIRST);
+    while (ask(numbered(number), 1, FIRST + 1) == 0)
+        number++;
+    assert_in_range(ask(host("192.0.2.2"), 50, FIRST + 2), 10, 49);
+}
+
+// 2^16 and one more are not taken for one.
+TEST(a_host_that_asks_for_more_than_can_be_counted_is_not_taken_for_one_that_asks_for_little)
+{
+    ask(host("192.0.2.1"), (1 << 16) + 1, FIRST);
+    assert_int_equal(ask(host("192.0.2.1"), 20, FIRST + 1), 0);
+}
+
+// Here nobody won in a second: the share is that of the beginning again.
+TEST(a_second_without_winners_does_not_count)
+{
+    ask(host("192.0.2.1"), 60000, FIRST);
+    assert_int_equal(ask(host("192.0.2.1"), 1, FIRST + 1), 0);
+    assert_int_equal(ask(host("192.0.2.2"), 50, FIRST + 2), 50);
+}
+
 TEST(a_network_of_ipv6_is_one_host)
 {
     assert_int_equal(ask(host("2001:db8:0:1200::1"), 50, FIRST), 50);

@@ -132,6 +132,21 @@ TEST(a_text_is_made_once_a_turn)
     assert_null(command_name(COUNTED_COMMANDS_MAX - 1));
 }
 
+TEST(what_does_not_depend_on_the_argument_is_remembered)
+{
+    static const char *const message[] = {"/time", "/whoami", "/stats", "/help", "/shutdown", "/x"};
+    char room[8 * TURN_TEXT_MAX_BYTES];
+    struct reply reply = {.buffer = room};
+    unsigned told = 0;
+
+    asked.facts.gate = &asked.gate;
+    for (size_t i = 0; i < ARRAY_LENGTH(message); i++)
+        command_answer(message[i], strlen(message[i]), &asked.facts, &reply);
+    for (size_t i = 0; i < TURN_TOLD_MAX; i++)
+        told += reply.told[i].length > 0;
+    assert_int_equal(told, 4);
+}
+
 TEST(a_name_ends_at_white_space_or_the_end)
 {
     static const char *const stats[] = {

@@ -120,6 +120,7 @@ TEST(it_is_said_where_the_unfinished_line_begins)
         turn.input = row[i].bytes;
         turn.length = strlen(row[i].bytes);
         turn.done = 0;
+        turn.begun = 77; // of another turn
         role_echo.stream(&memory, &turn);
         assert_int_equal(turn.begun, row[i].begun);
     }
@@ -147,6 +148,11 @@ TEST(facts_are_asked_for_only_by_a_command)
     turn.facts = &facts;
     assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
     assert_bytes(turn.reply.bytes, turn.reply.length, "a\n" UNKNOWN);
+    turn = turn_of("a\nb", 3, 9);
+    turn.facts = NULL;
+    turn.ended = true;
+    assert_int_equal(role_echo.stream(&memory, &turn), TURN_MORE);
+    assert_bytes(turn.reply.bytes, turn.reply.length, "a\nb");
 }
 
 TEST(a_turn_has_so_many_texts)
@@ -179,6 +185,8 @@ TEST(a_datagram_is_one_message)
     assert_int_equal(role_echo.datagram(&turn), TURN_MORE);
     assert_ptr_equal(turn.reply.bytes, turn.input);
     assert_int_equal(turn.reply.length, 6);
+    assert_int_equal(turn.done, 6);
+    assert_int_equal(turn.begun, NOTHING_BEGUN);
     turn = turn_of("/x\nb", 4, 0);
     turn.facts = NULL;
     assert_int_equal(role_echo.datagram(&turn), TURN_FACTS);
@@ -205,6 +213,7 @@ TEST(who_is_turned_away_is_told)
     assert_int_equal(role_busy.stream(&memory, &turn), TURN_CLOSE);
     assert_bytes(turn.reply.bytes, turn.reply.length, "Server Busy\n");
     assert_int_equal(turn.done, turn.length);
+    assert_int_equal(turn.begun, NOTHING_BEGUN);
 }
 
 TEST(a_role_is_found_by_its_whole_name)

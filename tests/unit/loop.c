@@ -352,6 +352,30 @@ TEST(long_turns_are_so_many_a_turn)
     bell_remove(other);
 }
 
+static void bell_spends_all(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    loop_spent(&loop, watch, LOOP_TURN_BYTES);
+}
+
+// What waits in the batch was closed meanwhile by who came before, say.
+TEST(a_turn_that_cannot_be_put_off_is_had_at_once)
+{
+    struct bell *bell = bell_add(EPOLLIN | EPOLLET, true), *before = bell_add(EPOLLIN, true);
+    int kept = dup(bell->watch.fd);
+
+    before->watch.ready = bell_spends_all;
+    bell->watch.later = true;
+    turn();
+    assert_int_equal(bell->rung, 0);
+    close(bell->watch.fd); // which leaves the set with the last descriptor alone
+    turn();
+    assert_int_equal(bell->rung, 1);
+    bell->watch.fd = kept;
+    bell_remove(bell);
+    bell_remove(before);
+}
+
 static unsigned urgent_rung;
 
 static void urgent_ready(struct watch *watch, uint32_t events)

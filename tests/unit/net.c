@@ -35,6 +35,10 @@ TEST(what_is_no_socket_is_not_adopted)
     close(ends[1]);
     assert_int_equal(net_adopt(ends[0], SOCK_STREAM, &call), -1);
     assert_string_equal(call, "fcntl");
+    int fd = socket(AF_INET, SOCK_DGRAM, 0); // whose options are others
+    assert_int_equal(net_adopt(fd, SOCK_STREAM, &call), -1);
+    assert_string_equal(call, "setsockopt");
+    close(fd);
 }
 
 static int value_of(int fd, int level, int name)

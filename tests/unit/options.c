@@ -245,6 +245,20 @@ TEST(addresses_have_a_bound)
                         "--listen: 'echo:[::1]:7' is one address too many: 64 are the most");
 }
 
+TEST(further_ports_have_a_bound)
+{
+    struct text error = text_in(parsed.error, sizeof parsed.error);
+    char name[] = "epoll-echo", word[] = "--listen=echo:7";
+    char *argv[ENDPOINTS_MAX + 2] = {name};
+
+    for (int i = 1; i <= ENDPOINTS_MAX; i++)
+        argv[i] = word;
+    assert_true(options_parse(&parsed.options, ENDPOINTS_MAX, argv, &error));
+    assert_int_equal(parsed.options.endpoint_count, ENDPOINTS_MAX);
+    assert_false(options_parse(&parsed.options, ENDPOINTS_MAX + 1, argv, &error));
+    assert_string_equal(text_end(&error), "--listen: 'echo:7' is one port too many: 64 are the most");
+}
+
 TEST(further_ports_are_collected)
 {
     static const struct {

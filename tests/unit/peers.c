@@ -107,6 +107,20 @@ TEST(one_address_on_two_links_is_two_peers)
     assert_int_equal(peers.count, 2);
 }
 
+// Of so many, some are in one chain.
+TEST(one_address_on_many_links_is_many_peers)
+{
+    struct address address;
+    bool first;
+
+    assert_true(address_parse("fe80::2", &address));
+    for (address.scope = 1; address.scope <= 2000; address.scope++) {
+        peers_heard(&peers, &address, 400, &first);
+        assert_true(first);
+    }
+    assert_int_equal(peers.count, 2000);
+}
+
 TEST(a_peer_is_forgotten_after_the_window)
 {
     heard(1, 100);
