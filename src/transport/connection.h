@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// connection: what is known of a TCP connection, as a value. conn.h has what is done with it.
+// connection: what is known of a TCP connection, as a value. conn.h and exchange.h have what is
+// done with it.
 #pragma once
 
 #include "core/life.h"
@@ -19,4 +20,9 @@ struct conn {
 static inline enum life conn_life(const struct conn *conn)
 {
     return conn->watch.state;
+}
+
+static inline struct pool *conn_pool(const struct conn *conn)
+{
+    return conn->port->pool;
 }

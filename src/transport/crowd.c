@@ -4,6 +4,7 @@
 #include "ground/util.h"
 #include "system/net.h"
 #include "transport/conn.h"
+#include "transport/exchange.h"
 
 static struct conn *conn_of(struct list *link)
 {
@@ -14,7 +15,7 @@ static struct conn *conn_of(struct list *link)
 static bool still_due(const struct timeouts *timeouts, const struct timeout *timeout,
                       struct conn *conn, ticks now)
 {
-    conn_turn(conn, EPOLLIN);
+    exchange_turn(conn, EPOLLIN);
     return timeouts_due(timeouts, now) == timeout;
 }
 
@@ -23,7 +24,7 @@ static void line_over(struct pool *pool, struct timeout *timeout, ticks now)
     struct conn *conn = container_of(timeout, struct held, line)->conn;
 
     if (still_due(&pool->line, timeout, conn, now))
-        conn_late(conn);
+        exchange_late(conn);
 }
 
 // Whether no byte has moved for too long. A slow reader is not idle: bytes that the kernel sends
@@ -68,7 +69,7 @@ static void opening_over(struct pool *pool, struct timeout *timeout, ticks now)
     struct conn *conn = conn_of(&timeout->link);
 
     if (still_due(&pool->opening, timeout, conn, now))
-        conn_late(conn);
+        exchange_late(conn);
 }
 
 static void observing_over(struct pool *pool, struct timeout *timeout, ticks now)
@@ -79,7 +80,7 @@ static void observing_over(struct pool *pool, struct timeout *timeout, ticks now
     if (!still_due(&pool->observing, timeout, conn, now))
         return;
     if (asks)
-        conn_late(conn);
+        exchange_late(conn);
     else
         conn_close(conn, CLOSED_EOF, "observer timeout");
 }
@@ -135,9 +136,8 @@ bool crowd_drain_some(struct pool *pool)
     for (int i = 0; i < CROWD_PER_TURN_MAX && !list_empty(&pool->undrained); i++) {
         struct conn *conn = conn_of(pool->undrained.next);
 
-        timeouts_start(pool_deadline(pool, conn->port->role, conn_life(conn)), &conn->idle,
-                       loop_now(pool->loop));
-        conn_turn(conn, EPOLLIN);
+        conn_time(conn);
+        exchange_turn(conn, EPOLLIN);
     }
     return !list_empty(&pool->undrained);
 }

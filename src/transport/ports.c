@@ -11,6 +11,7 @@
 #include "system/net.h"
 #include "transport/conn.h"
 #include "transport/crowd.h"
+#include "transport/exchange.h"
 
 enum { RETRY_TICKS = 1, REST_DOUBLINGS_MAX = 4 };
 
@@ -149,7 +150,7 @@ static bool accept_one(struct port *port)
             set_late(port, fd);
         if (observes(port))
             crowd_make_room(pool);
-        conn_open(at_max_tcp(pool) && !observes(port) ? &pool->busy_port : port, fd, &peer);
+        exchange_open(at_max_tcp(pool) && !observes(port) ? &pool->busy_port : port, fd, &peer);
         return true;
     }
     // So many in a row do not lie with the clients: a filter says EPERM to everybody, say.

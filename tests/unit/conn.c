@@ -13,6 +13,7 @@
 #include "ground/log.h"
 #include "system/net.h"
 #include "transport/conn.h"
+#include "transport/exchange.h"
 #include "transport/crowd.h"
 #include "transport/ports.h"
 
@@ -293,7 +294,7 @@ static void come_by(struct port *port)
     close(listening);
     struct address peer = net_local(test.client);
     test.pool.freed = false;
-    conn_open(port, fd, &peer);
+    exchange_open(port, fd, &peer);
     test.conn = conn_of(!port->role->admitted ? test.pool.goodbye.list.previous
                         : port->proxy         ? test.pool.opening.list.previous
                                               : test.pool.idle.list.previous);
@@ -456,7 +457,7 @@ TEST(a_line_is_timed_from_its_first_byte_on)
     expect_state("reading, idle 21, in, 64: 0-0+2, line 9"); // another line
     kernel.recv = EAGAIN;
     pass(1);
-    conn_turn(test.conn, EPOLLIN);
+    exchange_turn(test.conn, EPOLLIN);
     expect_state("reading, idle 17, in, 64: 0-0+2, line 5");
     says("c\n");
     hears("abc\n");
@@ -647,7 +648,7 @@ TEST(who_has_ended_is_answered_and_left)
         expect_state("flushing, owing 21, out");
         assert_int_equal(test.pool.given_back, 64);
         kernel.peek = i == 0 ? EIO : 0; // an error that is not asked for is not lost
-        conn_turn(test.conn, row[i].events);
+        exchange_turn(test.conn, row[i].events);
         expect_state(row[i].state);
         assert_int_equal(kernel.peek, i == 0 ? EIO : 0);
         begin_again(IDLE_SECONDS);
@@ -769,7 +770,7 @@ TEST(what_cannot_be_taken_in_is_closed)
 
         kernel.memory_left = i ? NO_BOUND : 0;
         kernel.control = i ? ENOSPC : 0;
-        conn_open(&test.port, fd, &any);
+        exchange_open(&test.port, fd, &any);
         assert_string_equal(test.logged, i ? "connection refused tcp No space left on device"
                                            : "connection refused tcp Cannot allocate memory");
         assert_int_equal(close(fd), -1);
@@ -875,7 +876,7 @@ TEST(an_edge_is_asked_for_again_where_something_is_left)
         kernel.controls = 0;
         kernel.recv = row[i].error;
         test.conn->watch.more = !row[i].more;
-        conn_turn(test.conn, EPOLLIN);
+        exchange_turn(test.conn, EPOLLIN);
         assert_int_equal(kernel.controls, row[i].more);
     }
     for (int some = 0; some < 2; some++) {
@@ -883,7 +884,7 @@ TEST(an_edge_is_asked_for_again_where_something_is_left)
         write_all(many, some ? READ_MAX_BYTES / 2 - 1 : READ_MAX_BYTES / 2);
         kernel.controls = 0;
         test.conn->watch.more = false;
-        conn_turn(test.conn, EPOLLIN);
+        exchange_turn(test.conn, EPOLLIN);
         assert_int_equal(kernel.controls, !some);
         while (read(test.client, many, sizeof many) > 0)
             continue;
@@ -892,7 +893,7 @@ TEST(an_edge_is_asked_for_again_where_something_is_left)
     test.conn->watch.more = true; // urgent data, say: the event was not a plain one
     kernel.controls = 0;
     write_all("a\n", 2);
-    conn_turn(test.conn, EPOLLIN | EPOLLPRI);
+    exchange_turn(test.conn, EPOLLIN | EPOLLPRI);
     assert_int_equal(kernel.controls, 1);
     kernel.bound = 0;
     says("a\n");
