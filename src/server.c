@@ -364,7 +364,8 @@ int server_run(struct server *server)
     struct service *service = &server->service;
 
     for (bool more = false; !finished(server, more); more = drain_some(server)) {
-        if (loop_arm(&server->loop, next_due(server)) < 0)
+        if (loop_arm(&server->loop, next_due(server)) < 0 ||
+            loop_arm_at(&server->loop, ports_next_at(&server->ports)) < 0)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop, !more) < 0)
             return failed("epoll_wait");

@@ -123,14 +123,20 @@ static const struct command commands[] = {
     {.name = "/shutdown", .argument = "TOKEN", .verb = answer_shutdown},
 };
 
-_Static_assert(ARRAY_LENGTH(commands) < TURN_TOLD_MAX, "a reply remembers where each was told");
+_Static_assert(ARRAY_LENGTH(commands) <= COUNTED_FAULTS, "each has a place to be counted");
+_Static_assert(ARRAY_LENGTH(commands) <= TURN_TOLD_MAX, "a reply remembers where each was told");
+
+void command_help(struct text *text)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        text_format(text, "%s%s%s%s", i == 0 ? "" : " ", commands[i].name,
+                    commands[i].argument ? " " : "",
+                    commands[i].argument ? commands[i].argument : "");
+}
 
 static void answer_help(const struct question *question)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        text_format(question->answer, "%s%s%s%s", i == 0 ? "" : " ", commands[i].name,
-                    commands[i].argument ? " " : "",
-                    commands[i].argument ? commands[i].argument : "");
+    command_help(question->answer);
     text_string(question->answer, "\n");
 }
 
@@ -186,7 +192,7 @@ void command_answer(const char *message, size_t length, const struct facts *fact
     struct question question = {message + argument, length - argument, facts, &text};
     const struct command *command = find(message, name);
 
-    reply->asked[command ? command - commands : TURN_TOLD_MAX - 1]++;
+    reply->asked[command ? command - commands : COUNTED_UNKNOWN]++;
     if (command)
         answer(command, &question, reply);
     else

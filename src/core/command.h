@@ -14,6 +14,9 @@ static inline bool is_command(const char *message, size_t length)
     return length > 0 && message[0] == '/';
 }
 
+// Appends the commands as /help shows them.
+void command_help(struct text *text);
+
 // The name of the command in the place NUMBER of the table, from 0 on, without its '/'; NULL: there
 // is none.
 const char *command_name(size_t number);

@@ -38,7 +38,8 @@ enum drop {
     DROP_SILENT,       // its role has none for it
 };
 
-enum { COUNTED_COMMANDS_MAX = 16 };
+// Places of the commands that are counted: those of every port, faults, and one for all others.
+enum { COUNTED_FAULTS = 8, COUNTED_UNKNOWN = 15, COUNTED_COMMANDS_MAX };
 
 struct counters {
     uint64_t total_clients;    // TCP connections admitted, and UDP peers seen
@@ -52,7 +53,7 @@ struct counters {
     uint64_t received[PROTOCOLS], sent[PROTOCOLS]; // bytes
     uint64_t udp_answered;
     uint64_t udp_dropped[DROPS];
-    uint64_t commands[COUNTED_COMMANDS_MAX]; // by their place in the table; the last: unknown ones
+    uint64_t commands[COUNTED_COMMANDS_MAX]; // by their place
     uint64_t wakeups;                        // of the loop
     uint64_t log_suppressed;                 // events that the log left out
 };

@@ -7,6 +7,10 @@ static enum life after_turn(const struct balance *balance)
 {
     if (balance->unsent || balance->outcome == TURN_AGAIN)
         return LIFE_WRITING;
+    if (balance->outcome == TURN_WAIT)
+        return LIFE_WAITING;
+    if (balance->outcome == TURN_RESET)
+        return LIFE_CLOSED;
     if (balance->outcome == TURN_CLOSE || balance->ended || balance->over)
         return LIFE_FLUSHING;
     return balance->opening ? LIFE_OPENING : LIFE_READING;
@@ -20,6 +24,8 @@ enum life life_after(enum life life, const struct balance *balance)
     case LIFE_READING:
     case LIFE_WRITING:
         return after_turn(balance);
+    case LIFE_WAITING:
+        return balance->due ? LIFE_WRITING : LIFE_WAITING;
     case LIFE_FLUSHING:
         if (!balance->flushed)
             return LIFE_FLUSHING;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "core/command.h"
+#include "core/fault.h"
 #include "ground/util.h"
 
 // Every label there is stands in the page from the start: else the first event of a kind would be
@@ -144,8 +145,11 @@ static void put_commands(struct text *page, const struct facts *facts)
     for (; (name = command_name(i)); i++)
         text_format(page, "epoll_echo_commands_total{command=\"%s\"} %" PRIu64 "\n", name,
                     facts->counters.commands[i]);
+    for (enum fault_kind kind = FAULT_DELAY; (name = fault_name(kind)); kind++)
+        text_format(page, "epoll_echo_commands_total{command=\"%s\"} %" PRIu64 "\n", name,
+                    facts->counters.commands[COUNTED_FAULTS + kind - 1]);
     text_format(page, "epoll_echo_commands_total{command=\"unknown\"} %" PRIu64 "\n",
-                facts->counters.commands[COUNTED_COMMANDS_MAX - 1]);
+                facts->counters.commands[COUNTED_UNKNOWN]);
 }
 
 void metrics_page(const struct facts *facts, struct text *page)

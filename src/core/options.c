@@ -184,7 +184,7 @@ static const struct argument_row rows[] = {
     {"bind", 0, take_bind, 0, 0, 0, "ADDR",
      "listen on this address only; may be repeated (every address)"},
     {"listen", 0, take_listen, 0, 0, 0, "ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp]",
-     "a further port: echo, raw, discard, http; may be repeated"},
+     "further port: echo, raw, discard, http, faulty; repeatable"},
     {"max-tcp", 0, argument_unsigned, MEMBER(max_tcp), 1, 1000000, "N",
      "TCP connections served at once (1024)"},
     {"backlog", 0, argument_unsigned, MEMBER(backlog), 1, 65535, "N",

@@ -21,8 +21,9 @@ struct role {
     // is nothing to answer: they are then kept at a cost that does not grow with what is pending.
     // Not asked if both are more than max_line together. NULL: it is to be asked by a turn.
     bool (*pends)(const char *fresh, size_t length, size_t pending, size_t max_line);
-    // Answers one datagram: a turn that has ended, all of it done, and not TURN_CLOSE.
-    // An empty reply is an empty datagram; with TURN_SILENT there is none. NULL: not over UDP.
+    // Answers one datagram: a turn that has ended, all of it done, and neither TURN_CLOSE nor
+    // TURN_RESET. An empty reply is an empty datagram; with TURN_SILENT there is none. NULL: not
+    // over UDP.
     enum outcome (*datagram)(struct turn *turn);
     // What is answered to a client that has begun a message and not ended it in --line-timeout,
     // before the goodbye. NULL: nothing.
@@ -35,7 +36,7 @@ struct role {
 };
 
 // The roles that a port can have, as --listen names them.
-#define ROLES(ROW) ROW(echo) ROW(raw) ROW(discard) ROW(http)
+#define ROLES(ROW) ROW(echo) ROW(raw) ROW(discard) ROW(http) ROW(faulty)
 
 #define ROLE_DECLARED(name) extern const struct role role_##name;
 ROLES(ROLE_DECLARED)

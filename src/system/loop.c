@@ -20,7 +20,7 @@ static void timer_ready(struct watch *watch, uint32_t events)
     // Nothing to read: the time was set anew after epoll_wait had seen it go off.
     if (read(watch->fd, &times, sizeof times) < 0)
         return;
-    loop->armed = TICKS_NEVER;
+    loop->armed = LOOP_NEVER;
     loop->expired(loop);
 }
 
@@ -38,7 +38,7 @@ int loop_init(struct loop *loop, void (*expired)(struct loop *loop))
     // time namespace (time_namespaces(7)), say.
     *loop = (struct loop){.start = nanoseconds() - NANOSECONDS_PER_TICK,
                           .expired = expired,
-                          .armed = TICKS_NEVER,
+                          .armed = LOOP_NEVER,
                           .timer = {.ready = timer_ready, .fd = -1}};
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0)
@@ -173,23 +173,39 @@ int loop_turn(struct loop *loop, bool wait)
     return 0;
 }
 
-int loop_arm(struct loop *loop, ticks due)
+int loop_arm_at(struct loop *loop, uint64_t at)
 {
-    if (due >= loop->armed)
-        return 0;
-    uint64_t at = loop->start + (uint64_t)due * NANOSECONDS_PER_TICK;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)}};
+    uint64_t clock = loop->start + at;
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(clock / 1000000000),
+                                           .tv_nsec = (long)(clock % 1000000000)}};
 
+    if (at >= loop->armed)
+        return 0;
     if (timerfd_settime(loop->timer.fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
         return -1;
-    loop->armed = due;
+    loop->armed = at;
     return 0;
+}
+
+int loop_arm(struct loop *loop, ticks due)
+{
+    return loop_arm_at(loop,
+                       due == TICKS_NEVER ? LOOP_NEVER : (uint64_t)due * NANOSECONDS_PER_TICK);
+}
+
+uint64_t loop_clock(const struct loop *loop)
+{
+    return nanoseconds() - loop->start;
+}
+
+uint64_t loop_nanoseconds(struct loop *loop)
+{
+    if (loop->now == 0)
+        loop->now = loop_clock(loop);
+    return loop->now;
 }
 
 ticks loop_now(struct loop *loop)
 {
-    if (loop->now == 0)
-        loop->now = nanoseconds() - loop->start;
-    return (ticks)(loop->now / NANOSECONDS_PER_TICK);
+    return (ticks)(loop_nanoseconds(loop) / NANOSECONDS_PER_TICK);
 }

@@ -44,7 +44,7 @@ struct loop {
     struct watch timer;   // one timerfd for every deadline
     struct watch *urgent; // or NULL: see loop_urgent
     void (*expired)(struct loop *loop);
-    ticks armed; // when the timer goes off, or TICKS_NEVER
+    uint64_t armed; // when the timer goes off, in nanoseconds since the start; or LOOP_NEVER
     struct epoll_event batch[LOOP_BATCH_MAX];
 };
 
@@ -84,6 +84,15 @@ int loop_turn(struct loop *loop, bool wait);
 
 // Has `expired` called at tick DUE, unless it will be called before anyway.
 int loop_arm(struct loop *loop, ticks due);
+
+// The same for nanosecond AT since loop_init; LOOP_NEVER is never.
+#define LOOP_NEVER UINT64_MAX
+int loop_arm_at(struct loop *loop, uint64_t at);
+
+// The time of this turn as loop_now has it, and the time that it is, both in nanoseconds since
+// loop_init.
+uint64_t loop_nanoseconds(struct loop *loop);
+uint64_t loop_clock(const struct loop *loop);
 
 // The time of this turn, read once a turn and only if somebody asks: ticks since loop_init, rounded
 // down, and 1 at the least.

@@ -65,6 +65,10 @@ struct net_moved net_moved(int fd);
 // call. What fails is a spread, and nothing else: nobody is told.
 void net_vary_keepalive(int fd, unsigned turn);
 
+// A close(2) of the socket resets its connection: socket(7), SO_LINGER. If this fails, it ends
+// cleanly.
+void net_reset(int fd);
+
 // errno says that the system has no more descriptors or memory to give, not that a peer is at
 // fault: ENFILE, EMFILE, ENOBUFS, ENOMEM.
 bool net_exhausted(int error);

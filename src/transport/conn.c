@@ -45,7 +45,9 @@ void conn_close(struct conn *conn, enum closing closing, const char *reason)
     pool->freed = true;
     pool->given_back += sizeof *conn;
     timeout_stop(&conn->idle);
-    held_drop(&conn->held, &conn_pool(conn)->given_back);
+    if (conn->held)
+        delays_remove(&pool->delays, &conn->held->delay);
+    held_drop(&conn->held, &pool->given_back);
     loop_remove(pool->loop, &conn->watch);
     close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
     free(conn);
@@ -69,6 +71,8 @@ void conn_touch(struct conn *conn)
 // CONN begins LIFE. False with errno if the connection is lost.
 static bool enter(struct conn *conn, enum life life, struct balance *balance)
 {
+    struct pool *pool = conn_pool(conn);
+
     conn->watch.state = life & 0xf;
     conn->watch.more = true;
     if (conn->port->role->admitted || life == LIFE_GOODBYE)
@@ -79,14 +83,27 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
-        held_drop(&conn->held, &conn_pool(conn)->given_back);
+        held_drop(&conn->held, &pool->given_back);
         balance->flushed = net_unsent(conn->watch.fd) == 0;
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
+    case LIFE_WAITING:
+        return delays_add(&pool->delays, &conn->held->delay,
+                          loop_clock(pool->loop) + conn->held->wait_ms * UINT64_C(1000000));
     case LIFE_GOODBYE:
         return shutdown(conn->watch.fd, SHUT_WR) == 0;
     default:
         return true;
     }
+}
+
+// For the log: NEXT has come behind LIFE, and errno is why if it is none that closes.
+static const char *why_closed(enum life life, enum life next, enum outcome outcome)
+{
+    if (next != LIFE_CLOSED)
+        return strerror(errno);
+    if (outcome == TURN_RESET)
+        return "reset on demand";
+    return life == LIFE_GOODBYE ? "goodbye" : "end of input";
 }
 
 void conn_lead(struct conn *conn, struct balance balance)
@@ -95,17 +112,19 @@ void conn_lead(struct conn *conn, struct balance balance)
 
     for (; (next = life_after(life, &balance)) != life; life = next)
         if (next == LIFE_CLOSED || !enter(conn, next, &balance)) {
+            if (balance.outcome == TURN_RESET)
+                net_reset(conn->watch.fd);
             conn_close(conn, next == LIFE_CLOSED ? CLOSED_EOF : CLOSED_RESET,
-                       next != LIFE_CLOSED    ? strerror(errno)
-                       : life == LIFE_GOODBYE ? "goodbye"
-                                              : "end of input");
+                       why_closed(life, next, balance.outcome));
             return;
         }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
     // With EPOLLIN in the mask, a client that does not read its answers would be reported for as
     // long as it sends.
-    uint32_t waits_for = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT : EPOLLIN;
+    uint32_t waits_for = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT
+                         : life == LIFE_WAITING                        ? 0
+                                                                       : EPOLLIN;
     if (loop_change(conn_pool(conn)->loop, &conn->watch, waits_for) < 0)
         conn_close(conn, CLOSED_RESET, strerror(errno));
 }

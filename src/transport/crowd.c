@@ -114,6 +114,14 @@ void crowd_expire(struct pool *pool, ticks now)
         pool_trim(pool, now);
 }
 
+void crowd_wake(struct pool *pool, uint64_t now)
+{
+    struct delay *delay;
+
+    for (int i = 0; i < CROWD_PER_TURN_MAX && (delay = delays_due(&pool->delays, now)); i++)
+        exchange_due(container_of(delay, struct held, delay)->conn);
+}
+
 ticks crowd_next(const struct pool *pool)
 {
     ticks due = ticks_sooner(timeouts_next(&pool->line), timeouts_next(&pool->idle));
@@ -128,6 +136,7 @@ void crowd_drain(struct pool *pool)
 {
     list_move_all(&pool->undrained, &pool->idle.list);
     list_move_all(&pool->undrained, &pool->opening.list);
+    list_move_all(&pool->undrained, &pool->waiting.list);
     list_move_all(&pool->undrained, &pool->observing.list);
 }
 
@@ -137,7 +146,10 @@ bool crowd_drain_some(struct pool *pool)
         struct conn *conn = conn_of(pool->undrained.next);
 
         conn_time(conn);
-        exchange_turn(conn, EPOLLIN);
+        if (conn_life(conn) == LIFE_WAITING)
+            exchange_due(conn);
+        else
+            exchange_turn(conn, EPOLLIN);
     }
     return !list_empty(&pool->undrained);
 }
@@ -152,6 +164,7 @@ void crowd_close(struct pool *pool, const char *reason)
 {
     close_all(&pool->undrained, reason);
     close_all(&pool->opening.list, reason);
+    close_all(&pool->waiting.list, reason);
     close_all(&pool->observing.list, reason);
     close_all(&pool->idle.list, reason);
     close_all(&pool->owing.list, reason);

@@ -15,6 +15,10 @@ enum { CROWD_PER_TURN_MAX = 64 };
 void crowd_expire(struct pool *pool, ticks now);
 ticks crowd_next(const struct pool *pool);
 
+// Takes up those whose own time has come at NOW, in nanoseconds since the loop's start, some at a
+// time.
+void crowd_wake(struct pool *pool, uint64_t now);
+
 // From PHASE_DRAIN on a connection ends as soon as it owes nothing. Each of those that read is to
 // have a turn before, so that what has been received is answered: crowd_drain remembers them,
 // crowd_drain_some gives CROWD_PER_TURN_MAX of them theirs, and is false when all have had it.

@@ -56,8 +56,8 @@ static bool send_reply(struct conn *conn, struct turn *turn)
 static void settle(struct conn *conn, const struct memory *memory, struct turn *turn,
                    struct balance balance)
 {
-    if (balance.outcome == TURN_CLOSE)
-        conn_decide(conn, turn->closing);
+    if (balance.outcome == TURN_CLOSE || balance.outcome == TURN_RESET)
+        conn_decide(conn, balance.outcome == TURN_RESET ? CLOSED_RESET : turn->closing);
     if (!send_reply(conn, turn))
         return;
     if (!held_keep(&conn->held, conn, &conn_pool(conn)->given_back, memory, turn,
@@ -104,6 +104,8 @@ static void answer(struct conn *conn, const char *input, size_t length, bool end
         conn_close(conn, CLOSED_RESET, "role error");
         return;
     }
+    if (outcome == TURN_WAIT && pool_draining(pool))
+        outcome = TURN_AGAIN; // what is delayed goes out at once, in its order
     count_turn(&pool->service->counters, &turn);
     settle(conn, &memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
 }
@@ -192,7 +194,7 @@ static void write_turn(struct conn *conn)
     }
     held->sent += (size_t)sent;
     bool unsent = held->sent < held->output;
-    if (unsent || held->outcome == TURN_CLOSE) {
+    if (unsent || (held->outcome != TURN_MORE && held->outcome != TURN_AGAIN)) {
         conn_lead(conn, (struct balance){.outcome = held->outcome, .unsent = unsent});
     } else if (held->outcome == TURN_AGAIN) {
         memcpy(conn_pool(conn)->input, held->bytes + held->output, held->input);
@@ -200,6 +202,13 @@ static void write_turn(struct conn *conn)
     } else {
         conn_read(conn);
     }
+}
+
+void exchange_due(struct conn *conn)
+{
+    delays_remove(&conn_pool(conn)->delays, &conn->held->delay);
+    conn->held->outcome = TURN_AGAIN;
+    conn_lead(conn, (struct balance){.outcome = TURN_AGAIN, .due = true});
 }
 
 static void flush_turn(struct conn *conn, uint32_t events)
@@ -231,6 +240,9 @@ static void conn_ready(struct watch *watch, uint32_t events)
         break;
     case LIFE_WRITING:
         write_turn(conn);
+        break;
+    case LIFE_WAITING: // nothing else is reported there
+        conn_close(conn, CLOSED_RESET, "reset");
         break;
     case LIFE_FLUSHING:
         flush_turn(conn, events);

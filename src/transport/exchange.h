@@ -23,3 +23,6 @@ static inline void exchange_turn(struct conn *conn, uint32_t events)
 // CONN has not sent in time what it has begun, or had to begin with: it ends, and is told so if its
 // role has a text for that. May close CONN.
 void exchange_late(struct conn *conn);
+
+// The time that CONN has waited for has come, or is not waited for any more.
+void exchange_due(struct conn *conn);

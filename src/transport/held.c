@@ -68,9 +68,10 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
                const struct memory *memory, const struct turn *turn, enum outcome outcome)
 {
     size_t output = turn->reply.length;
-    size_t input = outcome == TURN_CLOSE ? 0 : turn->length - turn->done;
+    bool ends = outcome == TURN_CLOSE || outcome == TURN_RESET;
+    size_t input = ends ? 0 : turn->length - turn->done;
 
-    if (output + input == 0 && (outcome == TURN_CLOSE || empty(*held, memory))) {
+    if (output + input == 0 && (ends || empty(*held, memory))) {
         held_drop(held, given_back);
         return true;
     }
@@ -78,6 +79,7 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
         return false;
     (*held)->memory = *memory;
     (*held)->outcome = outcome;
+    (*held)->wait_ms = turn->wait_ms;
     (*held)->sent = 0;
     (*held)->output = output;
     (*held)->input = input;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/delays.h"
 #include "core/timeouts.h"
 #include "core/turn.h"
 #include "transport/pool.h"
@@ -15,10 +16,12 @@ struct conn;
 struct held {
     struct conn *conn;
     struct timeout line; // runs while a message that has begun is waited for
+    struct delay delay;  // while the connection waits for a time
     struct memory memory;
     char *header; // the PROXY header, if it has announced anything; else NULL
     size_t header_length;
     enum outcome outcome; // of the latest turn
+    uint32_t wait_ms;     // with TURN_WAIT
     size_t room;          // of `bytes`
     size_t sent, output;  // bytes[sent .. output) is unsent
     size_t input;         // and as many bytes from `output` on are not done
@@ -42,9 +45,9 @@ bool held_append(struct held **held, struct conn *conn, size_t *given_back, cons
                  size_t length);
 
 // Keeps in *HELD what TURN leaves behind: what it has not sent of its reply, and what is not done
-// of its input, but with TURN_CLOSE nothing of the input. *HELD becomes NULL if that is nothing,
-// unless there is a header, or the role remembers something for a further turn. False without
-// memory.
+// of its input, but with an outcome that ends nothing of the input. *HELD becomes NULL if that is
+// nothing, unless there is a header, or the role remembers something for a further turn. False
+// without memory.
 bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
                const struct memory *memory, const struct turn *turn, enum outcome outcome);
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "core/delays.h"
 #include "core/life.h"
 #include "core/options.h"
 #include "core/service.h"
@@ -51,15 +52,18 @@ struct pool {
     struct loop *loop;
     const struct options *options;
     struct service *service;
-    struct timeouts opening;   // those that open
-    struct timeouts idle;      // those that read
-    struct timeouts owing;     // those that write or flush
-    struct timeouts goodbye;   // those that say goodbye, and all that are not admitted
-    struct timeouts line;      // the messages that have begun and not ended
+    struct timeouts opening; // those that open
+    struct timeouts idle;    // those that read
+    struct timeouts owing;   // those that write or flush
+    struct timeouts goodbye; // those that say goodbye, and all that are not admitted
+    struct timeouts line;    // the messages that have begun and not ended
+    struct timeouts waiting; // those that wait for a time of their own: these do not fall due, but
+    struct delays delays;    // these do
     struct timeouts observing; // the observers, in any life
-    struct list undrained;     // of opening, idle, observing: they have a turn yet before the end
-    struct port busy_port;     // has no socket: the connections beyond --max-tcp are its own
-    unsigned busy, max_busy;   // these, and how many there may be
+    struct list
+        undrained; // of opening, idle, waiting, observing: they have a turn yet before the end
+    struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
+    unsigned busy, max_busy; // these, and how many there may be
     unsigned observers;
     const struct process *process; // for observers
     bool freed;                    // a connection has ended since this was last set to false

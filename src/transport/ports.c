@@ -327,10 +327,17 @@ void ports_resume(struct ports *ports)
 void ports_expire(struct ports *ports, ticks now)
 {
     crowd_expire(&ports->pool, now);
+    crowd_wake(&ports->pool, loop_nanoseconds(ports->pool.loop));
+    udp_wake(&ports->udp, loop_nanoseconds(ports->pool.loop));
     if (ports->retry <= now && !pool_draining(&ports->pool))
         watch_listeners(ports);
     if (ports->rest_over <= now && !pool_draining(&ports->pool))
         watch_rested(ports);
+}
+
+uint64_t ports_next_at(const struct ports *ports)
+{
+    return uint64_min(delays_next(&ports->pool.delays), delays_next(&ports->udp.delayed.delays));
 }
 
 ticks ports_next(const struct ports *ports)
@@ -343,6 +350,8 @@ ticks ports_next(const struct ports *ports)
 
 void ports_drain(struct ports *ports)
 {
+    while (ports->udp.delayed.delays.count > 0) // while their sockets are open
+        udp_wake(&ports->udp, DELAYS_NEVER);
     for (size_t i = 0; i < ports->count; i++) {
         struct port *port = &ports->port[i];
 
@@ -356,12 +365,20 @@ void ports_drain(struct ports *ports)
     }
 }
 
+static bool serve_last_datagrams(struct udp *udp, struct port *port)
+{
+    int came = udp_turn(udp, port);
+
+    udp_wake(udp, DELAYS_NEVER);
+    return came == UDP_BATCH_MAX || udp->delayed.delays.count > 0;
+}
+
 // Who is in the queue of an own socket has been told that it is connected, and what has been sent
 // to one has been taken: they are served too. False when none is left.
 static bool serve_last(struct port *port)
 {
     if (port->protocol == PROTOCOL_UDP)
-        return udp_turn(&ports_of(port)->udp, port) == UDP_BATCH_MAX;
+        return serve_last_datagrams(&ports_of(port)->udp, port);
     for (int i = 0; i < ACCEPTS_PER_TURN_MAX; i++)
         if (!accept_one(port))
             return false;

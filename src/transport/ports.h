@@ -56,6 +56,9 @@ void ports_resume(struct ports *ports);
 void ports_expire(struct ports *ports, ticks now);
 ticks ports_next(const struct ports *ports);
 
+// The same for delays, in nanoseconds since the loop's start, or LOOP_NEVER.
+uint64_t ports_next_at(const struct ports *ports);
+
 // The graceful end: accepts nobody any more, answers what was received, sends what is owed, says
 // goodbye. Done when ports_empty. The queue of a socket that is not own is the next process's.
 //

@@ -29,21 +29,23 @@ struct udp_batch {
     struct iovec in_bytes[UDP_BATCH_MAX], out_bytes[UDP_BATCH_MAX];
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
-    unsigned fragment; // what answers may have to be cut to: the least of the questions'
-    uint32_t lost;     // see struct port
-    char text[UDP_BATCH_MAX][TURN_TEXT_MAX_BYTES];
-    char bytes[]; // UDP_BATCH_MAX times --max-datagram
+    unsigned fragment;         // what answers may have to be cut to: the least of the questions'
+    uint32_t lost;             // see struct port
+    char *text[UDP_BATCH_MAX]; // what answers are written to
+    char bytes[];
 };
 
 bool udp_init(struct udp *udp, struct pool *pool)
 {
     size_t most = pool->options->max_datagram;
     size_t room = most > ROOM_MIN ? most : ROOM_MIN;
-    struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * room);
+    size_t text = most < TURN_TEXT_MAX_BYTES ? TURN_TEXT_MAX_BYTES : most + 1;
+    struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * (room + text));
 
     *udp = (struct udp){.pool = pool, .batch = batch, .told = TICKS_NEVER};
     for (size_t i = 0; batch && i < UDP_BATCH_MAX; i++) {
         batch->in_bytes[i] = (struct iovec){batch->bytes + i * room, room};
+        batch->text[i] = batch->bytes + UDP_BATCH_MAX * room + i * text;
         batch->in[i].msg_hdr = (struct msghdr){
             .msg_name = &batch->from[i],
             .msg_iov = &batch->in_bytes[i],
@@ -55,6 +57,7 @@ bool udp_init(struct udp *udp, struct pool *pool)
 
 void udp_finish(struct udp *udp)
 {
+    delayed_finish(&udp->delayed);
     free(udp->batch);
 }
 
@@ -161,19 +164,18 @@ static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
     return datagram;
 }
 
-// Has the role make its answer to DATAGRAM in TURN, with room for FACTS. False if it has none for
-// it.
-static bool answer(const struct port *port, const struct datagram *datagram, struct turn *turn,
-                   struct facts *facts)
+// Has the role make its answer to DATAGRAM in TURN, with room for FACTS.
+static enum outcome answer(const struct port *port, const struct datagram *datagram,
+                           struct turn *turn, struct facts *facts)
 {
-    enum outcome outcome = TURN_MORE;
+    enum outcome outcome;
 
     if (datagram->truncated && !port->role->blind) {
         struct text text = reply_text(&turn->reply);
 
         text_string(&text, "ERR datagram-truncated\n");
         reply_add(&turn->reply, &text);
-        return true;
+        return TURN_MORE;
     }
     while ((outcome = port->role->datagram(turn)) == TURN_FACTS) {
         *facts = pool_facts(port->pool, PROTOCOL_UDP, datagram->peer, datagram->local);
@@ -181,7 +183,7 @@ static bool answer(const struct port *port, const struct datagram *datagram, str
     }
     if (turn->reply.texts > 0)
         counters_add_commands(&port->pool->service->counters, turn->reply.asked);
-    return outcome != TURN_SILENT;
+    return outcome;
 }
 
 static void count_peer(struct service *service, const struct address *peer)
@@ -211,6 +213,19 @@ static enum drop admit(struct udp *udp, const struct port *port, const struct da
     return drop;
 }
 
+// Has MESSAGE go out later; at the graceful end that is soon. What is dropped for it is counted
+// here.
+static enum drop delay(struct udp *udp, const struct port *port, const struct msghdr *message,
+                       uint32_t milliseconds)
+{
+    struct pool *pool = udp->pool;
+    uint64_t due = loop_clock(pool->loop) + milliseconds * UINT64_C(1000000);
+
+    pool->service->counters.udp_dropped[DROP_RATE] +=
+        delayed_keep(&udp->delayed, (struct port *)port, message, due);
+    return DROP_SILENT;
+}
+
 // Makes the answer to the datagram in place I of the batch in place OUT, or says why there is none.
 static enum drop answer_into(struct udp *udp, const struct port *port, size_t i, size_t out)
 {
@@ -229,7 +244,8 @@ static enum drop answer_into(struct udp *udp, const struct port *port, size_t i,
         batch->lost = datagram.lost;
     if (drop != DROP_NONE)
         return drop;
-    if (!answer(port, &datagram, &turn, &facts))
+    enum outcome outcome = answer(port, &datagram, &turn, &facts);
+    if (outcome == TURN_SILENT)
         return DROP_SILENT;
     if (turn.reply.length > datagram.length &&
         !peers_allow_longer(peers, peer, loop_now(udp->pool->loop)))
@@ -244,7 +260,8 @@ static enum drop answer_into(struct udp *udp, const struct port *port, size_t i,
     write_control(&datagram, &batch->out_control[out], &batch->out[out].msg_hdr);
     if (datagram.fragment > 0 && (batch->fragment == 0 || datagram.fragment < batch->fragment))
         batch->fragment = datagram.fragment;
-    return DROP_NONE;
+    return outcome == TURN_WAIT ? delay(udp, port, &batch->out[out].msg_hdr, turn.wait_ms)
+                                : DROP_NONE;
 }
 
 // Some errors lie with one peer or the way to it, and are told by nobody. The others may stay.
@@ -330,6 +347,38 @@ int udp_turn(struct udp *udp, struct port *port)
     counters->udp_dropped[DROP_KERNEL] += batch->lost - port->lost; // it wraps round
     port->lost = batch->lost;
     return came;
+}
+
+static void send_delayed(struct udp *udp, struct delayed *delayed)
+{
+    struct counters *counters = &udp->pool->service->counters;
+    struct iovec bytes = {delayed->bytes + delayed->control_length, delayed->length};
+    struct msghdr message = {.msg_name = &delayed->to,
+                             .msg_namelen = delayed->to_length,
+                             .msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = delayed->bytes,
+                             .msg_controllen = delayed->control_length};
+    ssize_t sent;
+
+    do
+        sent = sendmsg(delayed->port->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0 && errno != EAGAIN)
+        tell_lost(udp, errno);
+    counters->udp_answered += sent >= 0;
+    counters->udp_dropped[DROP_SEND] += sent < 0;
+    counters->sent[PROTOCOL_UDP] += sent > 0 ? (size_t)sent : 0;
+}
+
+void udp_wake(struct udp *udp, uint64_t now)
+{
+    struct delayed *delayed;
+
+    for (int i = 0; i < UDP_BATCH_MAX && (delayed = delayed_take(&udp->delayed, now)); i++) {
+        send_delayed(udp, delayed);
+        free(delayed);
+    }
 }
 
 int udp_ready(struct udp *udp, struct port *port)

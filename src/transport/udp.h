@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// udp: datagrams to turns and back. Nothing is queued: what cannot be sent at once is dropped.
+// udp: datagrams to turns and back. What cannot be sent at once is
+// dropped; what is to be sent later has bounded room.
 #pragma once
 
 #include <stdbool.h>
 
+#include "transport/delayed.h"
 #include "transport/pool.h"
 
 enum {
@@ -19,7 +21,8 @@ struct udp_batch;
 struct udp {
     struct pool *pool;
     struct udp_batch *batch; // shared by all sockets, used within one turn
-    ticks told;              // when the log last told that answers are lost
+    struct delayed_all delayed;
+    ticks told; // when the log last told that answers are lost
 };
 
 // False without memory; udp_finish frees what was taken either way.
@@ -31,3 +34,7 @@ int udp_ready(struct udp *udp, struct port *port);
 
 // One turn: the number of datagrams that came, or -1 with errno.
 int udp_turn(struct udp *udp, struct port *port);
+
+// Sends the delayed answers that are due at NOW, in nanoseconds since the loop's start, some at a
+// time.
+void udp_wake(struct udp *udp, uint64_t now);

@@ -24,7 +24,7 @@ def test_a_further_port_may_have_one_protocol_and_one_address(start, protocol):
 
 
 NO_ROLE = "'%s' names no role: ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp], as raw:[::1]:7"
-UNKNOWN = "there is no role '%s', but there are echo, raw, discard, http, as in raw:7"
+UNKNOWN = "there is no role '%s', but there are echo, raw, discard, http, faulty, as in raw:7"
 NO_PORT = "'%s' has no port from 0 to 65535, as echo:7 has"
 NO_ADDRESS = "'%s' has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7"
 NO_PROTOCOL = "'%s' ends neither in /tcp nor in /udp, as echo:7/tcp does"

@@ -128,8 +128,8 @@ TEST(a_text_is_made_once_a_turn)
                      2); // as they are counted: /stats, and those that there are not
     assert_string_equal(command_name(0), "stats");
     command_answer("/x\n", 3, &asked.facts, &reply);
-    assert_int_equal(reply.asked[COUNTED_COMMANDS_MAX - 1], 1);
-    assert_null(command_name(COUNTED_COMMANDS_MAX - 1));
+    assert_int_equal(reply.asked[COUNTED_UNKNOWN], 1);
+    assert_null(command_name(COUNTED_UNKNOWN));
 }
 
 TEST(what_does_not_depend_on_the_argument_is_remembered)

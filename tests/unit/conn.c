@@ -13,8 +13,8 @@
 #include "ground/log.h"
 #include "system/net.h"
 #include "transport/conn.h"
-#include "transport/exchange.h"
 #include "transport/crowd.h"
+#include "transport/exchange.h"
 #include "transport/ports.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
@@ -373,7 +373,8 @@ static ticks soonest(const struct conn *conn)
 // what it holds: room, first unsent byte - end of the output + input, and the line's deadline.
 static void expect_state(const char *expected)
 {
-    static const char *const life[LIVES] = {"opening", "reading", "writing", "flushing", "goodbye"};
+    static const char *const life[LIVES] = {"opening", "reading",  "writing",
+                                            "waiting", "flushing", "goodbye"};
     char room[200];
     struct text text = text_in(room, sizeof room);
     const struct pool *pool = &test.pool;
@@ -387,6 +388,7 @@ static void expect_state(const char *expected)
         put_list(&text, "opening", &pool->opening.list);
         put_list(&text, "idle", &pool->idle.list);
         put_list(&text, "owing", &pool->owing.list);
+        put_list(&text, "waiting", &pool->waiting.list);
         put_list(&text, "goodbye", &pool->goodbye.list);
         put_list(&text, "undrained", &pool->undrained);
         text_format(&text, ", %s%s%s", kernel.events & EPOLLIN ? "in" : "",

@@ -4,41 +4,54 @@
 
 #include "core/life.h"
 
-enum { FLAGS = 32 };
+enum { FLAGS = 64 };
 
 enum reason {
     UNSENT,
     USED_UP,
+    ROLE_WAITS,
+    ROLE_RESETS,
     ROLE_CLOSES,
     FIN_CAME,
     SERVER_ENDS,
     UNOPENED,
+    DUE,
     UNFLUSHED,
     ELSE,
-    ALWAYS
+    ALWAYS,
 };
 
-static const char *const words[] = {[UNSENT] = "output is unsent",
-                                    [USED_UP] = "the turn was used up",
-                                    [ROLE_CLOSES] = "the role closes",
-                                    [FIN_CAME] = "FIN came",
-                                    [SERVER_ENDS] = "the server ends",
-                                    [UNOPENED] = "it has not come whole",
-                                    [UNFLUSHED] = "it has not",
-                                    [ELSE] = "else",
-                                    [ALWAYS] = "always"};
+static const char *const words[] = {
+    [UNSENT] = "output is unsent",
+    [USED_UP] = "the turn was used up",
+    [ROLE_WAITS] = "the role waits",
+    [ROLE_RESETS] = "the role resets",
+    [ROLE_CLOSES] = "the role closes",
+    [FIN_CAME] = "FIN came",
+    [SERVER_ENDS] = "the server ends",
+    [UNOPENED] = "it has not come whole",
+    [DUE] = "it has come",
+    [UNFLUSHED] = "it has not",
+    [ELSE] = "else",
+    [ALWAYS] = "always",
+};
 
 static bool holds(enum reason reason, const struct balance *balance)
 {
-    const bool truth[] = {[UNSENT] = balance->unsent,
-                          [USED_UP] = balance->outcome == TURN_AGAIN,
-                          [ROLE_CLOSES] = balance->outcome == TURN_CLOSE,
-                          [FIN_CAME] = balance->ended,
-                          [SERVER_ENDS] = balance->over,
-                          [UNOPENED] = balance->opening,
-                          [UNFLUSHED] = !balance->flushed,
-                          [ELSE] = true,
-                          [ALWAYS] = true};
+    const bool truth[] = {
+        [UNSENT] = balance->unsent,
+        [USED_UP] = balance->outcome == TURN_AGAIN,
+        [ROLE_WAITS] = balance->outcome == TURN_WAIT,
+        [ROLE_RESETS] = balance->outcome == TURN_RESET,
+        [ROLE_CLOSES] = balance->outcome == TURN_CLOSE,
+        [FIN_CAME] = balance->ended,
+        [SERVER_ENDS] = balance->over,
+        [UNOPENED] = balance->opening,
+        [DUE] = balance->due,
+        [UNFLUSHED] = !balance->flushed,
+        [ELSE] = true,
+        [ALWAYS] = true,
+    };
 
     return truth[reason];
 }
@@ -48,24 +61,26 @@ struct rule {
     enum life next;
 };
 
-static const char *const name[LIVES] = {"OPENING",  "READING", "WRITING",
+static const char *const name[LIVES] = {"OPENING",  "READING", "WRITING", "WAITING",
                                         "FLUSHING", "GOODBYE", "CLOSED"};
 
 // The first rule that holds says what follows.
 #define AFTER_A_TURN                                                                               \
     {                                                                                              \
-        {UNSENT, LIFE_WRITING}, {USED_UP, LIFE_WRITING}, {ROLE_CLOSES, LIFE_FLUSHING},             \
-            {FIN_CAME, LIFE_FLUSHING}, {SERVER_ENDS, LIFE_FLUSHING}, {UNOPENED, LIFE_OPENING},     \
-            {ELSE, LIFE_READING},                                                                  \
+        {UNSENT, LIFE_WRITING}, {USED_UP, LIFE_WRITING}, {ROLE_WAITS, LIFE_WAITING},               \
+            {ROLE_RESETS, LIFE_CLOSED}, {ROLE_CLOSES, LIFE_FLUSHING}, {FIN_CAME, LIFE_FLUSHING},   \
+            {SERVER_ENDS, LIFE_FLUSHING}, {UNOPENED, LIFE_OPENING}, {ELSE, LIFE_READING},          \
     }
 
 static const struct {
     const char *waits_for;
-    struct rule rules[7];
+    struct rule rules[9];
 } table[LIVES] = {
     [LIFE_OPENING] = {"what it begins with, 5 s at most", AFTER_A_TURN},
     [LIFE_READING] = {"input", AFTER_A_TURN},
     [LIFE_WRITING] = {"room to send", AFTER_A_TURN},
+    [LIFE_WAITING] = {"a time that the role has asked for",
+                      {{DUE, LIFE_WRITING}, {ELSE, LIFE_WAITING}}},
     [LIFE_FLUSHING] = {"the kernel to have sent all",
                        {{UNFLUSHED, LIFE_FLUSHING}, {FIN_CAME, LIFE_CLOSED}, {ELSE, LIFE_GOODBYE}}},
     [LIFE_GOODBYE] = {"FIN, 2 s at most", {{FIN_CAME, LIFE_CLOSED}, {ELSE, LIFE_GOODBYE}}},
@@ -85,9 +100,14 @@ TEST(every_pair_is_as_the_table_has_it)
 {
     for (enum life life = 0; life < LIVES; life++)
         for (unsigned flags = 0; flags < FLAGS; flags++)
-            for (enum outcome outcome = 0; outcome <= TURN_CLOSE; outcome++) {
-                struct balance balance = {outcome,   flags & 1, flags & 2,
-                                          flags & 4, flags & 8, flags & 16};
+            for (enum outcome outcome = 0; outcome <= TURN_SILENT; outcome++) {
+                struct balance balance = {.outcome = outcome,
+                                          .opening = flags & 1,
+                                          .unsent = flags & 2,
+                                          .over = flags & 4,
+                                          .due = flags & 8,
+                                          .flushed = flags & 16,
+                                          .ended = flags & 32};
 
                 if (outcome != TURN_FACTS) // the transport's business, never an end of a turn
                     assert_int_equal(life_after(life, &balance), by_the_table(life, &balance));

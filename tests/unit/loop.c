@@ -153,7 +153,7 @@ TEST(a_new_loop_is_at_rest)
 {
     assert_int_equal(loop.at, 0);
     assert_int_equal(loop.ready, 0);
-    assert_int_equal(loop.armed, TICKS_NEVER);
+    assert_true(loop.armed == LOOP_NEVER);
     assert_int_equal(loop_now(&loop), 1); // before any turn, too
     loop.now = 0;
     kernel.seconds += 5;
@@ -496,12 +496,12 @@ TEST(a_deadline_that_has_come_expires_once)
     struct bell *bell = bell_add(EPOLLIN, true);
 
     assert_int_equal(loop_arm(&loop, 1), 0); // a quarter of a second after the machine's start
-    assert_int_equal(loop.armed, 1);
+    assert_int_equal(loop.armed, 250000000);
     turn();
     turn();
     assert_int_equal(bell->rung, 2);
     assert_int_equal(expired, 1);
-    assert_int_equal(loop.armed, TICKS_NEVER);
+    assert_true(loop.armed == LOOP_NEVER);
     bell_remove(bell);
 }
 
@@ -518,12 +518,24 @@ TEST(a_deadline_is_exact)
     assert_int_equal(loop_now(&loop), 4000000001); // the clock began at 1
 }
 
+TEST(a_deadline_may_lie_within_a_tick)
+{
+    uint64_t at = loop_clock(&loop) + 1000001, clock = loop.start + at;
+
+    assert_int_equal(loop_arm_at(&loop, LOOP_NEVER), 0);
+    assert_int_equal(loop_arm_at(&loop, at), 0);
+    assert_int_equal(loop_arm_at(&loop, at + 1), 0); // only an earlier one counts
+    assert_int_equal(kernel.armed.tv_sec, clock / 1000000000);
+    assert_int_equal(kernel.armed.tv_nsec, clock % 1000000000);
+    assert_int_equal(loop_nanoseconds(&loop), loop_clock(&loop));
+}
+
 TEST(a_deadline_that_cannot_be_set_is_told)
 {
     kernel.arm_error = EINVAL;
     assert_int_equal(loop_arm(&loop, 1), -1);
     assert_int_equal(errno, EINVAL);
-    assert_int_equal(loop.armed, TICKS_NEVER);
+    assert_true(loop.armed == LOOP_NEVER);
 }
 
 static void bell_disarms(struct watch *watch, uint32_t events)
@@ -545,7 +557,7 @@ TEST(a_deadline_put_off_within_its_turn_does_not_expire)
     assert_int_equal(loop.ready, 2);
     assert_int_equal(bell->rung, 1);
     assert_int_equal(expired, 0);
-    assert_int_equal(loop.armed, 1);
+    assert_int_equal(loop.armed, 250000000);
     bell_remove(bell);
 }
 
@@ -558,9 +570,9 @@ TEST(only_an_earlier_deadline_counts)
     assert_int_equal(before.it_value.tv_sec, 0);
     assert_int_equal(loop_arm(&loop, TICKS_NEVER - 2), 0);
     assert_int_equal(loop_arm(&loop, TICKS_NEVER - 1), 0);
-    assert_int_equal(loop.armed, TICKS_NEVER - 2);
+    assert_int_equal(loop.armed, UINT64_C(250000000) * (TICKS_NEVER - 2));
     assert_int_equal(loop_arm(&loop, TICKS_NEVER / 2), 0);
-    assert_int_equal(loop.armed, TICKS_NEVER / 2);
+    assert_int_equal(loop.armed, UINT64_C(250000000) * (TICKS_NEVER / 2));
     assert_int_equal(timerfd_gettime(loop.timer.fd, &after), 0);
     assert_true(after.it_value.tv_sec > 0);
     assert_int_equal(after.it_interval.tv_sec, 0); // it does not tick

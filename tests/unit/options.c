@@ -256,7 +256,8 @@ TEST(further_ports_have_a_bound)
     assert_true(options_parse(&parsed.options, ENDPOINTS_MAX, argv, &error));
     assert_int_equal(parsed.options.endpoint_count, ENDPOINTS_MAX);
     assert_false(options_parse(&parsed.options, ENDPOINTS_MAX + 1, argv, &error));
-    assert_string_equal(text_end(&error), "--listen: 'echo:7' is one port too many: 64 are the most");
+    assert_string_equal(text_end(&error),
+                        "--listen: 'echo:7' is one port too many: 64 are the most");
 }
 
 TEST(further_ports_are_collected)

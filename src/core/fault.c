@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "core/fault.h"
+
+#include <string.h>
+
+#include "core/number.h"
+#include "ground/util.h"
+
+enum { DELAY_MAX_MS = 3600000, DRIP_MAX_MS = 60000, BYTES_MAX = 1 << 30 };
+
+static const struct row {
+    const char *usage; // its first word is the name
+    enum fault_kind kind;
+    bool tcp_only, has_number, has_text;
+    uint32_t minimum, maximum; // of the number
+} rows[] = {
+    {"/delay MS TEXT", FAULT_DELAY, false, true, true, 0, DELAY_MAX_MS},
+    {"/drip MS TEXT", FAULT_DRIP, true, true, true, 0, DRIP_MAX_MS},
+    {"/drop TEXT", FAULT_DROP, false, false, false, 0, 0},
+    {"/close", FAULT_CLOSE, true, false, false, 0, 0},
+    {"/reset", FAULT_RESET, true, false, false, 0, 0},
+    {"/pause MS", FAULT_PAUSE, true, true, false, 0, DELAY_MAX_MS},
+    {"/bytes N", FAULT_BYTES, true, true, false, 1, BYTES_MAX},
+    {"/help", FAULT_HELP, false, false, false, 0, 0},
+};
+
+static bool white(char byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+// The bytes up to the next blank, or to the end.
+static size_t word(const char *bytes, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length && !white(bytes[at]))
+        at++;
+    return at;
+}
+
+static const struct row *find(const char *name, size_t length)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (word(rows[i].usage, strlen(rows[i].usage)) == length &&
+            memcmp(rows[i].usage, name, length) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+// The arguments behind the name; one blank stands before each.
+static bool read_arguments(const struct row *row, const char *at, size_t left, struct fault *fault)
+{
+    uint64_t number = 0;
+
+    if (row->has_number) {
+        if (left == 0)
+            return false;
+        size_t digits = word(++at, --left);
+        if (!number_parse(at, digits, row->maximum, &number) || number < row->minimum)
+            return false;
+        at += digits;
+        left -= digits;
+    }
+    fault->number = (uint32_t)number;
+    if (!row->has_text)
+        return true;
+    fault->text = at + 1;
+    fault->length = left > 0 ? left - 1 : 0;
+    return left > 0;
+}
+
+struct fault fault_parse(const char *message, size_t length)
+{
+    while (length > 0 && (message[length - 1] == '\n' || message[length - 1] == '\r'))
+        length--;
+    size_t name = word(message, length);
+    const struct row *row = find(message, name);
+    struct fault fault = {.kind = FAULT_NONE};
+
+    if (!row)
+        return fault;
+    fault.kind = row->kind;
+    fault.tcp_only = row->tcp_only;
+    if (!read_arguments(row, message + name, length - name, &fault))
+        fault.usage = row->usage;
+    return fault;
+}
+
+void fault_help(struct text *text)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (rows[i].kind != FAULT_HELP)
+            text_format(text, " %s", rows[i].usage);
+}
+
+static const char *const names[] = {
+    [FAULT_DELAY] = "delay", [FAULT_DRIP] = "drip",   [FAULT_DROP] = "drop",
+    [FAULT_CLOSE] = "close", [FAULT_RESET] = "reset", [FAULT_PAUSE] = "pause",
+    [FAULT_BYTES] = "bytes",
+};
+
+const char *fault_name(enum fault_kind kind)
+{
+    return kind < ARRAY_LENGTH(names) ? names[kind] : NULL;
+}
