@@ -33,12 +33,11 @@ struct proxy_header {
 //
 // What can come right no more is a problem as soon as that is seen: at the first byte that no
 // header has, at what the first 16 bytes of version 2 say of it, at the end of version 1's line.
-// With PROXY_MAX_BYTES there is always a length or a problem. No byte is a header that is not
-// complete.
+// With PROXY_MAX_BYTES there is always a length or a problem. With none at all there is neither.
 //
 // Lenient where it harms nobody: a connection whose protocol is a datagram one, IPv4-mapped IPv6
 // addresses with a dotted end, which is how senders write them, and an SSL TLV that does not add
-// up, whose version of TLS is then not known. LOCAL has no client, so what it says of addresses is
-// not looked at; and its TLVs are only checked if they can be found, for it may leave out addresses
+// up: what stands before its fault counts. LOCAL has no client, so what it says of addresses is not
+// looked at; and its TLVs are only checked if they can be found, for it may leave out addresses
 // that its family has.
 void proxy_parse(const char *bytes, size_t length, struct proxy_header *header);
