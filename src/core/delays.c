@@ -8,6 +8,7 @@ enum { ROOM_MIN = 16 };
 void delays_finish(struct delays *delays)
 {
     free(delays->heap);
+    *delays = (struct delays){.heap = NULL};
 }
 
 static void put(struct delays *delays, uint32_t place, struct delay *delay)

@@ -568,7 +568,7 @@ void judge_log(const char *line, size_t length)
     for (size_t i = 0; i < length - 1; i++)
         if (line[i] < ' ' || line[i] > '~')
             fail("byte %#x in the log", (unsigned char)line[i]);
-    if (memmem(line + 3, length - 3, "ts=", 3))
+    if (memmem(line + 3, length - 3, " ts=", 4))
         fail("two lines of the log in one: '%.*s'", (int)length, line);
     if ((memmem(line, length, "msg=connected ", 14) || memmem(line, length, "msg=closed ", 11)) &&
         !memmem(line, length, " peer=", 6))

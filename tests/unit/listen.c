@@ -114,8 +114,13 @@ static void expect_checked(const char *option, const char *expected)
 
 TEST(a_role_is_not_for_a_protocol_that_it_has_not)
 {
-    expect_checked("--listen=none:0", "--listen: there is no role 'none', but there are echo, raw, "
-                                      "discard, http, faulty, as in raw:7");
+    char room[256];
+    struct text none = text_in(room, sizeof room);
+
+    text_string(&none, "--listen: there is no role 'none', but there are ");
+    duty_list(&none);
+    text_string(&none, ", as in raw:7");
+    expect_checked("--listen=none:0", text_end(&none));
     expect_checked("--listen=echo+proxy:0/udp", "--listen: a PROXY header is not for UDP: "
                                                 "echo+proxy:PORT is for TCP alone");
     expect_checked("--listen=test:0/tcp", "");
