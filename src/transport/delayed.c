@@ -40,7 +40,7 @@ static struct delayed *copy(struct port *port, const struct msghdr *message)
         return NULL;
     *delayed = (struct delayed){.port = port,
                                 .to_length = message->msg_namelen,
-                                .control_length = message->msg_controllen,
+                                .control_length = (socklen_t)message->msg_controllen,
                                 .length = answer->iov_len};
     memcpy(&delayed->to, message->msg_name, message->msg_namelen);
     memcpy(delayed->bytes, message->msg_control, message->msg_controllen);

@@ -16,8 +16,8 @@ struct delayed {
     struct delay delay;
     struct port *port;
     struct sockaddr_storage to;
-    socklen_t to_length;
-    size_t control_length, length;
+    socklen_t to_length, control_length;
+    size_t length;
     char bytes[]; // the control data, then the answer
 };
 
