@@ -585,6 +585,31 @@ TEST(each_port_is_told)
     snprintf(expected, sizeof expected, "listening echo tcp %s", ADDRESS_STRING(&test.address));
     assert_string_equal(test.logged, expected);
     assert_int_equal(ports_serve(&test.ports), -1); // they are served already
+    int fd = bound(SOCK_STREAM);
+    assert_int_equal(ports_add(&test.ports, (struct duty){&role_raw, true}, PROTOCOL_TCP, fd, true),
+                     0);
+    loop_remove(&test.loop, &test.ports.port[0].watch);
+    loop_remove(&test.loop, &test.ports.port[1].watch);
+    assert_int_equal(ports_serve(&test.ports), 0);
+    snprintf(expected, sizeof expected, "listening raw+proxy tcp %s",
+             ADDRESS_STRING(&test.ports.port[2].local));
+    assert_string_equal(test.logged, expected);
+}
+
+TEST(the_dscp_of_datagrams_is_asked_for)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+
+    test.options.dscp_reflect = true;
+    assert_int_equal(add(PROTOCOL_UDP, true), 0);
+    getsockopt(test.ports.port[2].watch.fd, IPPROTO_IP, IP_RECVTOS, &value, &length);
+    assert_int_equal(value, 1);
+    test.option_error = ENOMEM;
+    assert_int_equal(ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_UDP,
+                               socket(AF_INET, SOCK_DGRAM, 0), true),
+                     -1);
+    test.option_error = 0;
 }
 
 TEST(only_a_port_that_rests_is_watched_again)
