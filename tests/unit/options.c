@@ -69,6 +69,7 @@ TEST(ports_are_common_or_apart_in_any_order)
         {"--tcp-port=0 --udp-port=0", 0, 0, false, true},
         {"--backlog=4096", 12345, 12345, true, true},
         {"--bind=::1", 12345, 12345, true, true},
+        {"--listen=echo:7", 12345, 12345, true, true},
         {"--max-tcp=1 --max-line=1 -v", 12345, 12345, true, false},
     };
 
@@ -463,6 +464,8 @@ TEST(help_names_every_option)
     options_help(&help);
     text_end(&help);
     assert_false(help.cut);
+    for (const char *at = room; *at; at++)
+        assert_true(*at == '\n' || (*at >= ' ' && *at <= '~'));
     for (size_t i = 0; i < ARRAY_LENGTH(option); i++)
         assert_non_null(strstr(room, option[i]));
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {

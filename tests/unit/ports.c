@@ -701,6 +701,25 @@ TEST(datagrams_that_have_come_are_answered_at_the_end)
     assert_false(is_open(0));
 }
 
+TEST(descriptor_zero_is_answered_at_the_end_too)
+{
+    int standard = dup(0), client = asker();
+
+    close(0);
+    assert_int_equal(dup(test.ports.port[0].watch.fd), 0);
+    loop_remove(&test.loop, &test.ports.port[0].watch);
+    close(test.ports.port[0].watch.fd);
+    test.ports.port[0].watch.fd = 0;
+    test.ports.port[0].watched = false;
+    assert_int_equal(send(client, "x", 1, 0), 1);
+    ports_drain(&test.ports);
+    assert_false(ports_drain_some(&test.ports));
+    assert_int_equal(test.service.counters.udp_answered, 1);
+    assert_int_equal(close(0), -1);
+    dup2(standard, 0);
+    close(standard);
+}
+
 // Each connection has one turn more, and that once.
 TEST(the_end_comes_to_each_connection_once)
 {
