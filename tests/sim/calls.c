@@ -397,7 +397,8 @@ static void touch_last(char *bytes, size_t length)
         *last = *last;
 }
 
-// Whether there is anything to be read, which the daemon asks at the end of its time.
+// Whether there is anything to be read, which the daemon asks at the end of its time, and when it
+// logs what has come.
 static ssize_t peek(struct flow *flow)
 {
     int error = fault_error(CALL_RECV, flow);
@@ -406,7 +407,8 @@ static ssize_t peek(struct flow *flow)
     if (error && error != EINTR)
         flow_reset(flow, error);
     long result = error == EINTR ? -EINTR : flow_peek(flow);
-    must(world.draining || flow->fin_read || flow->expect.lines.closing);
+    must(world.draining || flow->fin_read || flow->expect.lines.closing ||
+         world.server->options.log_level >= LOG_DETAIL);
     judge_peeked(flow, result);
     return leave("recv MSG_PEEK", flow->fd, result);
 }

@@ -21,7 +21,7 @@ enum {
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
     RESERVED_MIN = 16,        // descriptors beside listeners and connections
     CONN_BYTES = 56,          // of an idle connection,
-    PEER_BYTES = 24,          // and of its name where connections are logged
+    PEER_BYTES = 32,          // and of what the log tells of it, where it does
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
@@ -568,7 +568,8 @@ void judge_log(const char *line, size_t length)
     for (size_t i = 0; i < length - 1; i++)
         if (line[i] < ' ' || line[i] > '~')
             fail("byte %#x in the log", (unsigned char)line[i]);
-    if (memmem(line + 3, length - 3, " ts=", 4))
+    const char *level = memmem(line, length, "Z level=", 8);
+    if (!level || memmem(level + 1, length - (size_t)(level + 1 - line), "Z level=", 8))
         fail("two lines of the log in one: '%.*s'", (int)length, line);
     if ((memmem(line, length, "msg=connected ", 14) || memmem(line, length, "msg=closed ", 11)) &&
         !memmem(line, length, " peer=", 6))

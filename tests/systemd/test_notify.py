@@ -263,7 +263,7 @@ def test_journal_has_each_event_with_its_fields(journal):
         assert entry == {"MESSAGE": f"listening {told}", "PRIORITY": "6", "SYSLOG_IDENTIFIER": "epoll-echo",
                          "ECHO_EVENT": "listening", **fields}
     server.signal(signal.SIGTERM)
-    assert [journal.entry()["ECHO_EVENT"] for _ in range(2)] == ["stopping", "stopped"]
+    assert [journal.entry()["ECHO_EVENT"] for _ in range(3)] == ["started", "stopping", "stopped"]
     server.ended()
     assert journal.on_standard_error() == ""
 

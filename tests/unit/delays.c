@@ -99,6 +99,7 @@ TEST(an_answer_comes_out_as_it_was_kept)
     free(delayed);
     assert_int_equal(answers.bytes, 0);
     delayed_finish(&answers);
+    answers = (struct delayed_all){.bytes = 0};
 }
 
 // Who waits for an hour keeps nobody out who waits for less.

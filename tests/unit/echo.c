@@ -216,6 +216,24 @@ TEST(who_is_turned_away_is_told)
     assert_int_equal(turn.begun, NOTHING_BEGUN);
 }
 
+TEST(raw_and_discard_take_all_there_is)
+{
+    const struct role *const role[] = {&role_raw, &role_discard};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(role); i++) {
+        struct turn turn = turn_of("a\nERR b", 7, 1), datagram = turn_of("/x", 2, 1);
+
+        turn.begun = 77;
+        assert_int_equal(role[i]->stream(&memory, &turn), TURN_MORE);
+        assert_int_equal(turn.done, 7);
+        assert_int_equal(turn.begun, NOTHING_BEGUN);
+        assert_bytes(turn.reply.bytes, turn.reply.length, i == 0 ? "a\nERR b" : "");
+        assert_int_equal(role[i]->datagram(&datagram), i == 0 ? TURN_MORE : TURN_SILENT);
+        assert_int_equal(datagram.done, 2);
+        assert_bytes(datagram.reply.bytes, datagram.reply.length, i == 0 ? "/x" : "");
+    }
+}
+
 TEST(a_role_is_found_by_its_whole_name)
 {
     assert_ptr_equal(duty_find("echo", 4).role, &role_echo);

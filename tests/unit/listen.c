@@ -123,6 +123,8 @@ TEST(a_role_is_not_for_a_protocol_that_it_has_not)
     expect_checked("--listen=none:0", text_end(&none));
     expect_checked("--listen=echo+proxy:0/udp", "--listen: a PROXY header is not for UDP: "
                                                 "echo+proxy:PORT is for TCP alone");
+    expect_checked("--listen=echo+proxy:0/tcp", "");
+    expect_checked("--listen=echo+proxy:0", "");
     expect_checked("--listen=test:0/tcp", "");
     begin_again(true, false);
     expect_checked("--listen=test:0/tcp", "");

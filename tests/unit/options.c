@@ -69,6 +69,7 @@ TEST(ports_are_common_or_apart_in_any_order)
         {"--tcp-port=0 --udp-port=0", 0, 0, false, true},
         {"--backlog=4096", 12345, 12345, true, true},
         {"--bind=::1", 12345, 12345, true, true},
+        {"--listen=echo:7", 12345, 12345, true, true},
         {"--max-tcp=1 --max-line=1 -v", 12345, 12345, true, false},
     };
 
@@ -371,6 +372,46 @@ TEST(flags_and_words_are_taken)
     assert_true(options_of("--help word --other")->help);
 }
 
+TEST(the_dscp_is_reflected_or_not)
+{
+    assert_false(options_of("")->dscp_reflect);
+    assert_true(options_of("--dscp=reflect")->dscp_reflect);
+    assert_false(options_of("--dscp=reflect --dscp=0")->dscp_reflect);
+    expect_error("--dscp=1", "--dscp: '1' is neither reflect nor 0");
+}
+
+TEST(a_name_is_a_word)
+{
+    char line[300] = "--name=";
+
+    assert_string_equal(options_of("--name=!~")->name, "!~");
+    memset(line + 7, 'n', 255);
+    assert_string_equal(options_of(line)->name, line + 7);
+    line[7 + 255] = 'n';
+    assert_false(parse(line));
+    assert_non_null(strstr(parsed.error, "' has not 1 to 255 characters"));
+    expect_error("--name=", "--name: '' has not 1 to 255 characters");
+    static const char *const wrong[] = {"a\x7f", "\x1f", "b\xc3\xa9"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        snprintf(line, sizeof line, "--name=%s", wrong[i]);
+        assert_false(parse(line));
+        assert_non_null(strstr(parsed.error, "has a blank or what is not printable ASCII"));
+    }
+}
+
+TEST(there_may_be_no_echo_port)
+{
+    assert_int_equal(options_of("--port=none --listen=raw:[::1]:7")->bind_count, 1);
+    assert_false(parsed.options.endpoint[0].tcp || parsed.options.endpoint[0].udp);
+    assert_true(options_of("--port=none --udp-port=7")->endpoint[0].udp);
+    assert_false(parsed.options.endpoint[0].tcp);
+    expect_error("--port=none",
+                 "--port=none leaves no port: open one by --listen=raw:7 for instance");
+    expect_error("--port=none --bind=::1 --listen=raw:7",
+                 "--bind is for the echo port, and --port=none opens none: "
+                 "--listen=ROLE:ADDR:PORT has an address of its own");
+}
+
 TEST(wrong_usage_is_named)
 {
     static const char *const row[][2] = {
@@ -423,6 +464,8 @@ TEST(help_names_every_option)
     options_help(&help);
     text_end(&help);
     assert_false(help.cut);
+    for (const char *at = room; *at; at++)
+        assert_true(*at == '\n' || (*at >= ' ' && *at <= '~'));
     for (size_t i = 0; i < ARRAY_LENGTH(option); i++)
         assert_non_null(strstr(room, option[i]));
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {

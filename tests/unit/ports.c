@@ -585,6 +585,31 @@ TEST(each_port_is_told)
     snprintf(expected, sizeof expected, "listening echo tcp %s", ADDRESS_STRING(&test.address));
     assert_string_equal(test.logged, expected);
     assert_int_equal(ports_serve(&test.ports), -1); // they are served already
+    int fd = bound(SOCK_STREAM);
+    assert_int_equal(ports_add(&test.ports, (struct duty){&role_raw, true}, PROTOCOL_TCP, fd, true),
+                     0);
+    loop_remove(&test.loop, &test.ports.port[0].watch);
+    loop_remove(&test.loop, &test.ports.port[1].watch);
+    assert_int_equal(ports_serve(&test.ports), 0);
+    snprintf(expected, sizeof expected, "listening raw+proxy tcp %s",
+             ADDRESS_STRING(&test.ports.port[2].local));
+    assert_string_equal(test.logged, expected);
+}
+
+TEST(the_dscp_of_datagrams_is_asked_for)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+
+    test.options.dscp_reflect = true;
+    assert_int_equal(add(PROTOCOL_UDP, true), 0);
+    getsockopt(test.ports.port[2].watch.fd, IPPROTO_IP, IP_RECVTOS, &value, &length);
+    assert_int_equal(value, 1);
+    test.option_error = ENOMEM;
+    assert_int_equal(ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_UDP,
+                               socket(AF_INET, SOCK_DGRAM, 0), true),
+                     -1);
+    test.option_error = 0;
 }
 
 TEST(only_a_port_that_rests_is_watched_again)
@@ -674,6 +699,25 @@ TEST(datagrams_that_have_come_are_answered_at_the_end)
     assert_false(ports_drain_some(&test.ports));
     assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX + 1);
     assert_false(is_open(0));
+}
+
+TEST(descriptor_zero_is_answered_at_the_end_too)
+{
+    int standard = dup(0), client = asker();
+
+    close(0);
+    assert_int_equal(dup(test.ports.port[0].watch.fd), 0);
+    loop_remove(&test.loop, &test.ports.port[0].watch);
+    close(test.ports.port[0].watch.fd);
+    test.ports.port[0].watch.fd = 0;
+    test.ports.port[0].watched = false;
+    assert_int_equal(send(client, "x", 1, 0), 1);
+    ports_drain(&test.ports);
+    assert_false(ports_drain_some(&test.ports));
+    assert_int_equal(test.service.counters.udp_answered, 1);
+    assert_int_equal(close(0), -1);
+    dup2(standard, 0);
+    close(standard);
 }
 
 // Each connection has one turn more, and that once.

@@ -36,6 +36,7 @@ static struct {
     struct text text;
     unsigned calls;
     char logged[200];
+    int class; // the traffic class that is told of every datagram, unless it is 0
 } test;
 
 static struct address parsed(const char *string, uint16_t port)
@@ -83,6 +84,10 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IP, IPV6_HOPLIMIT, &none, sizeof none);
         put(message, &at, IPPROTO_IPV6, IPV6_RECVFRAGSIZE, &in->fragment, sizeof in->fragment);
     }
+    if (test.class > 0 && address_is_v4(&peer))
+        put(message, &at, IPPROTO_IP, IP_TOS, &(uint8_t){(uint8_t)test.class}, 1);
+    else if (test.class > 0)
+        put(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &test.class, sizeof test.class);
     // The other level has other meanings for the same numbers.
     put(message, &at, IPPROTO_IPV6, IP_PKTINFO, &other, sizeof other);
     put(message, &at, IPPROTO_IP, IPV6_PKTINFO, &other6, sizeof other6);
@@ -100,7 +105,7 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *in, unsigned count, int flags, struc
 
         assert_int_equal(in[i].msg_hdr.msg_namelen, sizeof(struct sockaddr_storage));
         assert_true(in[i].msg_hdr.msg_controllen >= 128);
-        assert_int_equal(in[i].msg_hdr.msg_iovlen, 1);
+        assert_int_equal(in[i].msg_hdr.msg_iovlen, test.port.role->blind ? 0 : 1);
         memset(room->iov_base, 'x', room->iov_len);
     }
     for (unsigned i = 0; i < test.came; i++)
@@ -117,7 +122,7 @@ void __wrap_net_fragment(int fd, unsigned bytes)
 static void send_one(struct msghdr *message)
 {
     struct address from = {.port = 0}, peer = address_of(message->msg_name);
-    int hops = -1;
+    int hops = -1, class = -1;
     struct in_pktinfo v4;
     struct in6_pktinfo v6;
 
@@ -130,6 +135,8 @@ static void send_one(struct msghdr *message)
             memcpy(&v6, CMSG_DATA(at), sizeof v6);
             from.ip = v6.ipi6_addr;
             from.scope = v6.ipi6_ifindex;
+        } else if (at->cmsg_type == (at->cmsg_level == IPPROTO_IP ? IP_TOS : IPV6_TCLASS)) {
+            memcpy(&class, CMSG_DATA(at), sizeof class);
         } else {
             assert_int_equal(at->cmsg_type, at->cmsg_level == IPPROTO_IP ? IP_TTL : IPV6_HOPLIMIT);
             memcpy(&hops, CMSG_DATA(at), sizeof hops);
@@ -137,6 +144,8 @@ static void send_one(struct msghdr *message)
     }
     assert_int_equal(peer.port, PEER_PORT);
     assert_int_equal(message->msg_iovlen, 1);
+    if (test.class > 0 || class >= 0)
+        assert_int_equal(class, test.class & ~3); // all but ECN
     text_bytes(&test.text, message->msg_iov->iov_base, message->msg_iov->iov_len);
     text_format(&test.text, " %s %u %d;", ADDRESS_STRING(&from), from.scope, hops);
 }
@@ -374,6 +383,33 @@ TEST(a_datagram_is_a_turn_that_has_ended)
     test.port.role = &role;
     expect(&(struct message){"192.0.2.1", "192.0.2.9", "a", NULL, 1, 64, 0},
            "ended 192.0.2.9:0 0 63;");
+}
+
+TEST(an_answer_has_the_dscp_of_its_question)
+{
+    test.class = 0xbb;
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", "a", NULL, 1, 64, 0}, "a 192.0.2.9:0 0 63;");
+    expect(&(struct message){"2001:db8::1", "2001:db8::9", "f", NULL, 3, 64, 0},
+           "f [2001:db8::9]:0 0 63;");
+}
+
+TEST(raw_answers_what_looks_like_an_error)
+{
+    test.port.role = &role_raw;
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64, 0},
+           "ERR x 192.0.2.9:0 0 63;");
+}
+
+// Nor is one too long for it, and none is dropped.
+TEST(discard_answers_nothing)
+{
+    begin(5);
+    test.port.role = &role_discard;
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64, 0}, "");
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", "longer", NULL, 1, 64, 0}, "");
+    assert_int_equal(test.service.counters.udp_answered + counters_dropped(&test.service.counters),
+                     0);
+    assert_int_equal(test.service.counters.total_clients, 1);
 }
 
 TEST(what_goes_round_and_round_is_dropped_now_and_then)
