@@ -85,7 +85,8 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
     (*held)->input = input;
     if (output > 0)
         memcpy((*held)->bytes, turn->reply.bytes, output);
-    memcpy((*held)->bytes + output, turn->input + turn->done, input);
+    if (input > 0)
+        memcpy((*held)->bytes + output, turn->input + turn->done, input);
     return true;
 }
 

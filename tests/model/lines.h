@@ -10,6 +10,7 @@
 
 #define LINES_TOO_LONG "ERR too-long-line\n"
 #define LINES_UNKNOWN "ERR unknown-command\n"
+#define LINES_LATE "ERR line-timeout\n"
 
 // What a byte, or the end of the stream, asks to be answered.
 enum asked {

@@ -18,7 +18,7 @@
         \valid(turn->reply.buffer + (0 .. turn->length + 262143)) &&
         \separated(turn, turn->input + (0 .. turn->length - 1),
                    turn->reply.buffer + (0 .. turn->length + 262143)) &&
-        facts_fit(turn, turn->length + 65536);
+        facts_fit(turn, turn->length + 262144);
 
     predicate memory_apart(struct memory *memory, struct turn *turn) =
         \separated(memory, turn, turn->input + (0 .. turn->length - 1),
@@ -99,7 +99,8 @@ PROVED(plain_lines);
     terminates \true;
     assigns turn->reply.bytes \from turn->reply.buffer;
     assigns memory->discarding, memory->overlong_before, turn->begun, turn->reply.length,
-            turn->reply.texts, turn->reply.buffer[0 .. turn->reply.length + 255];
+            turn->reply.texts,
+            turn->reply.buffer[0 .. turn->reply.length + TURN_TEXT_MAX_BYTES - 1];
     ensures turn->reply.length <= \old(turn->reply.length) + TURN_TEXT_MAX_BYTES;
     ensures turn->reply.texts == \old(turn->reply.texts) + 1;
     ensures turn->reply.bytes == turn->reply.buffer;

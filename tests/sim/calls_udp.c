@@ -36,6 +36,7 @@ static void put_control(const struct netsock *socket, const struct question *que
     struct in_pktinfo info = {.ipi_ifindex = 1};
     struct in6_pktinfo info6 = {.ipi6_addr = question->local.ip, .ipi6_ifindex = 1};
     bool v4 = address_is_v4(&question->local);
+    uint8_t tos = (uint8_t)question->class; // a byte, where IPv6 has an int
     char *start = message->msg_control;
     struct cmsghdr *at = (struct cmsghdr *)start;
 
@@ -46,10 +47,14 @@ static void put_control(const struct netsock *socket, const struct question *que
         at = put(message, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     if (v4 && socket->hops)
         at = put(message, at, IPPROTO_IP, IP_TTL, &question->hop_limit, sizeof(int));
+    if (v4 && socket->class_v4)
+        at = put(message, at, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
     if (socket->family == AF_INET6)
         at = put(message, at, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
     if (!v4)
         at = put(message, at, IPPROTO_IPV6, IPV6_HOPLIMIT, &question->hop_limit, sizeof(int));
+    if (!v4 && socket->class_v6)
+        at = put(message, at, IPPROTO_IPV6, IPV6_TCLASS, &question->class, sizeof(int));
     message->msg_controllen = (size_t)((char *)at - start);
 }
 
@@ -57,7 +62,9 @@ static void receive(struct netsock *socket, struct question *question, struct mm
 {
     struct msghdr *message = &into->msg_hdr;
     struct iovec *room = message->msg_iov;
-    size_t length = question->length < room->iov_len ? question->length : room->iov_len;
+    size_t length = message->msg_iovlen > 0 ? size_min(question->length, room->iov_len) : 0;
+
+    must(message->msg_iovlen == (question->role != &role_discard)); // which looks at nothing
 
     question->truncated = question->length > world.server->options.max_datagram;
     message->msg_flags = length < question->length ? MSG_TRUNC : 0;

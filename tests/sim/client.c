@@ -72,14 +72,34 @@ void client_poke(struct client *client)
     act_at(client, world.now + between(1000, client->pace));
 }
 
+// What the port wants first. Elsewhere, a header is bytes like any others.
+static void begin_talk(struct client *client)
+{
+    const struct header *header = client->flow->header;
+    struct header *stray = !header && one_in(20) ? header_create() : NULL;
+
+    if (header && !one_in(8)) {
+        fifo_put(&client->out, header->bytes, header->length);
+        fifo_put(&client->out, "/whoami\n", one_in(2) ? 8 : 0);
+    } else if (header) {
+        fifo_put(&client->out, header->bytes, one_in(3) ? 0 : between(1, header->length - 1));
+        client->talk.budget = 0;
+    } else if (stray) {
+        fifo_put(&client->out, stray->bytes, stray->length);
+    }
+    memory_own(stray, 0);
+}
+
 static void connect_flow(struct client *client)
 {
     client->flow =
         flow_open(client, &client->address, 16 + magnitude(200000), 16 + magnitude(200000));
-    if (client->flow)
+    if (client->flow) {
         trace("flow %u: client connects", client->flow->number);
-    else if (++client->tries == TRIES_MAX || world.ending)
+        begin_talk(client);
+    } else if (++client->tries == TRIES_MAX || world.ending) {
         client->done = true;
+    }
     if (!client->done)
         act_at(client, world.now + between(1000, client->pace));
 }

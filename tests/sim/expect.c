@@ -11,7 +11,7 @@
 #include "memory.h"
 #include "world.h"
 
-enum { ANSWER_LINE_MAX = 256, SHOWN_MAX = 60, GUESSES_IN_A_MINUTE = 5 };
+enum { ANSWER_LINE_MAX = 512, SHOWN_MAX = 60, GUESSES_IN_A_MINUTE = 5 };
 
 // What connected_tcp has been, one entry for each change.
 static struct {
@@ -41,6 +41,7 @@ struct moment expect_moment(void)
     struct moment moment = {.at = world.turn_start, .counts = counts.count};
 
     judge_totals(&moment.total, &moment.busy);
+    judge_refused(&moment.refused, &(uint64_t){0});
     return moment;
 }
 
@@ -107,7 +108,7 @@ static void add_command(struct flow *flow, const char *line, size_t length)
         piece.given = command.length > 0;
         piece.right = command.length == strlen(JUDGE_TOKEN) &&
                       memcmp(command.argument, JUDGE_TOKEN, command.length) == 0;
-        world.may_stop |= piece.right && address_is_loopback(&flow->peer) &&
+        world.may_stop |= piece.right && !flow->header && address_is_loopback(&flow->peer) &&
                           (judge_token.there || judge_token.uncertain);
         if (piece.given && !piece.right)
             world_remember(guesses.read, GUESSES_IN_A_MINUTE, world.now);
@@ -131,7 +132,9 @@ void expect_read(struct flow *flow, const char *bytes, size_t length)
 {
     struct expect *expect = &flow->expect;
 
-    for (size_t i = 0; i < length; i++) {
+    if (flow->role == &role_raw && length > 0)
+        add_bytes(expect, bytes, length);
+    for (size_t i = 0; flow->role == &role_echo && i < length; i++) {
         if (!expect_line_begun(expect)) {
             expect->begun_low = world.turn_start;
             expect->begun_high = world.now;
@@ -145,26 +148,42 @@ void expect_end_of_input(struct flow *flow)
     take(flow, lines_end(&flow->expect.lines));
 }
 
+void expect_late(struct flow *flow)
+{
+    expect_text(flow, LINES_LATE);
+    flow->expect.lines.begun = 0;
+    flow->expect.lines.closing = true;
+}
+
 static void bad(const struct facts *facts, const char *what, const char *line)
 {
     fail("%s: %s: '%.200s'", ADDRESS_STRING(&facts->peer), what, line);
 }
 
+// How /stats and /whoami end.
+static const char *name_shown(void)
+{
+    return world.server->options.name ? " name=" EXPECT_NAME "\n" : "\n";
+}
+
 static void check_stats(const struct piece *piece, const struct facts *facts, const char *line)
 {
-    unsigned long long total, peers, connected, busy, answered, dropped;
-    uint64_t total_now, busy_now;
+    unsigned long long total, peers, connected, busy, answered, dropped, refused;
+    uint64_t total_now, busy_now, refused_least, refused_most;
     int end = 0;
 
     if (sscanf(line,
                "total_clients=%llu active_udp_peers=%llu connected_tcp=%llu busy_tcp=%llu "
-               "udp_answered=%llu udp_dropped=%llu %n", // and more pairs
-               &total, &peers, &connected, &busy, &answered, &dropped, &end) != 6 ||
-        end == 0 || line[strlen(line) - 1] != '\n')
+               "udp_answered=%llu udp_dropped=%llu proxy_refused=%llu uptime_s=%*u tcp_lines=%*u "
+               "tcp_bytes_in=%*u tcp_bytes_out=%*u version=sim%n",
+               &total, &peers, &connected, &busy, &answered, &dropped, &refused, &end) != 7 ||
+        strcmp(line + end, name_shown()) != 0)
         bad(facts, "not an answer to /stats", line);
     judge_totals(&total_now, &busy_now);
+    judge_refused(&refused_least, &refused_most);
     if (total < piece->asked.total || total > total_now + udp.peers_maybe ||
-        busy < piece->asked.busy || busy > busy_now)
+        busy < piece->asked.busy || busy > busy_now || refused < piece->asked.refused ||
+        refused > refused_most)
         bad(facts, "/stats: totals are wrong", line);
     for (size_t i = piece->asked.counts ? piece->asked.counts - 1 : 0; i < counts.count; i++)
         if (counts.value[i] == connected)
@@ -197,8 +216,7 @@ static const char *shutdown_answer(const struct piece *piece, const struct facts
         return "ERR shutdown-token-missing\n";
     if (!piece->right)
         return "ERR shutdown-token-invalid\n";
-    return address_is_loopback(&facts->peer) ? "OK, shutting down\n"
-                                             : "ERR shutdown-loopback-required\n";
+    return facts->loopback ? "OK, shutting down\n" : "ERR shutdown-loopback-required\n";
 }
 
 // A tick and a turn of doubt: the answers are seen when they are sent, which may be long after they
@@ -222,15 +240,16 @@ static void check_shutdown(const struct piece *piece, const struct facts *facts,
 }
 
 void expect_line(const struct piece *piece, const struct facts *facts, const char *line,
-                 size_t length)
+                 size_t length, const char *told)
 {
-    char text[ANSWER_LINE_MAX + 1], whoami[2 * ADDRESS_TEXT_MAX + 32];
+    char text[ANSWER_LINE_MAX + 1], whoami[ANSWER_LINE_MAX];
+    const char *via = facts->via.port ? ADDRESS_STRING(&facts->via) : "";
 
     memcpy(text, line, length);
     text[length] = '\0';
-    snprintf(whoami, sizeof whoami, "proto=%s peer=%s local=%s\n",
+    snprintf(whoami, sizeof whoami, "proto=%s peer=%s local=%s%s%s%s%s",
              facts->protocol == PROTOCOL_TCP ? "tcp" : "udp", ADDRESS_STRING(&facts->peer),
-             ADDRESS_STRING(&facts->local));
+             ADDRESS_STRING(&facts->local), *via ? " via=" : "", via, told, name_shown());
     if (strlen(text) != length)
         bad(facts, "a NUL in an answer", text);
     if (piece->command == COMMAND_STATS)
@@ -248,12 +267,23 @@ static void check_answer(struct flow *flow)
 {
     struct expect *expect = &flow->expect;
     const struct piece *piece = &expect->piece[expect->first++];
-    struct facts facts = {.protocol = PROTOCOL_TCP, .peer = flow->peer, .local = flow->local};
+    const struct header *header = flow->header;
+    struct facts facts = {.protocol = PROTOCOL_TCP,
+                          .peer = flow->peer,
+                          .local = flow->local,
+                          .loopback = !header && address_is_loopback(&flow->peer)};
 
+    if (header)
+        facts.via = flow->peer;
+    if (header && header->announced) {
+        facts.peer = header->source;
+        facts.local = header->destination;
+    }
     // Without its name, nobody is known to come from a loopback address either.
     if (!flow->names_failed ||
         (piece->command != COMMAND_WHOAMI && piece->command != COMMAND_SHUTDOWN))
-        expect_line(piece, &facts, fifo_first(&expect->answer), expect->answer.length);
+        expect_line(piece, &facts, fifo_first(&expect->answer), expect->answer.length,
+                    header && header->announced ? header->told : "");
     fifo_take(&expect->answer, NULL, expect->answer.length);
 }
 
@@ -285,25 +315,8 @@ static size_t sent_some(struct flow *flow, const char *bytes, size_t length)
     return count;
 }
 
-// Who is late with a line is told so, unless it has sent something that is not read yet.
-static void expect_late(struct flow *flow)
-{
-    struct expect *expect = &flow->expect;
-    unsigned timeout = world.server->options.line_timeout;
-
-    if (!expect_line_begun(expect) || timeout == 0 ||
-        world.now < expect->begun_low + timeout * SECOND)
-        return;
-    if (flow->rx.length > 0 && flow->read_at < world.turn_start)
-        fail("flow %u: told to be late unheard", flow->number);
-    expect_text(flow, "ERR line-timeout\n");
-    expect->lines.closing = true;
-}
-
 void expect_sent(struct flow *flow, const char *bytes, size_t length)
 {
-    if (length > 0 && !expect_owes(&flow->expect))
-        expect_late(flow);
     while (length > 0) {
         if (!expect_owes(&flow->expect))
             fail("flow %u: %zu bytes are sent that nobody asked for: '%.*s'", flow->number, length,

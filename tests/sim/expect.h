@@ -13,9 +13,9 @@
 
 // What was known when a question was read, for /stats and /time.
 struct moment {
-    uint64_t at;          // when the turn began
-    size_t counts;        // so many changes of connected_tcp there had been
-    uint64_t total, busy; // at least
+    uint64_t at;                   // when the turn began
+    size_t counts;                 // so many changes of connected_tcp there had been
+    uint64_t total, busy, refused; // at least
 };
 
 // A part of what must come: bytes, or one line that is told by a rule.
@@ -38,10 +38,14 @@ struct expect {
 
 struct flow;
 
+#define EXPECT_NAME "box-1" // --name, where it is given
+
 // What was read from, and sent to, FLOW, whose expectations are flow->expect.
 void expect_begin(struct flow *flow);
 void expect_read(struct flow *flow, const char *bytes, size_t length);
 void expect_end_of_input(struct flow *flow);
+// The line that has begun is not waited for any longer.
+void expect_late(struct flow *flow);
 void expect_text(struct flow *flow, const char *text);
 void expect_sent(struct flow *flow, const char *bytes, size_t length);
 
@@ -50,9 +54,10 @@ bool expect_owes(const struct expect *expect);
 bool expect_line_begun(const struct expect *expect);
 void expect_finish(struct expect *expect);
 
-// Checks one line, its LF included, against the piece's rule; fails the universe.
+// Checks one line, its LF included, against the piece's rule; fails the universe. TOLD: what a
+// header adds to /whoami beside addresses.
 void expect_line(const struct piece *piece, const struct facts *facts, const char *line,
-                 size_t length);
+                 size_t length, const char *told);
 struct moment expect_moment(void);
 
 // Changes of connected_tcp, told by the kernel.

@@ -33,6 +33,8 @@ struct flow *flow_open(struct client *client, const struct address *peer, size_t
                           .peer = *peer,
                           .local = socket->bound,
                           .client = client,
+                          .role = netsock_duty(socket).role,
+                          .header = netsock_duty(socket).proxy ? header_create() : NULL,
                           .rx_room = rx_room,
                           .tx_room = tx_room,
                           .window = 1 + magnitude(2 * tx_room)};
@@ -54,6 +56,7 @@ void flow_finish_all(void)
         fifo_finish(&flow->rx);
         fifo_finish(&flow->tx);
         expect_finish(&flow->expect);
+        memory_own(flow->header, 0);
         memory_own(flow, 0);
     }
 }

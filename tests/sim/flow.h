@@ -9,6 +9,8 @@
 #include "core/address.h"
 #include "expect.h"
 #include "fifo.h"
+#include "header.h"
+#include "roles/role.h"
 
 struct client;
 struct listening;
@@ -22,6 +24,8 @@ struct flow {
     int family;     // of the socket
     struct address peer, local;
     struct client *client;
+    const struct role *role; // of the port
+    struct header *header; // that it begins with, or something wrong; NULL: nothing before the role
 
     // The kernel's part.
     struct fifo rx, tx; // to the daemon, to the client
@@ -39,9 +43,13 @@ struct flow {
 
     // The judge's part.
     struct expect expect;
-    bool registered;           // with epoll, so the daemon has taken it in
-    bool busy;                 // to be told "Server Busy"
-    bool fin_read, error_told; // to the daemon
+    bool registered;                    // with epoll, so the daemon has taken it in
+    bool busy;                          // to be told "Server Busy"
+    bool opening;                       // the header has not been read to its end
+    bool refused;                       // it is wrong, as far as it has been read
+    size_t header_read;                 // bytes
+    uint64_t opening_low, opening_high; // when the time for it began
+    bool fin_read, error_told;          // to the daemon
     bool fin_peeked;
     unsigned ends;                // recv after FIN was read
     bool excused;                 // an injected fault struck it: it may be closed
@@ -56,6 +64,7 @@ struct flow {
     uint64_t byte_low, byte_high; // when a byte last moved
     uint64_t owed_until;          // when the daemon last owed something
     uint64_t taken, arrived;      // when the client's system last took and sent bytes
+    bool counted;                 // what has gone either way was asked for: it is being closed
     bool silent;                  // the daemon was told that no bytes move any more
     uint64_t asked;               // when it was told that they do, or 0
     uint64_t turn;                // the turn of the counts below

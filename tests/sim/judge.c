@@ -15,26 +15,30 @@
 #include "world.h"
 
 enum {
-    FUTILE_MAX = 60,          // turns in a row that do nothing
-    TURN_BYTES_MAX = 65536,   // that one turn reads of one connection
-    ACCEPTS_MAX = 64,         // of one listener in one turn
-    GOODBYES_MAX = 256,       // "Server Busy" at the same time
-    RESERVED_MIN = 16,        // descriptors beside listeners and connections
-    CONN_BYTES = 56,          // of an idle connection,
-    PEER_BYTES = 32,          // and of what the log tells of it, where it does
-    CONN_BYTES_MAX = 1 << 19, // of any, beside its line
+    FUTILE_MAX = 60,                      // turns in a row that do nothing
+    TURN_BYTES_MAX = 65536,               // that one turn reads of one connection
+    BLIND_BYTES_MAX = 1 << 20,            // where they are not copied
+    ACCEPTS_MAX = 64,                     // of one listener in one turn
+    GOODBYES_MAX = 256,                   // "Server Busy" at the same time
+    RESERVED_MIN = 16,                    // descriptors beside listeners and connections
+    CONN_BYTES = 56,                      // of an idle connection,
+    PEER_BYTES = 32,                      // and of its names where connections are logged
+    CONN_BYTES_MAX = 1 << 19,             // of any, beside its line
+    OPENING_BYTES = 2 * HEADER_MAX + 256, // of one with a header, kept or not come whole yet
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
     REST_AFTER_SECONDS = 20, // of the last coming or going
 };
 
 static struct {
-    unsigned admitted, busy;        // open now
-    uint64_t tcp_total, busy_total; // since the start
-    uint64_t failed_high;           // when accepting last failed, or 0
-    bool freed;                     // a connection has ended since
-    uint64_t timer_turn;            // when the timer was last read
-    size_t memory;                  // after the start
+    unsigned admitted, busy;         // open now
+    uint64_t tcp_total, busy_total;  // since the start
+    uint64_t refused, refused_maybe; // for their headers
+    uint64_t received, sent;         // bytes
+    uint64_t failed_high;            // when accepting last failed, or 0
+    bool freed;                      // a connection has ended since
+    uint64_t timer_turn;             // when the timer was last read
+    size_t memory;                   // after the start
     uint64_t timer_read;
     unsigned late_turns; // after the end of the graceful end
     uint64_t log_second;
@@ -59,6 +63,12 @@ void judge_totals(uint64_t *total, uint64_t *busy)
 {
     *total = judge.tcp_total + udp.peers;
     *busy = judge.busy_total;
+}
+
+void judge_refused(uint64_t *least, uint64_t *most)
+{
+    *least = judge.refused;
+    *most = judge.refused + judge.refused_maybe;
 }
 
 void judge_started(void)
@@ -141,10 +151,14 @@ void judge_registered(struct flow *flow)
         judge.busy_total++;
         flow->shut_low = world.turn_start;
         flow->shut_high = world.now;
+        flow->role = &role_busy;
         expect_text(flow, "Server Busy\n");
         flow->expect.lines.closing = true;
         return;
     }
+    flow->opening = flow->header;
+    flow->opening_low = world.turn_start;
+    flow->opening_high = world.now;
     judge.tcp_total++;
     expect_connected(++judge.admitted);
 }
@@ -193,6 +207,34 @@ static void moved(struct flow *flow)
     flow->asked = 0;
 }
 
+// How many of LENGTH bytes that were read belong to the header.
+static size_t take_header(struct flow *flow, size_t length)
+{
+    const struct header *header = flow->header;
+
+    if (!flow->opening)
+        return 0;
+    length = size_min(length, header->length - flow->header_read);
+    flow->header_read += length;
+    flow->refused = header->wrong_at > 0 && flow->header_read >= header->wrong_at;
+    flow->must_close |= flow->refused;
+    flow->opening = flow->refused || flow->header_read < header->length;
+    return length;
+}
+
+static void take_end(struct flow *flow)
+{
+    flow->fin_read = true;
+    if (flow->opening && flow->header_read > 0)
+        flow->refused = flow->must_close = true;
+    expect_end_of_input(flow);
+}
+
+static long most_in_turn(const struct flow *flow)
+{
+    return flow->role == &role_discard ? BLIND_BYTES_MAX : TURN_BYTES_MAX;
+}
+
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short)
 {
     flow->left_behind = cut_short || result < 0 ? 0 : flow->rx.length;
@@ -202,16 +244,22 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
         told(flow, result);
         return;
     }
-    if (result > TURN_BYTES_MAX)
+    if (result > most_in_turn(flow))
         fail("flow %u: %ld bytes are read in a turn", flow->number, result);
     world.progress = true;
     if (result > 0)
         moved(flow);
-    if (!flow->shut && result > 0)
-        expect_read(flow, bytes, (size_t)result);
-    else if (!flow->shut)
-        expect_end_of_input(flow);
-    flow->fin_read = result == 0;
+    judge.received += flow->shut ? 0 : (uint64_t)result;
+    if (flow->shut) {
+        flow->fin_read = result == 0;
+    } else if (result == 0) {
+        take_end(flow);
+    } else {
+        size_t header = take_header(flow, (size_t)result);
+
+        if (!flow->opening)
+            expect_read(flow, bytes + header, (size_t)result - header);
+    }
 }
 
 void judge_peeked(struct flow *flow, long result)
@@ -233,15 +281,33 @@ void judge_asked(struct flow *flow)
 
     flow->silent =
         options()->idle_timeout > 0 && world.now + TICK >= last + options()->idle_timeout * SECOND;
-    if (flow->silent)
-        flow->must_close = flow->rx.length == 0 && !flow->fin_in;
-    else
+    if (!flow->silent)
         flow->asked = world.now;
+    else if (!world.draining) // else it may have something to flush first, or be told goodbye
+        flow->must_close = flow->rx.length == 0 && !flow->fin_in;
+}
+
+static bool since(uint64_t low, unsigned seconds)
+{
+    return seconds != 0 && world.now >= low + seconds * SECOND;
+}
+
+// Whether all that may be sent is what is told to who has not ended a line.
+static bool late(const struct flow *flow)
+{
+    return !flow->shut && !expect_owes(&flow->expect) && expect_line_begun(&flow->expect) &&
+           since(flow->expect.begun_low, options()->line_timeout);
 }
 
 void judge_sent(struct flow *flow, const char *bytes, long result)
 {
     count_calls(flow);
+    if (late(flow)) {
+        if (flow->rx.length > 0 && flow->read_at < world.turn_start)
+            fail("flow %u: told to be late, and unheard", flow->number);
+        expect_late(flow);
+        flow->byte_high = world.now; // the idle time begins anew, whether it can be sent or not
+    }
     if (++flow->sends > 2 * turns())
         fail("flow %u: %u send in a turn", flow->number, flow->sends);
     if (flow->shut || flow->error_told)
@@ -251,6 +317,7 @@ void judge_sent(struct flow *flow, const char *bytes, long result)
         return;
     }
     moved(flow);
+    judge.sent += (uint64_t)result;
     flow->owed_until = world.now;
     expect_sent(flow, bytes, (size_t)result);
 }
@@ -279,7 +346,7 @@ void judge_shutdown(struct flow *flow, long result)
     if (!flow->expect.lines.closing)
         judge_goodbye_of_drain(flow);
     flow->shut = true;
-    flow->must_close = false; // a silent one may be told goodbye when the end has come meanwhile
+    flow->opening = false;
     flow->shut_low = world.turn_start;
     flow->shut_high = world.now;
 }
@@ -289,11 +356,6 @@ static bool over_allowed(void)
     return world.fatal || world.over ||
            (world.draining &&
             world.now + TICK >= world.drain_low + options()->drain_timeout * SECOND);
-}
-
-static bool since(uint64_t low, unsigned seconds)
-{
-    return seconds != 0 && world.now >= low + seconds * SECOND;
 }
 
 // All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
@@ -318,6 +380,10 @@ static const char *reason(const struct flow *flow)
         return flow->fin_read                           ? "a goodbye answered"
                : since(flow->shut_low, GOODBYE_SECONDS) ? "a goodbye of 2 s"
                                                         : NULL;
+    if (flow->refused)
+        return "a wrong header";
+    if (flow->opening && !flow->fin_read && since(flow->opening_low, HEADER_SECONDS))
+        return "the header's timeout";
     if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
         return "no time left to be told";
     if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
@@ -325,10 +391,20 @@ static const char *reason(const struct flow *flow)
         return "the end of input";
     if ((expect_owes(expect) || leaving(flow)) && since(flow->taken, VANISHED_SECONDS))
         return "the client's end";
-    if (expect_line_begun(expect) && since(expect->begun_low, options()->line_timeout))
-        return "the line timeout";
-    return since(flow->byte_low, options()->idle_timeout) && flow->silent ? "the idle timeout"
-                                                                          : NULL;
+    return !flow->opening && since(flow->byte_low, options()->idle_timeout) && flow->silent
+               ? "the idle timeout"
+               : NULL;
+}
+
+// The server counts whom it has refused.
+static void count_refused(const struct flow *flow)
+{
+    bool late = flow->opening && since(flow->opening_low, HEADER_SECONDS);
+
+    if (flow->refused || (late && !over_allowed() && !flow->excused && !flow->error_told))
+        judge.refused++;
+    else if (flow->header && (flow->excused || (late && over_allowed())))
+        judge.refused_maybe++; // without memory to keep it, say
 }
 
 void judge_closed(struct flow *flow)
@@ -346,6 +422,7 @@ void judge_closed(struct flow *flow)
         return;
     judge.freed = true;
     no_rest();
+    count_refused(flow);
     if (flow->busy)
         judge.busy--;
     else
@@ -414,6 +491,13 @@ static void judge_deadlines(const struct flow *flow)
             fail("flow %u: a goodbye is not over in time", flow->number);
         return;
     }
+    if (flow->opening) {
+        last = world.draining && flow->opening_high < world.drain_high ? world.drain_high
+                                                                       : flow->opening_high;
+        if (!leaving(flow) && world.now > last + HEADER_SECONDS * SECOND + TICK)
+            fail("flow %u: a header is waited for too long", flow->number);
+        return;
+    }
     // At the start of the graceful end, which has a limit of its own, the idle time begins anew.
     if (world.draining && last < world.drain_high)
         last = world.drain_high;
@@ -469,6 +553,8 @@ static void judge_flows(void)
         judge_flow(flows.held[i]);
         memory += CONN_BYTES;
         memory += options()->log_level >= LOG_DETAIL ? PEER_BYTES : 0;
+        if (flows.held[i]->opening || (flows.held[i]->header && flows.held[i]->header->announced))
+            memory += OPENING_BYTES;
         if (!may_be_idle(flows.held[i]))
             memory += CONN_BYTES_MAX + 2 * options()->max_line;
     }
@@ -510,11 +596,38 @@ static void judge_counters(void)
         fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
              (unsigned long long)low);
     if (counters->udp_answered != udp.answered ||
-        counters->udp_answered + counters_dropped(counters) != udp.read)
+        counters->udp_answered + counters_dropped(counters) + udp.discarded != udp.read)
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
              (unsigned long long)counters->udp_answered,
              (unsigned long long)counters_dropped(counters), (unsigned long long)udp.answered,
-             (unsigned long long)udp.read);
+             (unsigned long long)(udp.read - udp.discarded));
+    if (counters->proxy_refused < judge.refused ||
+        counters->proxy_refused > judge.refused + judge.refused_maybe)
+        fail("proxy_refused=%llu, in truth %llu to %llu more",
+             (unsigned long long)counters->proxy_refused, (unsigned long long)judge.refused,
+             (unsigned long long)judge.refused_maybe);
+}
+
+// What is told of connections that have ended, and of all their bytes.
+static void judge_sums(const struct counters *counters)
+{
+    uint64_t closed = 0;
+
+    for (int i = 0; i < CLOSINGS; i++)
+        closed += counters->closed_tcp[i];
+    if (counters->accepted_tcp != judge.tcp_total || closed + judge.admitted != judge.tcp_total)
+        fail("%llu connections are counted as admitted, and %llu as closed, in truth %llu but %u",
+             (unsigned long long)counters->accepted_tcp, (unsigned long long)closed,
+             (unsigned long long)judge.tcp_total, judge.admitted);
+    if (counters->closed_tcp[CLOSED_PROXY] != counters->proxy_refused)
+        fail("%llu connections are counted as closed for their headers",
+             (unsigned long long)counters->closed_tcp[CLOSED_PROXY]);
+    if (counters->received[PROTOCOL_TCP] != judge.received ||
+        counters->sent[PROTOCOL_TCP] != judge.sent)
+        fail("bytes are counted wrong: %llu and %llu, in truth %llu and %llu",
+             (unsigned long long)counters->received[PROTOCOL_TCP],
+             (unsigned long long)counters->sent[PROTOCOL_TCP], (unsigned long long)judge.received,
+             (unsigned long long)judge.sent);
 }
 
 void judge_sleep(void)
@@ -526,6 +639,7 @@ void judge_sleep(void)
     judge_sockets();
     judge_flows();
     judge_counters();
+    judge_sums(&world.server->service.counters);
 }
 
 void judge_turn_over(void)
@@ -568,8 +682,8 @@ void judge_log(const char *line, size_t length)
     for (size_t i = 0; i < length - 1; i++)
         if (line[i] < ' ' || line[i] > '~')
             fail("byte %#x in the log", (unsigned char)line[i]);
-    const char *level = memmem(line, length, "Z level=", 8);
-    if (!level || memmem(level + 1, length - (size_t)(level + 1 - line), "Z level=", 8))
+    const char *level = memmem(line, length, " level=", 7);
+    if (!level || memmem(level + 7, (size_t)(line + length - level) - 7, " level=", 7))
         fail("two lines of the log in one: '%.*s'", (int)length, line);
     if ((memmem(line, length, "msg=connected ", 14) || memmem(line, length, "msg=closed ", 11)) &&
         !memmem(line, length, " peer=", 6))
@@ -577,7 +691,8 @@ void judge_log(const char *line, size_t length)
     if (second != judge.log_second)
         judge.log_lines = 0;
     judge.log_second = second;
-    if (++judge.log_lines > LOG_PER_SECOND_MAX)
+    judge.log_lines += world.started; // clients cause none before
+    if (judge.log_lines > LOG_PER_SECOND_MAX)
         fail("more than %d lines of log in a second", LOG_PER_SECOND_MAX);
     trace("log: %.*s", (int)length - 1, line);
 }

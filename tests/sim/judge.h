@@ -18,9 +18,10 @@ extern struct judge_token {
     bool there, uncertain;
 } judge_token;
 
-// Since the start: datagrams read and answered; peers that were certainly new, and may have been.
+// Since the start: datagrams read, answered, and taken without an answer by the role discard; peers
+// that were certainly new, and may have been.
 extern struct udp_counts {
-    uint64_t read, answered, peers, peers_maybe;
+    uint64_t read, answered, discarded, peers, peers_maybe;
 } udp;
 
 void judge_begin(void);
@@ -67,3 +68,4 @@ void judge_log(const char *line, size_t length);
 
 // What /stats may tell.
 void judge_totals(uint64_t *total, uint64_t *busy);
+void judge_refused(uint64_t *least, uint64_t *most);

@@ -19,6 +19,15 @@ static struct {
 
 struct netsock *netsocks;
 
+const struct further further_ports[FURTHER_PORTS] = {
+    {"raw:7007", 7007, {&role_raw, false}},
+    {"discard:7009", 7009, {&role_discard, false}},
+    {"echo:7012", 7012, {&role_echo, false}},
+    {"raw+proxy:7107", 7107, {&role_raw, true}},
+    {"discard+proxy:7109", 7109, {&role_discard, true}},
+    {"echo+proxy:7112", 7112, {&role_echo, true}},
+};
+
 void netsock_begin(enum ipv6 ipv6)
 {
     netsocks = NULL;
@@ -80,6 +89,8 @@ int netsock_set(struct netsock *socket, int level, int name, int value)
     // kind are set together, so the last one stands for them.
     socket->pktinfo |= (level == IPPROTO_IP && name == IP_PKTINFO);
     socket->hops |= (level == IPPROTO_IP && name == IP_RECVTTL);
+    socket->class_v4 |= level == IPPROTO_IP && name == IP_RECVTOS && value;
+    socket->class_v6 |= level == IPPROTO_IPV6 && name == IPV6_RECVTCLASS && value;
     return 0;
 }
 
@@ -109,16 +120,32 @@ void netsock_close(struct netsock *socket)
     memory_own(socket, 0);
 }
 
+struct duty netsock_duty(const struct netsock *socket)
+{
+    for (size_t i = 0; i < FURTHER_PORTS; i++)
+        if (further_ports[i].number == socket->bound.port)
+            return further_ports[i].duty;
+    return (struct duty){.role = &role_echo};
+}
+
+static bool reaches(const struct netsock *socket, int type, bool v4)
+{
+    return socket->type == type && socket->bound_to_port &&
+           (socket->listening || type == SOCK_DGRAM) &&
+           (v4 ? socket->family == AF_INET ||
+                     (!socket->v6only && IN6_IS_ADDR_UNSPECIFIED(&socket->bound.ip))
+               : socket->family == AF_INET6);
+}
+
 struct netsock *netsock_find(int type, bool v4)
 {
+    struct netsock *found = NULL;
+    uint64_t count = 0;
+
     for (struct netsock *socket = netsocks; socket; socket = socket->next)
-        if (socket->type == type && socket->bound_to_port &&
-            (socket->listening || type == SOCK_DGRAM) &&
-            (v4 ? socket->family == AF_INET ||
-                      (!socket->v6only && IN6_IS_ADDR_UNSPECIFIED(&socket->bound.ip))
-                : socket->family == AF_INET6))
-            return socket;
-    return NULL;
+        if (reaches(socket, type, v4) && one_in(++count))
+            found = socket;
+    return found;
 }
 
 void netsock_enqueue(struct netsock *socket, struct flow *flow)

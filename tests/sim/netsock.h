@@ -9,6 +9,7 @@
 
 #include "core/address.h"
 #include "expect.h"
+#include "roles/role.h"
 
 struct flow;
 
@@ -18,6 +19,8 @@ struct question {
     struct address peer, local;
     bool to_host; // `local` is an own address, not a broadcast one
     int hop_limit;
+    int class;               // of traffic: the DSCP, and two bits of ECN
+    const struct role *role; // that the port has
     char *bytes;
     size_t length;
     bool truncated; // for the daemon
@@ -30,6 +33,7 @@ struct netsock {
     int fd, family, type;
     bool v6only, listening;
     bool pktinfo, hops; // for its family's control messages
+    bool class_v4, class_v6;
     struct address bound;
     bool bound_to_port;
     unsigned backlog, waiting;
@@ -57,7 +61,18 @@ void netsock_close(struct netsock *socket);
 
 extern struct netsock *netsocks; // the first
 
-// The one that a client of that family and type reaches, or NULL.
+// The further ports that a universe may have. What they do is told by their numbers; all others are
+// the echo port's.
+enum { FURTHER_PORTS = 6 };
+extern const struct further {
+    const char *listen; // as --listen has it
+    uint16_t number;
+    struct duty duty;
+} further_ports[FURTHER_PORTS];
+
+struct duty netsock_duty(const struct netsock *socket);
+
+// One that a client of that family and type reaches, or NULL.
 struct netsock *netsock_find(int type, bool v4);
 
 void netsock_enqueue(struct netsock *socket, struct flow *flow);

@@ -18,7 +18,7 @@ enum {
     LONGER_PER_HOST = 50,
     LONGER_IN_ALL = 100,
     SHARE_SECONDS = 5, // after which a host's share is whole again
-    ANSWER_LINE_MAX = 256,
+    ANSWER_LINE_MAX = 512,
 };
 
 #define TRUNCATED "ERR datagram-truncated\n"
@@ -69,7 +69,8 @@ static bool is_error(const struct question *question)
 
 static bool forbidden(const struct question *question)
 {
-    return !accepted(question) || question->hop_limit <= 1 || is_error(question);
+    return !accepted(question) || question->hop_limit <= 1 ||
+           (question->role == &role_echo && is_error(question));
 }
 
 static bool is_same(const struct address *a, const struct address *b)
@@ -137,7 +138,12 @@ static void count_longer(const struct question *question)
 
 static bool is_command(const struct question *question)
 {
-    return question->length > 0 && question->bytes[0] == '/';
+    return question->role == &role_echo && question->length > 0 && question->bytes[0] == '/';
+}
+
+static bool discarded(const struct question *question)
+{
+    return question->role == &role_discard && !forbidden(question);
 }
 
 // A little more than a second, for the daemon's second begins when it likes; at the start of the
@@ -162,6 +168,7 @@ void judge_question(struct netsock *socket, struct question *question)
     question->asked = expect_moment();
     if (accepted(question))
         heard(question);
+    udp.discarded += discarded(question);
     question->limited =
         !forbidden(question) && (is_command(question) || question->truncated) && limited(question);
     question_add(&socket->batch, question);
@@ -170,7 +177,7 @@ void judge_question(struct netsock *socket, struct question *question)
 // Not answered: was that right?
 static void left_out(const struct question *question)
 {
-    if (forbidden(question) || question->limited)
+    if (forbidden(question) || discarded(question) || question->limited)
         return;
     fail("a datagram of %zu bytes from %s is not answered", question->length,
          ADDRESS_STRING(&question->peer));
@@ -232,14 +239,20 @@ static void check_line(const struct question *question, const struct iovec *answ
         .protocol = PROTOCOL_UDP, .peer = question->peer, .local = question->local};
 
     if (piece.command != COMMAND_UNKNOWN)
-        expect_line(&piece, &facts, answer->iov_base, answer->iov_len);
+        expect_line(&piece, &facts, answer->iov_base, answer->iov_len, "");
 }
 
-// From the address that was asked, and one hop less.
-static bool control_fits(const struct question *question, const struct msghdr *message)
+static bool told_class(const struct netsock *socket, bool v4)
+{
+    return world.server->options.dscp_reflect && (v4 ? socket->class_v4 : socket->class_v6);
+}
+
+// From the address that was asked, with one hop less, and with the question's DSCP if it is wanted.
+static bool control_fits(const struct netsock *socket, const struct question *question,
+                         const struct msghdr *message)
 {
     bool v4 = address_is_v4(&question->local), from = false;
-    int hops = -1;
+    int hops = -1, class = -1, wanted = told_class(socket, v4) ? question->class & ~3 : -1;
 
     for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at;
          at = CMSG_NXTHDR((struct msghdr *)message, at)) {
@@ -256,9 +269,12 @@ static bool control_fits(const struct question *question, const struct msghdr *m
             from = memcmp(&info6.ipi6_addr, &question->local.ip, 16) == 0;
         } else if (at->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT)) {
             memcpy(&hops, CMSG_DATA(at), sizeof hops);
+        } else if (at->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS)) {
+            must(at->cmsg_len == CMSG_LEN(sizeof class));
+            memcpy(&class, CMSG_DATA(at), sizeof class);
         }
     }
-    return from && hops == question->hop_limit - 1;
+    return from && hops == question->hop_limit - 1 && class == wanted;
 }
 
 // Of several questions from one peer, those before the one that fits were left out.
@@ -268,15 +284,16 @@ static struct question *find_question(struct netsock *socket, const struct msghd
     struct question *question;
 
     while ((question = socket->batch)) {
-        if (!forbidden(question) && is_same(&question->peer, &to) &&
-            fits(question, message->msg_iov) && control_fits(question, message))
+        if (!forbidden(question) && is_same(&question->peer, &to) && !discarded(question) &&
+            fits(question, message->msg_iov) && control_fits(socket, question, message))
             return question;
         left_out(question);
         socket->batch = question_free(question);
     }
-    fail("an answer that nobody asked for, or from a wrong address, or with a wrong hop limit: "
-         "'%.*s'",
-         (int)message->msg_iov->iov_len, (char *)message->msg_iov->iov_base);
+    fail(
+        "an answer that nobody asked for, from a wrong address, or with a wrong hop limit or DSCP: "
+        "'%.*s'",
+        (int)message->msg_iov->iov_len, (char *)message->msg_iov->iov_base);
 }
 
 // Whether the answer might as well be one to a later question that is not shorter than it.

@@ -90,8 +90,10 @@ static void send_one(void)
     if (!socket)
         return;
     struct question *question = memory_own(NULL, sizeof *question);
-    *question =
-        (struct question){.peer = choose_peer(socket, v4), .hop_limit = hops[between(0, 9)]};
+    *question = (struct question){.peer = choose_peer(socket, v4),
+                                  .hop_limit = hops[between(0, 9)],
+                                  .class = (int)between(0, 255),
+                                  .role = netsock_duty(socket).role};
     question->local = choose_local(socket, v4, &question->to_host);
     put_bytes(question, world.server->options.max_datagram);
     netsock_arrive(socket, question);

@@ -14,7 +14,7 @@
 
 SIM_B ?= $(B)/sim
 SIM_DAEMON = $(filter-out main,$(DAEMON))
-SIM = main universe world fault files netsock flow expect judge questions calls calls_udp memory \
+SIM = main universe world fault files netsock flow header expect judge questions calls calls_udp memory \
 	client talk sender fifo reader
 SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
 	getpeername getrandom getrlimit getsockname getsockopt if_nametoindex ioctl isatty listen malloc open poll \

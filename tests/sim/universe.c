@@ -14,6 +14,7 @@
 #include "files.h"
 #include "flow.h"
 #include "ground/log.h"
+#include "ground/output.h"
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
@@ -21,7 +22,7 @@
 #include "server.h"
 #include "world.h"
 
-enum { ARGUMENTS_MAX = 32, ARGUMENT_ROOM = 64, REST_SECONDS = 1000, REST_AFTER_SECONDS = 100 };
+enum { ARGUMENTS_MAX = 40, ARGUMENT_ROOM = 64, REST_SECONDS = 1000, REST_AFTER_SECONDS = 100 };
 
 struct plan {
     char text[ARGUMENTS_MAX][ARGUMENT_ROOM];
@@ -74,11 +75,28 @@ static void choose_timeouts(void)
         argue("--drain-timeout=%d", (int)between(0, 4));
 }
 
+static unsigned choose_further_ports(void)
+{
+    bool any = one_in(2);
+    unsigned count = 0;
+
+    for (size_t i = 0; any && i < FURTHER_PORTS; i++)
+        if (one_in(3)) {
+            argue("--listen=%s", further_ports[i].listen);
+            count++;
+        }
+    return count;
+}
+
 static void choose_addresses(void)
 {
     static const char *const bind[] = {"127.0.0.1", "0.0.0.0",      "::1",
                                        "::",        "fe80::1%eth0", "fe80::1%none"};
 
+    if (choose_further_ports() > 0 && one_in(8)) {
+        argue("--port=none");
+        return;
+    }
     argue("--port=%d", one_in(2) ? 0 : 12345);
     if (one_in(8))
         argue("--udp-port=0");
@@ -88,6 +106,20 @@ static void choose_addresses(void)
     argue("--bind=%s", bind[between(0, 5)]);
     if (one_in(2))
         argue("--bind=%s", bind[0]);
+}
+
+static void choose_looks(void)
+{
+    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
+
+    if (one_in(2))
+        argue("%s", level[between(0, 3)]);
+    if (one_in(2))
+        argue("--trigger=edge");
+    if (one_in(3))
+        argue("--dscp=reflect");
+    if (one_in(3))
+        argue("--name=%s", EXPECT_NAME);
 }
 
 static void choose_token(void)
@@ -114,7 +146,7 @@ static void choose_kernel(void)
     enum ipv6 ipv6 = one_in(4) ? (enum ipv6)between(IPV6_SEPARATE, IPV6_NONE) : IPV6_DUAL;
     uint64_t hard = one_in(5) ? between(18, 60) : 4096;
 
-    plan.may_not_start |= hard < 40;
+    plan.may_not_start |= hard <= 60;
     files_begin(one_in(2) ? hard : between(18, hard), hard);
     netsock_begin(ipv6);
     choose_addresses();
@@ -234,8 +266,6 @@ static void reset_log(void)
 
 static void begin(uint64_t seed, bool tracing)
 {
-    static const char *const level[] = {"-q", "-qq", "-v", "-vv"};
-
     world_begin(seed, tracing);
     memset(&plan, 0, sizeof plan);
     memset(&server, 0, sizeof server);
@@ -248,10 +278,7 @@ static void begin(uint64_t seed, bool tracing)
     choose_limits();
     choose_timeouts();
     choose_token();
-    if (one_in(2))
-        argue("%s", level[between(0, 3)]);
-    if (one_in(2))
-        argue("--trigger=edge");
+    choose_looks();
     calls_begin();
     reader_begin();
     reset_log();
@@ -273,8 +300,10 @@ void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
         plan_life();
         judge_run_over(server_run(&server));
         server_finish(&server);
-    } else if (!plan.may_not_start && faults.count == 0) {
-        fail("the server does not start");
+    } else {
+        if (!plan.may_not_start && faults.count == 0)
+            fail("the server does not start");
+        output_close(); // the process would end: nothing is left for the next one to say
     }
     judge_ended();
     sights[SIGHT_UNIVERSES]++;

@@ -1121,6 +1121,20 @@ TEST(who_has_sent_something_meanwhile_is_heard_first)
     }
 }
 
+TEST(who_is_late_is_told_when_there_is_room)
+{
+    come(&role_echo);
+    says("x");
+    pass(LINE_SECONDS + 1);
+    kernel.bound = 5;
+    expire_now();
+    expect_state("writing, owing 21, out, 64: 0-12+0");
+    kernel.bound = NO_BOUND;
+    turn();
+    hears("ERR line-timeout\n");
+    expect_state("goodbye, goodbye 9, in");
+}
+
 TEST(who_has_no_words_for_the_late_says_goodbye_without)
 {
     come(&role_test);
