@@ -19,7 +19,7 @@ THROTTLED = b"ERR shutdown-throttled\n"
 WHITE = b" \t\n\v\f\r"
 STATS = rb"total_clients=(\d+) active_udp_peers=(\d+) connected_tcp=(\d+)( \w+=\S+)*\n"
 TIME = rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{9}Z\n"
-WHOAMI = rb"proto=%s peer=\S+:\d+ local=\S+:\d+\n"
+WHOAMI = rb"proto=%s peer=\S+:\d+ local=\S+:\d+( \w+=\S+)*\n"
 HELP = rb"[^\n]*/stats[^\n]*\n"
 GUESS = rb"ERR shutdown-(token-invalid|throttled)\n"
 

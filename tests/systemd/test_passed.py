@@ -76,10 +76,33 @@ def test_one_alone(start, kind):
 
 
 @pytest.mark.parametrize("names", ["a:b", "", "only-one", "a:b:c:d", "tcp:tcp", "::"])
-def test_names_do_not_matter(start, names):
+def test_any_other_name_is_echo(start, names):
     tcp, udp = listener(), bound()
     start(sockets=[udp, tcp], LISTEN_FDNAMES=names)
     serves(tcp=port_of(tcp), udp=port_of(udp))
+
+
+def test_a_name_is_a_role(start):
+    raw, raw_udp, discard, proxied = listener(), bound(), listener(), listener()
+    server = start(sockets=[raw, raw_udp, discard, proxied], LISTEN_FDNAMES="raw:raw:discard:echo+proxy")
+    server.await_record(msg="listening", role="echo+proxy", proto="tcp")
+    with Client("127.0.0.1", port_of(raw)) as client:
+        assert client.ask_all(b"/stats\nno end") == b"/stats\nno end"
+    with Peer("127.0.0.1", port_of(raw_udp)) as peer:
+        assert peer.ask(b"ERR /stats") == b"ERR /stats"
+    with Client("127.0.0.1", port_of(discard)) as client:
+        assert client.ask_all(b"/stats\n") == b""
+    with Client("127.0.0.1", port_of(proxied)) as client:
+        assert b" via=127.0.0.1:" in client.ask(b"PROXY UNKNOWN\r\n/whoami\n")
+
+
+def test_a_role_that_is_not_for_datagrams_is_refused(start):
+    tcp, udp = listener(), bound()
+    server = start(sockets=[tcp, udp], LISTEN_FDNAMES="echo+proxy:echo+proxy")
+    record = server.await_record(level="warning", msg="passed socket refused", fd="4", name="echo+proxy")
+    assert "not for UDP" in record["reason"]
+    server.await_record(msg="listening", role="echo+proxy", proto="tcp")
+    assert os.fstat(udp.fileno()).st_ino not in inodes(server)
 
 
 def connected():

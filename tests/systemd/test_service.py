@@ -14,18 +14,21 @@ from harness.lines import GOODBYE, TOKEN_INVALID, TOKEN_MISSING, TOKEN_REQUIRED
 from harness.wait import wait_until
 from load import Load
 
+README = (ROOT / "README.md").read_text()
 PORT = 12345
 SERVICE = "epoll-echo.service"
 STANDALONE = "epoll-echo-standalone.service"
 TOKEN = "/etc/credstore/epoll-echo.shutdown-token"
 
 
+RAW = "/etc/systemd/system/epoll-echo-raw.socket"
 DROP_IN = "/run/systemd/system/epoll-echo.service.d/test.conf"
 
 # While the socket triggers it, a stopped service comes back with the next client.
 UNDO = f"""
 rm -f {TOKEN} /etc/echo-token /etc/default/epoll-echo
 systemctl stop epoll-echo.socket {SERVICE} {STANDALONE}
+if [ -e {RAW} ]; then systemctl disable --now epoll-echo-raw.socket; rm {RAW}; fi 2>/dev/null
 if rm {DROP_IN}; then systemctl daemon-reload; fi 2>/dev/null
 systemctl reset-failed
 systemctl start epoll-echo.socket
@@ -94,6 +97,32 @@ def test_options_that_contradict_are_told(guest):
     options(guest, "--port=1")
     guest.run("systemctl", "start", SERVICE, check=False)
     wait_until(lambda: guest.journal("ECHO_EVENT=cannot serve the passed sockets"), "the message")
+
+
+def test_the_host_names_itself(guest):
+    name = guest.run("uname", "-n").stdout.strip()
+    assert ask(b"/whoami\n").endswith(f" name={name}\n".encode())
+
+
+def test_another_name_replaces_the_hosts(guest):
+    options(guest, "--name=web-3 --max-tcp=10000")
+    assert ask(b"/whoami\n").endswith(b" name=web-3\n")
+
+
+def test_the_readme_shows_how_to_open_a_port_for_raw_bytes(guest):
+    """Beside the one that is there, whose service runs already."""
+    serves(PORT, PORT)
+    path, unit, commands = re.search(
+        r"`(/etc/systemd/system/\S+)`,\n\n  ```\n(.*?)  ```\n\n  and `(.*?)`", README, re.DOTALL).groups()
+    assert path == RAW
+    write(guest, path, unit.replace("\n  ", "\n").lstrip())
+    guest.run("sh", "-ec", commands)
+    for host in ("::1", "127.0.0.1"):
+        with clients.Client(host, 7) as raw, clients.Peer(host, 7) as datagrams:
+            assert raw.ask_all(b"/stats\nno end") == b"/stats\nno end"
+            assert datagrams.ask(b"/stats") == b"/stats"
+    serves(PORT, PORT)
+    assert ask(b"/stats\n").startswith(b"total_clients=")
 
 
 # 2: restarts
