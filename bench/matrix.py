@@ -13,7 +13,6 @@ class Server:
     what: str
     protocol: str = "tcp"
     most: int = 1000000  # connections that it can serve, or that it is sensible to give it
-    tree: bool = False  # it is more than one process
 
 
 SERVERS = [
@@ -23,7 +22,6 @@ SERVERS = [
     Server("libevent", "libevent's bufferevents"),
     Server("io_uring", "io_uring with a stock of buffers"),
     Server("thread", "a thread per client"),
-    Server("prefork", "a process per client, forked beforehand", most=1100, tree=True),
     Server("poll", "poll(2)"),
     Server("select", "select(2), at most 1,024 descriptors", most=1000),
     Server("epoll-echo-udp", "this project, over UDP", protocol="udp"),

@@ -99,7 +99,7 @@ def wait_for_port(process, server, said):
 def measure(server, load, plan, pid, port, core):
     command = [str(ROOT / "echo-bench"), "--json", f"--pid={pid}", f"--duration={plan.seconds}",
                f"--warmup={plan.warmup}", f"--rest={1 if load.rest else 0}", *load.options.split(),
-               *(["--tree"] if server.tree else []), f"127.0.0.1:{port}"]
+               f"127.0.0.1:{port}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False,
                               preexec_fn=pinned(core))
@@ -185,8 +185,7 @@ def one_run(server, load, plan, models, cores):
     probe = Probe()
     with running(server, models, cores[0]) as (pid, port):
         result = measure(server, load, plan, pid, port, cores[1])
-    # The processes of a tree are nobody's to wait for: their time would count as somebody else's.
-    return values_of(result), {} if server.tree else probe.finish()
+    return values_of(result), probe.finish()
 
 
 class Progress:
