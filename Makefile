@@ -40,12 +40,13 @@ DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)
 	$(patsubst src/%.c,%,$(wildcard src/*.c src/*/*.c)))
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
-BENCH = main bench phase rest engine churn lines line datagrams traffic flow pace dial cost live report results settings payload histogram
+BENCH = main bench phase rest engine churn lines line datagrams traffic flow pace dial cost \
+	live summary report export warning figure expect results settings payload histogram
 BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/number.o core/address.o ground/text.o)
 
 .PHONY: all run models bench check check-long lint setup setup-long install install-units uninstall clean FORCE
 
-all: epoll-echo echo-bench
+all: epoll-echo echo-bench echo-bench-report
 
 run: epoll-echo
 	./epoll-echo
@@ -59,6 +60,10 @@ $(B)/epoll-echo: $(DAEMON_OBJECTS) $(B)/flags
 
 echo-bench: $(B)/echo-bench
 	install $< $@
+
+# What makes a page of the load generator's figures: Python and its standard library.
+echo-bench-report: bench/compare.py
+	ln -sf $< $@
 
 $(B)/echo-bench: $(BENCH_OBJECTS) $(B)/flags
 	$(CC) -o $@ $(BENCH_OBJECTS) $(ALL_LDFLAGS)
@@ -123,17 +128,17 @@ $(B)/models/%: bench/models/%.c $(wildcard bench/models/*.h) $(B)/flags
 	@$(CC) $(MODEL_CFLAGS) -o $@ $< $(LIBRARY_$*) 2>$@.log || \
 		{ rm -f $@; echo "left out: $*, see $@.log"; }
 
-# QUICK=1 takes less than two minutes.
+# QUICK=1 takes less than two minutes: fewer servers and loads, as many rounds.
 bench: all models
 	/usr/bin/python3 bench/run.py --models=$(B)/models $(if $(QUICK),--quick)
 
 # SOURCE:DESTINATION below PREFIX. What is not there or not built is not installed.
-PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench
+PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench bench/compare.py:share/epoll-echo/compare.py
 DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \
 	$(foreach f,$(notdir $(wildcard man/*.1)),man/$f:share/man/man1/$f) \
 	$(foreach p,epoll-echo echo-bench,completions/both.bash:share/bash-completion/completions/$p \
 		completions/both.fish:share/fish/vendor_completions.d/$p.fish) \
-	completions/both.zsh:share/zsh/site-functions/_epoll-echo
+	completions/both.zsh:share/zsh/site-functions/_epoll-echo bench/chart.py:share/epoll-echo/chart.py
 UNITS = $(patsubst systemd/%.in,%,$(wildcard systemd/*.in))
 UNIT_DIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
@@ -142,6 +147,7 @@ install: $(B)/epoll-echo $(B)/echo-bench $(if $(filter 1,$(ENABLE_SYSTEMD)),inst
 		install -D "$${f%%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
 	@set -e; for f in $(DATA); do \
 		install -D -m 644 "$${f%%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
+	@ln -sf ../share/epoll-echo/compare.py "$(DESTDIR)$(PREFIX)/bin/echo-bench-report"
 
 install-units:
 	@mkdir -p "$(UNIT_DIR)"
@@ -152,7 +158,7 @@ install-units:
 
 uninstall:
 	rm -f $(foreach f,$(PROGRAMS) $(DATA),"$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$f))") \
-		"$(DESTDIR)$(PREFIX)/bin/echo-bench" $(foreach u,$(UNITS),"$(UNIT_DIR)/$u")
+		"$(DESTDIR)$(PREFIX)/bin/echo-bench-report" $(foreach u,$(UNITS),"$(UNIT_DIR)/$u")
 
 # Debian packages for the tests and the benchmark; setup-long adds compilers for other architectures.
 setup:
@@ -172,4 +178,4 @@ check-long:
 -include examples/examples.mk $(wildcard tests/*/*.mk)
 
 clean:
-	rm -rf $(B) epoll-echo echo-bench
+	rm -rf $(B) epoll-echo echo-bench echo-bench-report

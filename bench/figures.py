@@ -66,13 +66,14 @@ class Runs:
         """Every ratio that the report or a document may want, under names of its own."""
         names = {server for server, _, _ in self.values}
         for server in names:
-            yield (server, "idle-18000/idle-0", "cpu_us"), self.ratio(
-                (server, "idle-18000", "cpu_us"), (server, "idle-0", "cpu_us"))
+            for idle in ("idle-10000", "idle-18000"):
+                yield (server, f"{idle}/idle-0", "cpu_us"), self.ratio(
+                    (server, idle, "cpu_us"), (server, "idle-0", "cpu_us"))
         for load in {load for _, load, _ in self.values}:
             yield ("bench/epoll-echo", load, "cpu_us"), self.ratio(
                 (matrix.SUBJECT, load, "bench_cpu_us"), (matrix.SUBJECT, load, "cpu_us"))
             for pair in self._pairs(names):
-                for metric in ("cpu_us", "rss_bytes"):
+                for metric in ("cpu_us", "rss_bytes", "p99_us"):
                     yield ("/".join(pair), load, metric), self.ratio(
                         (pair[0], load, metric), (pair[1], load, metric))
         for pair in self._pairs(names):

@@ -13,21 +13,20 @@ class Server:
     what: str
     protocol: str = "tcp"
     most: int = 1000000  # connections that it can serve, or that it is sensible to give it
-    tree: bool = False  # it is more than one process
+    quick: bool = False  # also in the short form
 
 
 SERVERS = [
-    Server("epoll-echo", "this project"),
-    Server("epoll", "epoll, edge-triggered, sends back what it reads without looking"),
+    Server("epoll-echo", "this project", quick=True),
+    Server("epoll", "epoll, edge-triggered, sends back what it reads without looking", quick=True),
     Server("libuv", "libuv with uv_try_write"),
     Server("libevent", "libevent's bufferevents"),
     Server("io_uring", "io_uring with a stock of buffers"),
     Server("thread", "a thread per client"),
-    Server("prefork", "a process per client, forked beforehand", most=1100, tree=True),
-    Server("poll", "poll(2)"),
+    Server("poll", "poll(2)", quick=True),
     Server("select", "select(2), at most 1,024 descriptors", most=1000),
-    Server("epoll-echo-udp", "this project, over UDP", protocol="udp"),
-    Server("udp-pair", "UDP, one recvfrom and one sendto per epoll_wait", protocol="udp"),
+    Server("epoll-echo-udp", "this project, over UDP", protocol="udp", quick=True),
+    Server("udp-pair", "UDP, one recvfrom and one sendto per epoll_wait", protocol="udp", quick=True),
 ]
 SUBJECT = "epoll-echo"
 UDP_SUBJECT = "epoll-echo-udp"
@@ -44,6 +43,8 @@ class Load:
     quick: bool = False  # also in the short form
     instead: str = ""  # for servers that cannot take that load alone
     rest: bool = False  # count wakeups, too
+    beside: str = ""  # what another echo-bench does meanwhile
+    prompt: bool = False  # the load goes before everything else on its core, or its own lateness would be measured
 
 
 LOADS = [
@@ -57,6 +58,9 @@ LOADS = [
          mean=True),
     Load("churn", "connect, one line, close", "--churn -c 50", 50),
     Load("open-10000", "open loop, 10,000 messages a second", "-c 50 -d 100 -r 10000", 50),
+    Load("polite", "one polite client: 500 lines a second", "-c 1 -d 10000 -r 500", 1, prompt=True),
+    Load("flood", "the same beside 16 that flood", "-c 1 -d 10000 -r 500", 17, prompt=True,
+         beside="-c 16 -d 1000 -s 4000 -w 0 -t 60"),
     Load("idle-900", "50 active beside 900 idle", "-c 50 --idle=900", 950,
          instead="idle-10000", rest=True),
     Load("idle-1000", "50 active beside 1,000 idle", "-c 50 --idle=1000", 1050),
@@ -68,8 +72,10 @@ LOADS = [
 ]
 
 
-def fits(server, load):
+def fits(server, load, quick=False):
     """Whether SERVER is given LOAD."""
+    if quick and not (server.quick and load.quick):
+        return False
     if server.protocol != load.protocol or load.connections > server.most:
         return False
     # A load in place of another is only for those that cannot take the other.
@@ -93,6 +99,7 @@ METRICS = {
     "max_us": ("µs of latency", ("latency_us", "max")),
     "rss_bytes": ("bytes of RSS per idle connection", ("server", "rss_bytes_per_idle_connection")),
     "pss_bytes": ("bytes of PSS per idle connection", ("server", "pss_bytes_per_idle_connection")),
+    "late_us": ("µs that echo-bench was late, the 99th percentile", ("lateness_us", "p99")),
     "wakeups": ("wakeups per second at rest", ("server", "wakeups_per_second_at_rest")),
     "joules": ("joules per million messages", ("server", "joules_per_million_messages")),
 }
@@ -121,6 +128,8 @@ CLAIMS = [
           least=15),
     Claim("UDP, 16 peers, against one recv and one send per wait", "epoll-echo-udp/udp-pair",
           "udp-16x8", "cpu_us", most=0.85),
+    Claim("Latency of a polite client beside 16 that flood, p99, against a raw epoll loop",
+          "epoll-echo/epoll", "flood", "p99_us", most=0.50),
     Claim("Memory per idle connection, in bytes", "epoll-echo", "idle-10000", "rss_bytes", most=96),
     Claim("… of a thread per client against epoll-echo", "thread/epoll-echo", "idle-10000",
           "rss_bytes", least=50),

@@ -9,6 +9,16 @@ The words are the server, load and metric of a line in the CSV; a fourth one, lo
 end of the spread instead of the median. The figure is right if it is the CSV's, rounded to as many
 decimals as it has.
 
+A table stands between two comments, the first of which says what is in it: the servers that are its
+columns, some with another heading, and a line for each row with load, metric, decimals and heading:
+
+    <!--bench-table epoll-echo, epoll: raw epoll
+    tcp-1 cpu_us 1: 1 connection
+    -->
+    | | epoll-echo | raw epoll |
+    ...
+    <!--/bench-table-->
+
 Usage: quotes.py --check FILE...     exit status 1 if a figure is wrong
        quotes.py --update FILE...    writes the right ones, with as many decimals as before
 Option: --csv=FILE                   instead of bench/results/results.csv
@@ -22,7 +32,8 @@ from pathlib import Path
 import figures
 
 QUOTE = re.compile(r"(<!--bench ([^>]*?)-->)(.*?)(<!--/bench-->)", re.S)
-OPENING = re.compile(r"<!--\s*bench\b")
+OPENING = re.compile(r"<!--\s*bench\b(?!-table)")
+TABLE = re.compile(r"(<!--bench-table (.*?)\n(.*?)\n-->\n)(.*?)(<!--/bench-table-->)", re.S)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
@@ -45,9 +56,37 @@ def right_text(known, words, text):
     return text.replace(found[0], value if "," in found[0] or "," not in value else value.replace(",", ""))
 
 
+def table(known, servers, rows):
+    """What was not measured is a dash."""
+    columns = [(server.split(": ") * 2)[:2] for server in servers.split(", ")]
+    lines = ["| | " + " | ".join(heading for _, heading in columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    for row in rows.splitlines():
+        name, heading = row.split(": ", 1)
+        load, metric, decimals = name.split()
+        found = [known.get((server, load, metric)) for server, _ in columns]
+        if not any(found):
+            raise Wrong(f"there is no figure '{load} {metric}'")
+        lines.append(f"| {heading} | " + " | ".join("–" if f is None else f"{f.median:,.{decimals}f}" for f in found) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def review(path, known):
     """The text with all quotes right, and what was wrong."""
     text, wrong = path.read_text(), []
+
+    def remake(match):
+        try:
+            made = table(known, match[2], match[3])
+        except (Wrong, ValueError) as error:
+            wrong.append(f"{path}: table of {match[2]}: {error}")
+            return match[0]
+        if made != match[4]:
+            wrong.append(f"{path}: the table of {match[2]} is not what was measured")
+        return match[1] + made + match[5]
+
+    text, tables = TABLE.subn(remake, text)
+    if tables != text.count("<!--bench-table"):
+        wrong.append(f"{path}: a table is begun and not ended")
 
     def replace(match):
         line = text[:match.start()].count("\n") + 1

@@ -37,20 +37,23 @@ class Trouble(Exception):
 
 
 class Plan:
-    def __init__(self, quick, calm=None, minutes=None, seed=0):
+    def __init__(self, quick, calm=None, minutes=None, seed=0, names=()):
         self.quick = quick
+        self.names = names  # of the loads, if not all are wanted
         self.seed = seed  # of the order of servers
         self.disturbed = 0  # runs that were thrown away
         self.made = self.wanted = 0  # runs
         self.calm = calm  # per cent of CPU time that other programs may take; None: whatever they take
-        self.rounds = 2 if quick else 4  # even: see cores_of
-        self.seconds = 0.4 if quick else 0.6
+        self.rounds = 4  # even: see cores_of
+        self.seconds = 0.3 if quick else 0.6
         self.warmup = 0.1 if quick else 0.15
+        self.rest = 0.5 if quick else 1
         # No run begins after so many seconds.
         self.budget = minutes * 60 if minutes else 90 if quick else 840
 
     def loads(self):
-        return [load for load in matrix.LOADS if load.quick or not self.quick]
+        return [load for load in matrix.LOADS if (load.quick or not self.quick)
+                and (not self.names or load.name in self.names)]
 
 
 def command_of(server, models):
@@ -87,7 +90,7 @@ def wait_for_port(process, server, said):
     while time.monotonic() < deadline:
         said.seek(0)
         text = said.read()
-        found = re.search(rf"listening (?:proto={server.protocol} addr=\S+:)?(\d+)", text)
+        found = re.search(rf"listening (?:.*proto={server.protocol} addr=\S+:)?(\d+)", text)
         if found:
             return int(found[1])
         if process.poll() is not None:
@@ -96,18 +99,46 @@ def wait_for_port(process, server, said):
     raise Trouble("does not say that it listens")
 
 
+@contextlib.contextmanager
+def beside(load, port, core):
+    """The load's other echo-bench, at work before it is measured."""
+    if not load.beside:
+        yield
+        return
+    process = subprocess.Popen([str(ROOT / "echo-bench"), "--interval=0.25", *load.beside.split(), f"127.0.0.1:{port}"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=pinned(core))
+    try:
+        process.stdout.readline(), process.stdout.readline()  # the head, and the first quarter of a second
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def prompt(core):
+    """For preexec: pinned, and ahead of the other echo-bench on that core, if the system allows that."""
+    def prepare():
+        os.sched_setaffinity(0, {core})
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return prepare
+
+
 def measure(server, load, plan, pid, port, core):
     command = [str(ROOT / "echo-bench"), "--json", f"--pid={pid}", f"--duration={plan.seconds}",
-               f"--warmup={plan.warmup}", f"--rest={1 if load.rest else 0}", *load.options.split(),
-               *(["--tree"] if server.tree else []), f"127.0.0.1:{port}"]
+               f"--warmup={plan.warmup}", f"--rest={plan.rest if load.rest else 0}", *load.options.split(),
+               f"127.0.0.1:{port}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False,
-                              preexec_fn=pinned(core))
+        with beside(load, port, core):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                                  preexec_fn=(prompt if load.prompt else pinned)(core))
     except subprocess.TimeoutExpired:
         raise Trouble(f"no end within {PATIENCE} s") from None
     if done.returncode != 0:
         try:
-            error = json.loads(done.stdout)["first_error"]
+            result = json.loads(done.stdout)
+            error = result["first_error"] or "; ".join(result["warnings"])
         except ValueError:
             error = ""
         raise Trouble(f"{load.name}: {error or done.stderr.strip()[:200]}")
@@ -185,8 +216,7 @@ def one_run(server, load, plan, models, cores):
     probe = Probe()
     with running(server, models, cores[0]) as (pid, port):
         result = measure(server, load, plan, pid, port, cores[1])
-    # The processes of a tree are nobody's to wait for: their time would count as somebody else's.
-    return values_of(result), {} if server.tree else probe.finish()
+    return values_of(result), probe.finish()
 
 
 class Progress:
@@ -214,7 +244,7 @@ def work(plan, left_out):
     for round_ in range(plan.rounds):
         for load in plan.loads():
             servers = [server for server in matrix.SERVERS
-                       if matrix.fits(server, load) and server.name not in left_out]
+                       if matrix.fits(server, load, plan.quick) and server.name not in left_out]
             order.shuffle(servers)
             for server in servers:
                 yield round_, load, server
@@ -318,12 +348,16 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1000000),
                         help="of the order in which servers take their turns (any)")
     parser.add_argument("--minutes", type=float, help="how long it may take (14, with --quick 1.5)")
+    parser.add_argument("--loads", type=lambda words: words.split(","), default=[], metavar="NAME,...",
+                        help="some of the loads in matrix.py alone")
     parser.add_argument("--models", type=Path, default=ROOT / "build/models", help="where the model servers are")
     parser.add_argument("--output", type=Path, default=ROOT / "bench/report")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    plan, cores, troubles = Plan(options.quick, options.calm, options.minutes, options.seed), choose_cores(), []
+    if unknown := set(options.loads) - {load.name for load in matrix.LOADS}:
+        parser.error(f"no load {', '.join(sorted(unknown))} in matrix.py")
+    plan, cores, troubles = Plan(options.quick, options.calm, options.minutes, options.seed, options.loads), choose_cores(), []
     left_out = find_left_out(options.models)
     for name, why in left_out.items():
         print(f"left out: {name}: {why}")

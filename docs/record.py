@@ -8,6 +8,7 @@ Each session is made by running what it shows, in a network namespace of its own
 are the same every time. What differs from run to run (times, addresses, counts) is masked by
 structure() when tests/guide compares a new run with the recorded one.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -121,9 +122,9 @@ class Strace:
 
 
 def run(shown, *command, **options):
-    """A command and its output, as a terminal shows them."""
+    """A command and its output, as a terminal shows them that is where the programs are."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=DEADLINE, cwd=ROOT, **options)
+                          timeout=DEADLINE, cwd=BUILD, **options)
     return f"$ {shown}\n" + re.sub(r"(?m) +$", "", done.stdout)
 
 
@@ -148,6 +149,46 @@ def reputation():
 @session()
 def costs():
     return run("./costs", BUILD / "costs")
+
+
+@session()
+def datagrams():
+    """Two datagrams, the second of which is too long for it."""
+    server = Server(BUILD / "datagrams", port=EXAMPLE_PORT)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(DEADLINE)
+        client.connect(("127.0.0.1", EXAMPLE_PORT))
+        client.send(b"")
+        assert client.recv(10) == b""
+        client.send(bytes(3000))
+        said = server.wait_for(".*cut.*").group(0)
+    server.stop()
+    return f"$ ./datagrams {EXAMPLE_PORT}\nlistening on {EXAMPLE_PORT}\n{said}\n"
+
+
+@session()
+def connections():
+    """To one who listens, to nobody, and to one whose queue is full."""
+    with socket.create_server(("127.0.0.1", 7000)), socket.create_server(("127.0.0.1", 7002), backlog=0), \
+            contextlib.ExitStack() as waiting:
+        fill_queue(7002, waiting)
+        return run("./connect 500 7000 7001 7002", BUILD / "connect", "500", "7000", "7001", "7002")
+
+
+def fill_queue(port, waiting):
+    """Connects to PORT until nobody is taken in any more."""
+    while True:
+        client = waiting.enter_context(socket.socket())
+        client.settimeout(0.2)
+        try:
+            client.connect(("127.0.0.1", port))
+        except TimeoutError:
+            return
+
+
+@session()
+def wakeup():
+    return run("./wakeup 4 10000", BUILD / "wakeup", "4", "10000")
 
 
 @session("slabinfo")
@@ -263,8 +304,8 @@ def sockets():
 def stuck():
     """A server that hangs: the signal of the timer stops it where it hangs."""
     program = BUILD / "blocking-debug"
-    compile_ = "cc -g -o blocking-debug examples/mistakes/blocking.c"
-    text = run(compile_, "cc", "-g", "-o", program, "examples/mistakes/blocking.c")
+    compile_ = "cc -g -o blocking-debug ../../examples/mistakes/blocking.c"
+    text = run(compile_, "cc", "-g", "-o", program, "../../examples/mistakes/blocking.c")
     command = ["gdb", "-q", "-batch", "-ex", "run", "-ex", "backtrace", "--args", program, "broken"]
     output = run("gdb -q -batch -ex 'handle SIGALRM stop' -ex run -ex backtrace "
                  "--args blocking-debug broken",
@@ -276,13 +317,13 @@ def stuck():
 def event():
     """A breakpoint in the loop, and the event that led there."""
     program = BUILD / "level-debug"
-    text = run("cc -g -o level-debug examples/level.c", "cc", "-g", "-o", program,
-               "examples/level.c")
+    text = run("cc -g -o level-debug ../../examples/level.c", "cc", "-g", "-o", program,
+               "../../examples/level.c")
     commands = ["break serve", f"run {EXAMPLE_PORT}", "print *c", "up", "print ready[i].events",
                 "kill"]
     options = [word for command in commands for word in ("-ex", command)]
     gdb = subprocess.Popen(["gdb", "-q", "-batch", *options, program], text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=BUILD)
     lines = []
     client = None
     try:

@@ -67,27 +67,36 @@ static int prepare(struct bench *bench)
     return wrong ? failed(bench->settings->server, wrong) : 0;
 }
 
-// What the measured part cost the server, if that could be seen at its beginning and its end.
+// What the measured part cost the server and the machine, if that could be seen at its beginning
+// and its end.
 struct watched {
-    bool cost, energy;
+    bool cost, energy, machine;
     struct cost spent;
-    uint64_t microjoules;
+    uint64_t microjoules, busy, stolen, own, now;
 };
 
 static struct watched look(const struct settings *settings)
 {
-    struct watched seen = {.cost = false};
+    struct watched seen = {.own = clock_own_cpu(), .now = clock_now()};
 
+    seen.machine = cost_machine(&seen.busy, &seen.stolen);
     if (settings->pid == 0)
         return seen;
-    seen.cost = cost_read(settings->pid, settings->tree, &seen.spent);
+    seen.cost = cost_read(settings->pid, &seen.spent);
     seen.energy = cost_energy(&seen.microjoules);
     return seen;
 }
 
-static void compare(struct server_results *server, const struct watched *before,
+static void compare(struct results *results, const struct watched *before,
                     const struct watched *after)
 {
+    struct server_results *server = &results->server;
+
+    results->own_cpu = after->own - before->own;
+    results->wall = after->now - before->now;
+    results->machine = (struct machine_results){.known = before->machine && after->machine,
+                                                .busy = after->busy - before->busy,
+                                                .stolen = after->stolen - before->stolen};
     // Who answers needs some time for it: who took none is not the server.
     server->cost = before->cost && after->cost && after->spent.cpu > before->spent.cpu;
     server->cpu = after->spent.cpu - before->spent.cpu;
@@ -110,15 +119,14 @@ static uint64_t messages_wanted(const struct settings *settings)
 static void measure(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
-    struct watched before = look(settings), after;
-    uint64_t cpu = clock_own_cpu();
 
-    results_restart(bench->results);
+    bench->live->lines = settings->lines;
+    struct watched before = look(settings), after;
     phase_run(&bench->engine, bench->traffic, bench->live, settings->duration,
               messages_wanted(settings));
-    bench->results->own_cpu = clock_own_cpu() - cpu;
     after = look(settings);
-    compare(&bench->results->server, &before, &after);
+    compare(bench->results, &before, &after);
+    bench->live->lines = false;
 }
 
 static int run(struct bench *bench)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // bench: a run: what is measured at rest, the connections, the warm-up, and what is measured.
-#ifndef BENCH_H
-#define BENCH_H
+#pragma once
 
 #include "live.h"
 #include "results.h"
@@ -9,5 +8,3 @@
 
 // Runs to the end or until it is interrupted: 0, or -1 with the reason on standard error.
 int bench_run(const struct settings *settings, struct live *live, struct results *results);
-
-#endif

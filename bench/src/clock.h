@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // clock: the monotonic time in nanoseconds, and this process's own CPU time.
-#ifndef CLOCK_H
-#define CLOCK_H
+#pragma once
 
 #include <stdint.h>
 #include <time.h>
@@ -25,5 +24,3 @@ static inline uint64_t clock_own_cpu(void)
 {
     return clock_read(CLOCK_PROCESS_CPUTIME_ID);
 }
-
-#endif

@@ -68,10 +68,10 @@ static void begin(struct flow *flow, uint64_t now)
     flow_begin(flow, count, now);
 }
 
-static void land(struct flow *flow, uint64_t sequence)
+static void land(struct flow *flow, uint64_t sequence, uint64_t now)
 {
     flight_at(flow, sequence)->sent = 0;
-    flow_land(flow, 1);
+    flow_land(flow, 1, now);
 }
 
 // The message that an answer is for which does not say so.
@@ -90,7 +90,7 @@ static void land_oldest(struct flow *flow)
     uint64_t sequence = oldest(flow);
 
     if (sequence < plug_of(flow)->out)
-        land(flow, sequence);
+        land(flow, sequence, clock_now());
 }
 
 // A socket that learns, from ICMP, that nobody listens at the other end says so in some later call.
@@ -167,7 +167,7 @@ static bool is_right(const struct flow *flow, const char *bytes, size_t length, 
 static void answered(struct flow *flow, uint64_t sequence, uint64_t now)
 {
     flow_record(flow, flight_at(flow, sequence)->since, now, 1);
-    land(flow, sequence);
+    land(flow, sequence, now);
     if (sequence >= flow->answered)
         flow->answered = sequence + 1;
 }
@@ -246,21 +246,11 @@ static void give_up(struct flow *flow, uint64_t before)
     for (uint64_t i = first; i < flow->begun && flow->in_flight > 0; i++) {
         if (flight_at(flow, i)->sent == 0 || flight_at(flow, i)->sent >= before)
             continue;
-        land(flow, i);
+        land(flow, i, clock_now());
         results_fault(flow->flows->results, FAULT_LOST, 1,
                       "no answer to message %llu of connection %u", (unsigned long long)i,
                       flow->number);
     }
-}
-
-// So many places that one that is lost does not hold up the others.
-static uint64_t places(unsigned depth)
-{
-    uint64_t places = 4;
-
-    while (places < depth * UINT64_C(4))
-        places *= 2;
-    return places;
 }
 
 static void lay_out(struct datagrams *datagrams)
@@ -297,7 +287,8 @@ struct traffic *datagrams_create(const struct settings *settings)
     traffic->open = open_flow;
     traffic->go = go;
     traffic->give_up = give_up;
-    datagrams->mask = places(settings->depth) - 1;
+    // So many that one that is lost does not hold up the others.
+    datagrams->mask = traffic_places(settings->depth * UINT64_C(4)) - 1;
     traffic->flow_bytes =
         sizeof(struct plug) + (size_t)(datagrams->mask + 1) * sizeof(struct flight);
     datagrams->in_room = in_room;

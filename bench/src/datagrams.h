@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 // datagrams: messages over UDP, each flow a connected socket of its own.
-#ifndef DATAGRAMS_H
-#define DATAGRAMS_H
+#pragma once
 
 #include "traffic.h"
 
 // NULL without memory.
 struct traffic *datagrams_create(const struct settings *settings);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // dial: sockets connected to the server.
-#ifndef DIAL_H
-#define DIAL_H
+#pragma once
 
 #include <netdb.h>
 #include <stdbool.h>
@@ -42,5 +41,3 @@ int dial_choose(struct target *target);
 // What ERROR means for one who has dialled, and whether it is one of dialling.
 const char *dial_error(int error);
 bool dial_failed(int error);
-
-#endif

@@ -10,8 +10,6 @@
 #include "clock.h"
 #include "ground/util.h"
 
-enum { TICK_NANOSECONDS = 250000000 };
-
 static void signals_ready(struct watch *watch, uint32_t events)
 {
     struct signalfd_siginfo info;
@@ -50,7 +48,7 @@ static int timer(void)
 
 int engine_init(struct engine *engine)
 {
-    const struct timespec tick = {.tv_nsec = TICK_NANOSECONDS};
+    const struct timespec tick = {.tv_nsec = ENGINE_TICK_NANOSECONDS};
 
     *engine = (struct engine){
         .loop = {.epoll = -1, .timer.fd = -1}, .signals.fd = -1, .alarm.fd = -1, .ticker.fd = -1};

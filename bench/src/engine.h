@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // engine: the loop of a run, and what wakes it besides sockets: an alarm, a tick, and the user.
-#ifndef ENGINE_H
-#define ENGINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "system/loop.h"
+
+enum { ENGINE_TICK_NANOSECONDS = 250000000 };
 
 struct engine {
     struct loop loop;
@@ -32,5 +33,3 @@ void engine_wait(struct engine *engine, uint64_t until);
 
 // Sets the alarm to AT; UINT64_MAX: never. After it rang it must be set anew.
 void engine_set_alarm(struct engine *engine, uint64_t at);
-
-#endif

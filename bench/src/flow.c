@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "ground/util.h"
 
 struct flow *flow_create(struct flows *flows, unsigned number, size_t bytes)
@@ -40,8 +41,22 @@ uint64_t flow_since(const struct flow *flow, uint64_t n, uint64_t now)
     return pace_since(&flow->flows->pace, flow->number, flow->phase_begun + n, now);
 }
 
+// How late we are with COUNT messages that begin at NOW: those that wait because the server is
+// slow, having been planned when there was no room, tell nothing about that.
+static void record_lateness(const struct flow *flow, uint64_t count, uint64_t now)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t planned = flow_since(flow, i, now);
+
+        if (planned >= flow->room_since)
+            histogram_record(&flow->flows->results->lateness, now > planned ? now - planned : 0, 1);
+    }
+}
+
 void flow_begin(struct flow *flow, uint64_t count, uint64_t now)
 {
+    if (flow->flows->pace.period > 0)
+        record_lateness(flow, count, now);
     flow->begun += count;
     flow->phase_begun += count;
     flow->in_flight += (unsigned)count;
@@ -49,8 +64,10 @@ void flow_begin(struct flow *flow, uint64_t count, uint64_t now)
     pace_count(&flow->flows->pace, count, now);
 }
 
-void flow_land(struct flow *flow, unsigned count)
+void flow_land(struct flow *flow, unsigned count, uint64_t now)
 {
+    if (count > 0 && flow->in_flight == flow->flows->depth)
+        flow->room_since = now;
     flow->in_flight -= count;
     flow->flows->in_flight -= count;
 }
@@ -82,7 +99,7 @@ void flow_fail(struct flow *flow, enum fault fault, const char *cause)
 {
     results_fault(flow->flows->results, fault, 1, "connection %u: %s", flow->number, cause);
     flow_close(flow);
-    flow_land(flow, flow->in_flight);
+    flow_land(flow, flow->in_flight, clock_now());
     flow->ended = true;
     flow->flows->alive--;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // flow: one connection's messages, counted: those begun, in flight, answered and lost.
-#ifndef FLOW_H
-#define FLOW_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +29,7 @@ struct flow {
     unsigned in_flight; // messages
     bool ended;
     bool paused;          // begins nothing until the next tick
+    uint64_t room_since;  // when it last had as much in flight as it may have, or was paused
     uint64_t stumbling;   // since when there were faults and no answer; 0: it goes well
     uint64_t begun;       // messages, since the connection was made; the next one's number
     uint64_t answered;    // of these
@@ -50,8 +50,8 @@ uint64_t flow_since(const struct flow *flow, uint64_t n, uint64_t now);
 // COUNT messages, no more than were allowed, are in flight from NOW on.
 void flow_begin(struct flow *flow, uint64_t count, uint64_t now);
 
-// COUNT messages are in flight no more.
-void flow_land(struct flow *flow, unsigned count);
+// COUNT messages are in flight no more, from NOW on.
+void flow_land(struct flow *flow, unsigned count, uint64_t now);
 
 // COUNT messages whose latency counts from SINCE were answered at NOW.
 void flow_record(struct flow *flow, uint64_t since, uint64_t now, unsigned count);
@@ -69,5 +69,3 @@ void flow_fail(struct flow *flow, enum fault fault, const char *cause);
 // The same fault where the next message may fare better, as after a restart of the server: FLOW is
 // paused. It ends all the same after a time without any answer in which one should have come.
 void flow_stumble(struct flow *flow, enum fault fault, const char *cause, uint64_t now);
-
-#endif

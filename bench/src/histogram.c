@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "histogram.h"
 
+#include <stdbool.h>
+
+#include "ground/util.h"
+
 // Values below 2 * HISTOGRAM_STEPS have a bucket each; above, each doubling makes them wider.
 static unsigned bucket_of(uint64_t value)
 {
@@ -52,7 +56,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, double share)
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
         seen += histogram->count[i];
         if (seen >= rank)
-            return top_of(i) < histogram->max ? top_of(i) : histogram->max;
+            return uint64_min(top_of(i), histogram->max);
     }
     return histogram->max;
 }
@@ -64,6 +68,18 @@ uint64_t histogram_rank(const struct histogram *histogram, uint64_t value)
     for (unsigned i = 0; i <= bucket_of(value); i++)
         seen += histogram->count[i];
     return seen;
+}
+
+void histogram_subtract(const struct histogram *later, const struct histogram *earlier,
+                        struct histogram *difference)
+{
+    *difference = (struct histogram){.total = later->total - earlier->total,
+                                     .sum = later->sum - earlier->sum};
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        difference->count[i] = later->count[i] - earlier->count[i];
+        if (difference->count[i] > 0)
+            difference->max = uint64_min(top_of(i), later->max);
+    }
 }
 
 double histogram_mean(const struct histogram *histogram)
@@ -91,7 +107,7 @@ double histogram_deviation(const struct histogram *histogram)
     if (histogram->total == 0)
         return 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        double distance = (double)top_of(i) - mean;
+        double distance = (double)uint64_min(top_of(i), histogram->max) - mean;
 
         squares += distance * distance * (double)histogram->count[i];
     }
@@ -105,4 +121,25 @@ double histogram_share(unsigned step)
     for (unsigned half = 0; half < step / 5; half++)
         left /= 2;
     return 1 - left * (1 - (double)(step % 5) / 10);
+}
+
+unsigned histogram_rows(const struct histogram *histogram,
+                        struct histogram_row rows[HISTOGRAM_ROWS])
+{
+    unsigned first = bucket_of(histogram_percentile(histogram, 0));
+    unsigned tail = bucket_of(histogram_percentile(histogram, 0.999));
+    unsigned step = (tail - first) / (HISTOGRAM_ROWS - 1) + 1, count = 0;
+    uint64_t seen = 0, low = first > 0 ? top_of(first - 1) : 0;
+
+    while (seen < histogram->total) {
+        unsigned last = first + step * (count + 1) - 1;
+        bool rest = last >= bucket_of(histogram->max) || count == HISTOGRAM_ROWS - 1;
+        uint64_t high = rest ? histogram->max : top_of(last);
+        uint64_t rank = rest ? histogram->total : histogram_rank(histogram, high);
+
+        rows[count++] = (struct histogram_row){low, high, rank - seen};
+        seen = rank;
+        low = high;
+    }
+    return count;
 }

@@ -20,31 +20,23 @@ static size_t reply_room(const struct settings *settings)
     return settings->verify ? settings->reply_size : size_min(settings->reply_size, SAMPLE_BYTES);
 }
 
-static uint64_t places(const struct traffic *traffic)
-{
-    uint64_t places = 1;
-
-    while (places < traffic->flows.depth)
-        places *= 2;
-    return places;
-}
-
 size_t line_bytes(const struct traffic *traffic)
 {
-    return sizeof(struct line) + (size_t)places(traffic) * sizeof(struct together) +
+    return sizeof(struct line) +
+           (size_t)traffic_places(traffic->flows.depth) * sizeof(struct together) +
            reply_room(traffic->settings);
 }
 
 void line_init(struct line *line)
 {
-    line->mask = places(traffic_of(&line->flow)) - 1;
+    line->mask = traffic_places(line->flow.flows->depth) - 1;
     line->reply = (char *)&line->messages[line->mask + 1];
     line->fresh = true;
 }
 
 void line_renew(struct line *line)
 {
-    flow_land(&line->flow, line->flow.in_flight);
+    flow_land(&line->flow, line->flow.in_flight, clock_now());
     line->flow.answered = line->flow.begun;
     line->out = line->flow.begun * settings_of(line)->size;
     line->first = line->end;
@@ -73,7 +65,7 @@ uint64_t line_owed(const struct line *line)
 // The next COUNT messages in flight were answered.
 static void answered(struct line *line, unsigned count, uint64_t now)
 {
-    flow_land(&line->flow, count);
+    flow_land(&line->flow, count, now);
     line->flow.answered += count;
     while (count > 0) {
         struct together *together = &line->messages[line->first & line->mask];
@@ -221,7 +213,7 @@ void line_give_up(struct line *line)
                       line->in > 0 ? "whole " : "", (unsigned long long)flow->answered,
                       flow->number, line->in > 0 ? ", but the bytes: " : "",
                       sample_of(line, sample));
-    flow_land(flow, flow->in_flight);
+    flow_land(flow, flow->in_flight, clock_now());
     line->first = line->end;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // line: one TCP connection's messages as streams of bytes: what is owed to the server, and what the
 // bytes that come back answer. No system calls.
-#ifndef LINE_H
-#define LINE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -51,5 +50,3 @@ void line_give_up(struct line *line);
 // The connection is over, because of ERROR; 0: the server has closed it. Where each message has its
 // own, LINE goes on with the next one.
 void line_fail(struct line *line, int error);
-
-#endif

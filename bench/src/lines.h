@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // lines: messages over TCP connections that stay.
-#ifndef LINES_H
-#define LINES_H
+#pragma once
 
 #include <stdint.h>
 
@@ -18,5 +17,3 @@ void lines_send(struct line *line);
 
 // Reads what has come. Returns the time if something came, else 0. May end LINE.
 uint64_t lines_read(struct line *line);
-
-#endif

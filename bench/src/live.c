@@ -6,8 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "figure.h"
 #include "ground/util.h"
-#include "report.h"
 
 void live_note(struct live *live, uint64_t messages, uint64_t time)
 {
@@ -45,11 +45,13 @@ void live_sparkline(const double *values, size_t count, bool unicode, struct tex
 void live_write(const struct live *live, double share, const struct histogram *latency,
                 size_t columns, struct text *text)
 {
-    char p99[REPORT_TIME_MAX];
+    char p99[FIGURE_TEXT_MAX];
+    struct figure figure = figure_percentile(latency, 0.99);
     size_t before = text->length, most = columns - 1; // in the last one the cursor would move on
 
-    text_format(text, "%3.0f %%  %9.0f/s  p99 %s  ", share * 100, live->rate[LIVE_POINTS - 1],
-                report_latency(p99, latency, 0.99));
+    figure.value /= 1e3;
+    text_format(text, "%3.0f %%  %9.0f/s  p99 %s ms  ", share * 100, live->rate[LIVE_POINTS - 1],
+                figure_text(p99, figure, 3));
     text->length = size_min(text->length, before + most);
     size_t points = size_min(LIVE_POINTS, before + most - text->length);
     live_sparkline(live->rate + LIVE_POINTS - points, points, live->unicode, text);
@@ -73,4 +75,24 @@ void live_show(struct live *live, const struct histogram *latency, double share,
     text_string(&text, "\r\033[K");
     live_write(live, share < 1 ? share : 1, latency, columns_of_terminal(), &text);
     fputs(text_end(&text), stderr);
+}
+
+void live_interval(const struct live *live, const struct interval *interval, uint64_t faults)
+{
+    double seconds = (double)(interval->ended - interval->began) / 1e9;
+    const uint64_t times[] = {interval->p50, interval->p99, interval->max};
+    char room[FIGURE_TEXT_MAX];
+
+    if (!live->lines)
+        return;
+    if (interval->began == 0)
+        printf("%9s %12s %12s %12s %12s %8s  latency in %s\n", "seconds", "a second", "p50", "p99",
+               "max", "errors", live->us);
+    printf("%9.2f %12.0f", (double)interval->ended / 1e9, (double)interval->messages / seconds);
+    for (size_t i = 0; i < ARRAY_LENGTH(times); i++)
+        printf(
+            " %12s",
+            figure_text(room, figure_quotient(interval->messages > 0, (double)times[i], 1e3), 1));
+    printf(" %8llu\n", (unsigned long long)faults);
+    fflush(stdout); // that it cannot be written shows when the report cannot be either
 }

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 // live: the line that shows how a run goes on.
-#ifndef LIVE_H
-#define LIVE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "ground/text.h"
-#include "histogram.h"
+#include "results.h"
 
 enum { LIVE_POINTS = 32 };
 
 struct live {
-    bool shown;
+    bool shown; // on the terminal
+    bool lines; // for each interval
     bool unicode;
+    const char *us;           // microseconds
     double rate[LIVE_POINTS]; // messages a second, the latest at the end
     uint64_t messages, time;  // when it was last shown
 };
@@ -30,7 +31,9 @@ void live_write(const struct live *live, double share, const struct histogram *l
 // shown.
 void live_show(struct live *live, const struct histogram *latency, double share, uint64_t time);
 
+// Prints a line about INTERVAL to standard output, if such lines are wanted. FAULTS are those so
+// far.
+void live_interval(const struct live *live, const struct interval *interval, uint64_t faults);
+
 // VALUES as a row of bars, the highest as high as a line is.
 void live_sparkline(const double *values, size_t count, bool unicode, struct text *text);
-
-#endif

@@ -11,7 +11,9 @@
 
 #include "bench.h"
 #include "cost.h"
+#include "export.h"
 #include "report.h"
+#include "summary.h"
 
 enum { EXIT_USAGE = 2, HELP_ROOM = 4096 };
 
@@ -51,31 +53,52 @@ static int write_hgrm(const struct settings *settings, const struct results *res
     struct text text = text_in(room, sizeof room);
     bool cut = ftruncate(fileno(file), 0) == 0 || errno == EINVAL; // as of a pipe
 
-    report_hgrm(results, &text);
+    export_hgrm(&results->latency, &text);
     bool written = fputs(text_end(&text), file) != EOF;
     return fflush(file) != EOF && written && cut ? EXIT_SUCCESS : failed(settings->hgrm);
 }
 
-static int print_results(const struct settings *settings, const struct results *results)
+// One object; if runs are to be repeated, one in which they are listed.
+static int print_json(const struct settings *settings, const struct runs *runs)
 {
-    char room[REPORT_ROOM];
+    static char room[JSON_ROOM];
+    bool many = settings->repeat > 1;
+    struct text text = text_in(room, sizeof room);
+
+    for (unsigned i = 0; i < runs->count; i++) {
+        text_string(&text, i > 0 ? ",\n" : many ? "{\"runs\": [" : "");
+        export_json(settings, &runs->all[i], &text);
+        fputs(text_end(&text), stdout);
+        text = text_in(room, sizeof room);
+    }
+    text_string(&text, many ? "]}\n" : "\n");
+    int printed = print(text_end(&text));
+    return ferror(stdout) ? EXIT_FAILURE : printed;
+}
+
+static int print_results(const struct settings *settings, const struct runs *runs)
+{
+    static char room[SUMMARY_ROOM];
     struct text text = text_in(room, sizeof room);
 
     if (settings->json)
-        report_json(settings, results, &text);
+        return print_json(settings, runs);
+    if (settings->repeat > 1)
+        summary_text(settings, runs, &text);
     else
-        report_text(settings, results, &text);
+        report_text(settings, runs->all, &text);
     return print(text_end(&text));
 }
 
 // Whether all that was asked for was measured, and was right.
-static int judge(const struct settings *settings, const struct results *results)
+static int judge_run(const struct settings *settings, const struct results *results)
 {
     const struct server_results *server = &results->server;
     bool known = server->cost && (server->memory || settings->idle == 0) &&
                  (server->rest || settings->rest == 0);
 
-    if (!results_good(results))
+    if (!results_complete(results) ||
+        (results_faults(results) > 0 && !expect_has(&settings->expect, "errors")))
         return EXIT_FAILURE;
     if (settings->pid == 0 || known)
         return EXIT_SUCCESS;
@@ -86,35 +109,73 @@ static int judge(const struct settings *settings, const struct results *results)
     return EXIT_FAILURE;
 }
 
-static bool on_terminal(void)
+// Whether the median of the runs keeps the bound.
+static int judge_bound(const struct bound *bound, const struct runs *runs)
 {
-    return isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+    struct spread spread = summary_spread(runs, bound->figure);
+    struct figure measured = {spread.known, spread.median};
+    char room[FIGURE_TEXT_MAX];
+
+    if (expect_kept(bound, measured))
+        return EXIT_SUCCESS;
+    fprintf(stderr, "echo-bench: expected %.*s, and it was %s%s\n", bound->length, bound->text,
+            figure_text(room, measured, bound->figure->decimals),
+            !spread.known         ? ": not measured, or by too few messages"
+            : bound->figure->time ? " us"
+                                  : "");
+    return EXIT_FAILURE;
 }
 
-static int run(const struct settings *settings, FILE *hgrm)
+static int judge(const struct settings *settings, const struct runs *runs)
 {
-    static struct results results; // the histogram is large for a stack
-    struct live live = {.shown = on_terminal(),
-                        .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    int status = EXIT_SUCCESS;
 
-    int result = bench_run(settings, &live, &results);
-    if (live.shown)
-        fputs("\r\033[K", stderr);
-    if (result < 0)
-        return EXIT_FAILURE;
-    int printed = print_results(settings, &results);
-    int written = hgrm ? write_hgrm(settings, &results, hgrm) : EXIT_SUCCESS;
-    return printed || written ? EXIT_FAILURE : judge(settings, &results);
+    for (unsigned i = 0; i < runs->count; i++)
+        status |= judge_run(settings, &runs->all[i]);
+    for (unsigned i = 0; i < settings->expect.count; i++)
+        status |= judge_bound(&settings->expect.bounds[i], runs);
+    return status;
 }
 
-static int run_with_hgrm(const struct settings *settings)
+// As many runs as are wanted, or until one is interrupted. False with the reason on standard error.
+static bool make_runs(const struct settings *settings, struct runs *runs)
 {
-    FILE *hgrm = open_hgrm(settings);
+    while (runs->count < settings->repeat) {
+        struct live live = {.unicode = settings->unicode, .us = settings->us};
+        struct results *results = &runs->all[runs->count++];
 
-    if (!hgrm)
-        return failed(settings->hgrm);
-    int status = run(settings, hgrm);
-    fclose(hgrm);
+        live.shown = isatty(STDOUT_FILENO) && isatty(STDERR_FILENO) && !settings->lines;
+        int result = bench_run(settings, &live, results);
+        fputs(live.shown ? "\r\033[K" : "", stderr);
+        if (result < 0 || results->interrupted)
+            return result == 0;
+    }
+    return true;
+}
+
+static int report_runs(const struct settings *settings, const struct runs *runs, FILE *hgrm)
+{
+    int printed = print_results(settings, runs);
+    int written = hgrm ? write_hgrm(settings, runs->all, hgrm) : EXIT_SUCCESS;
+
+    return printed || written ? EXIT_FAILURE : judge(settings, runs);
+}
+
+static int run(const struct settings *settings)
+{
+    FILE *hgrm = settings->hgrm ? open_hgrm(settings) : NULL;
+    struct runs runs = {.all = calloc(settings->repeat, sizeof(struct results))};
+    int status = EXIT_FAILURE;
+
+    if (settings->hgrm && !hgrm)
+        failed(settings->hgrm);
+    else if (!runs.all)
+        failed("memory for the results");
+    else if (make_runs(settings, &runs))
+        status = report_runs(settings, &runs, hgrm);
+    if (hgrm)
+        fclose(hgrm);
+    free(runs.all);
     return status;
 }
 
@@ -123,9 +184,8 @@ static int check_pid(const struct settings *settings)
     struct cost cost;
     struct memory memory;
 
-    if (settings->pid == 0 ||
-        (cost_read(settings->pid, settings->tree, &cost) &&
-         (settings->idle == 0 || cost_memory(settings->pid, settings->tree, &memory))))
+    if (settings->pid == 0 || (cost_read(settings->pid, &cost) &&
+                               (settings->idle == 0 || cost_memory(settings->pid, &memory))))
         return EXIT_SUCCESS;
     fprintf(stderr, "echo-bench: --pid: process %d: %s\n", (int)settings->pid, strerror(errno));
     return EXIT_FAILURE;
@@ -171,11 +231,13 @@ int main(int argc, char *argv[])
         fprintf(stderr, "echo-bench: %s\nTry 'echo-bench --help'.\n", text_end(&error));
         return EXIT_USAGE;
     }
+    settings.unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    settings.us = settings.unicode ? "µs" : "us";
     if (settings.help)
         return print_help();
     if (settings.version)
         return print("echo-bench " VERSION "\n");
     if (check_pid(&settings) != EXIT_SUCCESS)
         return EXIT_FAILURE;
-    return settings.hgrm ? run_with_hgrm(&settings) : run(&settings, NULL);
+    return run(&settings);
 }

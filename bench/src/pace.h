@@ -5,8 +5,7 @@
 // counts from then. In the open loop it has a time at which it is to be sent, whatever became of
 // the earlier ones, and its latency counts from that time: what a stall holds up is not hidden.
 // There the flows take turns: flow F of C has messages F, F + C, F + 2C and so on of all.
-#ifndef PACE_H
-#define PACE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,5 +44,3 @@ uint64_t pace_counted_until(const struct pace *pace, uint64_t answered, uint64_t
 
 // The open loop: how many messages were due before OVER and were not begun.
 uint64_t pace_unsent(const struct pace *pace, uint64_t over);
-
-#endif

@@ -5,8 +5,7 @@
 // on with letters that depend on both, and ends with LF. So a reply that is late, twice there, of
 // another connection or changed in one byte is told apart. No message begins with '/', nor has it a
 // space: a server will not take it for a command or an error message.
-#ifndef PAYLOAD_H
-#define PAYLOAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,5 +30,3 @@ bool payload_read(const char *bytes, size_t size, uint32_t *stream, uint64_t *se
 // The length of a text at BYTES that is no message but something that a server has to say, such as
 // "Server Busy": it has a space and, within LENGTH, an LF at its end. 0 if there is none.
 size_t payload_refusal(const char *bytes, size_t length);
-
-#endif

@@ -29,8 +29,8 @@ static void send_due(struct phase *phase, uint64_t now)
     uint64_t due = pace_due(&traffic->flows.pace, now);
     uint64_t fresh = uint64_min(due - phase->paced, traffic->opened);
 
-    for (uint64_t i = 0; i < fresh; i++)
-        traffic->go(traffic->all[(phase->paced + i) % traffic->opened], now);
+    for (uint64_t i = 0; i < fresh; i++) // each at a time of its own: those before it take some
+        traffic->go(traffic->all[(phase->paced + i) % traffic->opened], clock_now());
     phase->paced = due;
     engine_set_alarm(phase->engine, pace_next(&traffic->flows.pace, due));
 }
@@ -99,10 +99,23 @@ static double share_done(struct phase *phase, uint64_t now)
     return count > time ? count : time;
 }
 
+// Ends the interval under way at NOW, if it has lasted for so long AT_LEAST.
+static void cut(struct phase *phase, uint64_t now, uint64_t at_least)
+{
+    struct results *results = phase->traffic->flows.results;
+    unsigned count = results->interval_count;
+    uint64_t since = results->started + (count > 0 ? results->intervals[count - 1].ended : 0);
+
+    if (count < INTERVALS_MAX && now >= since + at_least)
+        live_interval(phase->live, results_cut(results, now), results_faults(results));
+}
+
 static void tick(struct phase *phase, uint64_t now)
 {
     find_lost(phase, now);
     traffic_go(phase->traffic, now);
+    if (phase->over == 0)
+        cut(phase, now, phase->traffic->settings->interval - ENGINE_TICK_NANOSECONDS / 2);
     live_show(phase->live, &phase->traffic->flows.results->latency, share_done(phase, now), now);
 }
 
@@ -119,6 +132,8 @@ static void begin(struct phase *phase, uint64_t duration, uint64_t messages)
     uint64_t now = clock_now();
 
     traffic_start(traffic, now, duration, messages);
+    results_restart(traffic->flows.results);
+    traffic->flows.results->started = now;
     phase->still = now;
     for (unsigned i = 0; pace_of(phase)->period == 0 && i < traffic->opened; i++)
         traffic->go(traffic->all[i], clock_now());
@@ -131,9 +146,10 @@ static void conclude(struct phase *phase)
     struct results *results = flows->results;
 
     results->interrupted = phase->engine->interrupts > 0;
-    results->started = flows->pace.started;
     results->ended = pace_counted_until(&flows->pace, flows->answered, phase->over);
+    cut(phase, results->ended, phase->traffic->settings->interval / 2);
     results->unsent = pace_unsent(&flows->pace, phase->over);
+    results->planned = flows->pace.period > 0 ? flows->pace.begun + results->unsent : 0;
     if (results->interrupted)
         results->in_flight = flows->in_flight;
     else

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // phase: a part of a run in which messages are sent, the warm-up or what is measured.
-#ifndef PHASE_H
-#define PHASE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +12,3 @@
 // goes on.
 void phase_run(struct engine *engine, struct traffic *traffic, struct live *live, uint64_t duration,
                uint64_t messages);
-
-#endif

@@ -79,12 +79,13 @@ static int open_idle(struct rest *rest, struct target *target)
 static void settle(struct rest *rest)
 {
     const struct settings *settings = rest->settings;
-    uint64_t before = UINT64_MAX, cpu;
+    uint64_t before = UINT64_MAX;
+    struct cost cost;
 
     for (int i = 0; settings->pid > 0 && i < SETTLE_STEPS_MAX; i++) {
-        if (!cost_cpu(settings->pid, settings->tree, &cpu) || cpu == before)
+        if (!cost_read(settings->pid, &cost) || cost.cpu == before)
             return;
-        before = cpu;
+        before = cost.cpu;
         engine_wait(rest->engine, clock_now() + SETTLE_STEP_MILLISECONDS * UINT64_C(1000000));
     }
 }
@@ -94,13 +95,14 @@ static int weigh_idle(struct rest *rest, struct target *target)
     const struct settings *settings = rest->settings;
     struct server_results *server = &rest->results->server;
     struct memory before, after;
-    bool known = settings->pid > 0 && cost_memory(settings->pid, settings->tree, &before);
+    bool known = settings->pid > 0 && cost_memory(settings->pid, &before);
 
     if (open_idle(rest, target) < 0)
         return -1;
     settle(rest);
-    server->memory = known && cost_memory(settings->pid, settings->tree, &after);
+    server->memory = known && cost_memory(settings->pid, &after);
     if (server->memory) {
+        server->idle = settings->idle;
         server->rss = after.rss - before.rss;
         server->pss = after.pss - before.pss;
     }
@@ -115,9 +117,9 @@ static void count_wakeups(struct rest *rest)
 
     settle(rest); // the connections of a run before this one may still be ending
     uint64_t began = clock_now();
-    bool known = cost_read(settings->pid, settings->tree, &before);
+    bool known = cost_read(settings->pid, &before);
     engine_wait(rest->engine, began + settings->rest);
-    server->rest = known && cost_read(settings->pid, settings->tree, &after);
+    server->rest = known && cost_read(settings->pid, &after);
     server->rest_time = clock_now() - began;
     server->wakeups = after.voluntary - before.voluntary;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // rest: what is measured before any message goes: idle connections, and the server at rest.
-#ifndef REST_H
-#define REST_H
+#pragma once
 
 #include "dial.h"
 #include "engine.h"
@@ -22,5 +21,3 @@ int rest_measure(struct rest *rest, struct target *target);
 
 // Closes the idle connections.
 void rest_finish(struct rest *rest);
-
-#endif

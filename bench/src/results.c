@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ground/util.h"
 
@@ -46,9 +47,24 @@ uint64_t results_faults(const struct results *results)
     return all;
 }
 
-bool results_good(const struct results *results)
+double results_sent(const struct results *results)
 {
-    return results->latency.total > 0 && results->in_flight == 0 && results_faults(results) == 0;
+    return results->planned == 0 ? 1 : 1 - (double)results->unsent / (double)results->planned;
+}
+
+double results_others(const struct results *results)
+{
+    const struct server_results *server = &results->server;
+    double all = (double)results->wall * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    double ours = (double)results->own_cpu + (server->cost ? (double)server->cpu : 0);
+    double others = (double)results->machine.busy - ours;
+
+    return all > 0 && others > 0 ? others / all : 0;
+}
+
+bool results_complete(const struct results *results)
+{
+    return results->latency.total > 0 && results->in_flight == 0 && results_sent(results) >= 0.99;
 }
 
 double results_seconds(const struct results *results)
@@ -58,8 +74,9 @@ double results_seconds(const struct results *results)
 
 void results_restart(struct results *results)
 {
-    results->latency = (struct histogram){.total = 0};
-    results->started = results->ended = results->unsent = 0;
+    results->latency = results->lateness = results->before = (struct histogram){.total = 0};
+    results->started = results->ended = results->planned = results->unsent = 0;
+    results->interval_count = 0;
 }
 
 const char *results_sample(char *room, size_t room_length, const char *bytes, size_t length)
@@ -70,4 +87,22 @@ const char *results_sample(char *room, size_t room_length, const char *bytes, si
         room[i] = printable(bytes[i]);
     room[fits] = '\0';
     return room;
+}
+
+const struct interval *results_cut(struct results *results, uint64_t now)
+{
+    static struct histogram part; // too large for a stack
+    unsigned last = results->interval_count;
+    struct interval *interval = &results->intervals[last];
+
+    histogram_subtract(&results->latency, &results->before, &part);
+    *interval = (struct interval){.began = last > 0 ? interval[-1].ended : 0,
+                                  .ended = now - results->started,
+                                  .messages = part.total,
+                                  .p50 = histogram_percentile(&part, 0.5),
+                                  .p99 = histogram_percentile(&part, 0.99),
+                                  .max = part.max};
+    results->before = results->latency;
+    results->interval_count++;
+    return interval;
 }

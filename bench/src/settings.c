@@ -10,6 +10,9 @@
 
 #define NOT_GIVEN UINT64_MAX
 
+// The least is ENGINE_TICK_NANOSECONDS, of which nothing is known here; so many fill a picture.
+enum { INTERVAL_NANOSECONDS = 250000000, INTERVALS = 200 };
+
 static const struct settings defaults = {
     .connections = 50,
     .depth = 1,
@@ -18,6 +21,8 @@ static const struct settings defaults = {
     .warmup = NOT_GIVEN,
     .rest = NOT_GIVEN,
     .timeout = 5 * NANOSECONDS_PER_SECOND,
+    .interval = NOT_GIVEN,
+    .repeat = 1,
 };
 
 // Reads TEXT, a decimal number such as 12, .5 or 1e6, as so many times 10 to the -DECIMALS. False
@@ -134,6 +139,11 @@ static bool take_request(const struct argument *argument)
     return true;
 }
 
+static bool take_expect(const struct argument *argument)
+{
+    return expect_read(argument_member(argument), argument->value, argument->error);
+}
+
 #define MEMBER(name) offsetof(struct settings, name)
 
 enum { DAY_SECONDS = 86400 };
@@ -166,11 +176,16 @@ static const struct argument_row rows[] = {
      "bytes of the answer to STR"},
     {"pid", 'p', take_unsigned, MEMBER(pid), 1, 1 << 22, "PID",
      "tell what it costs the server, process PID"},
-    {"tree", 0, argument_flag, MEMBER(tree), 0, 0, NULL, "and its children's children too"},
     {"rest", 0, take_seconds, MEMBER(rest), 0, DAY_SECONDS, "S",
      "count the server's wakeups at rest for S seconds (1 with --pid)"},
     {"timeout", 0, take_seconds, MEMBER(timeout), 0, DAY_SECONDS, "S",
      "how long to wait for a connection or an answer (5)"},
+    {"interval", 0, take_seconds, MEMBER(interval), 0, DAY_SECONDS, "S",
+     "a line every S seconds, 0.25 at least"},
+    {"repeat", 0, take_unsigned, MEMBER(repeat), 1, 100, "N",
+     "N runs: median, spread and confidence of each figure (1)"},
+    {"expect", 0, take_expect, MEMBER(expect), 0, 0, "LIST",
+     "fail unless LIST holds, such as p99<2ms,errors=0"},
     {"json", 'j', argument_flag, MEMBER(json), 0, 0, NULL, "print one JSON object"},
     {"hgrm", 0, argument_path, MEMBER(hgrm), 0, 0, "FILE",
      "write the latencies to FILE as HdrHistogram does"},
@@ -235,10 +250,14 @@ static const char *conflict(const struct settings *s)
         return "--size: a datagram has at most 65507 bytes";
     if (s->udp && s->idle > 0)
         return "--idle opens TCP connections, it excludes --udp";
-    if (s->pid == 0 && (s->tree || s->rest != NOT_GIVEN))
-        return "--tree and --rest need --pid";
+    if (s->pid == 0 && s->rest != NOT_GIVEN)
+        return "--rest needs --pid";
     if (s->duration == 0)
         return "--duration: nothing can be measured in no time";
+    if (s->interval < INTERVAL_NANOSECONDS)
+        return "--interval: 0.25 seconds at least";
+    if (s->hgrm && s->repeat > 1)
+        return "--hgrm is about one run, it excludes --repeat";
     if (s->timeout == 0)
         return "--timeout: nothing is answered in no time";
     return NULL;
@@ -252,6 +271,13 @@ static void fill_in(struct settings *settings)
         settings->warmup = settings->messages > 0 ? 0 : NANOSECONDS_PER_SECOND / 2;
     if (settings->rest == NOT_GIVEN)
         settings->rest = settings->pid > 0 ? NANOSECONDS_PER_SECOND : 0;
+    settings->lines = settings->interval != NOT_GIVEN && !settings->json;
+    if (settings->interval == NOT_GIVEN && settings->duration == 0)
+        settings->interval = NANOSECONDS_PER_SECOND; // nobody knows how many there will be
+    else if (settings->interval == NOT_GIVEN)
+        settings->interval =
+            INTERVAL_NANOSECONDS *
+            (1 + settings->duration / (INTERVALS * (uint64_t)INTERVAL_NANOSECONDS));
     if (!settings->has_request)
         settings->reply_size = settings->size;
 }

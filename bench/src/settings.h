@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // settings: echo-bench's command line, made into values.
-#ifndef SETTINGS_H
-#define SETTINGS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "expect.h"
 #include "ground/text.h"
 
 enum {
@@ -20,7 +20,9 @@ enum {
 
 struct settings {
     bool help, version;
-    bool tcp, udp, churn, verify, tree, json;
+    bool tcp, udp, churn, verify, json;
+    bool unicode;   // what is printed for people may have more than ASCII; main sets these two
+    const char *us; // microseconds
     unsigned connections, depth, idle;
     unsigned rate;                  // messages a second in the open loop; 0: closed loop
     uint64_t messages;              // 0: as many as go in `duration`
@@ -28,9 +30,13 @@ struct settings {
     unsigned reply_size;            // bytes
     uint64_t duration;              // nanoseconds; 0: until there were `messages`
     uint64_t warmup, rest, timeout; // nanoseconds
-    pid_t pid;                      // 0: none
-    const char *hgrm;               // points into argv, or NULL
-    bool has_request;               // --request; otherwise a payload is sent
+    uint64_t interval;              // nanoseconds, of the timeline
+    bool lines;                     // a line for each interval
+    unsigned repeat;                // runs
+    struct expect expect;
+    pid_t pid;        // 0: none
+    const char *hgrm; // points into argv, or NULL
+    bool has_request; // --request; otherwise a payload is sent
     char request[REQUEST_MAX_BYTES];
     char host[HOST_MAX_BYTES]; // without brackets
     const char *port;          // these two point into argv
@@ -42,5 +48,3 @@ bool settings_parse(struct settings *settings, int argc, char *argv[], struct te
 
 // What --help prints: every option, its meaning and its default.
 void settings_help(struct text *help);
-
-#endif

@@ -57,6 +57,8 @@ int traffic_open(struct traffic *traffic)
 void traffic_go(struct traffic *traffic, uint64_t now)
 {
     for (unsigned i = 0; i < traffic->opened; i++) {
+        if (traffic->all[i]->paused)
+            traffic->all[i]->room_since = now;
         traffic->all[i]->paused = false;
         traffic->go(traffic->all[i], now);
     }
@@ -67,4 +69,13 @@ void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uin
     pace_start(&traffic->flows.pace, now, duration, messages);
     for (unsigned i = 0; i < traffic->opened; i++)
         traffic->all[i]->phase_begun = 0;
+}
+
+uint64_t traffic_places(uint64_t messages)
+{
+    uint64_t places = 1;
+
+    while (places < messages)
+        places *= 2;
+    return places;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // traffic: all flows of a run, and how their messages travel: lines, churn or datagrams.
-#ifndef TRAFFIC_H
-#define TRAFFIC_H
+#pragma once
 
 #include "dial.h"
 #include "flow.h"
@@ -44,4 +43,5 @@ void traffic_go(struct traffic *traffic, uint64_t now);
 // Begins a phase: see pace_start.
 void traffic_start(struct traffic *traffic, uint64_t now, uint64_t duration, uint64_t messages);
 
-#endif
+// Places for so many messages in flight: a power of two.
+uint64_t traffic_places(uint64_t messages);

@@ -123,7 +123,23 @@ def test_open_loop_over_udp(serve, kind):
     assert 0.4 < passed[500] < 1.4
 
 
+def test_an_open_loop_tells_how_late_it_was_itself(measure):
+    result = measure("-r", 1000, "-n", 500, "-c", 3, "--timeout=30")
+    late = [result["lateness_us"][key] for key in ("p50", "p99", "max")]
+    assert 0 < late[0] <= late[1] <= late[2]
+    assert late[2] <= result["latency_us"]["max"]
+    assert "lateness_us" not in measure("-n", 10)
+
+
 STALL = 1.0
+
+
+def test_who_waits_for_a_slow_server_is_not_late(serve):
+    """One in flight: what falls into the stall could not be sent, which is the server's doing."""
+    result = bench("-r", 100, "-n", 300, "-c", 1, "-d", 1, "--timeout=30",
+                   serve(faulty.stalling(at=100, seconds=STALL))).json()
+    assert result["latency_us"]["p90"] >= STALL * 0.5e6
+    assert result["lateness_us"]["p90"] < STALL * 0.25e6
 
 
 def test_a_stall_is_not_hidden(serve):
@@ -215,21 +231,18 @@ os.wait()
 """
 
 
-def test_the_tree_counts_what_descendants_do():
+def test_who_takes_no_time_is_not_the_server():
+    """It has children that answer; it has no figures of its own."""
     with subprocess.Popen(["/usr/bin/python3", "-c", FORKING], stdout=subprocess.PIPE, text=True,
                           start_new_session=True) as server:
         try:
             address = f"127.0.0.1:{int(server.stdout.readline())}"
-            words = ["-n", 500, "-c", 1, f"--pid={server.pid}", "--rest=0", "--timeout=30", address]
-            tree = bench("--tree", *words).json()["server"]["cpu_us_per_message"]
-            alone = bench(*words)
+            run = bench("-n", 500, "-c", 1, f"--pid={server.pid}", "--rest=0", WAIT, address)
         finally:
             os.killpg(server.pid, signal.SIGKILL)
-    assert tree > 0
-    # Who took no time at all is not the server, and has no figures.
-    assert alone.status == 1
-    assert f"process {server.pid} " in alone.err and "is it the server?" in alone.err
-    assert json.loads(alone.out)["server"]["cpu_us_per_message"] is None
+    assert run.status == 1
+    assert f"process {server.pid} " in run.err and "is it the server?" in run.err
+    assert json.loads(run.out)["server"]["cpu_us_per_message"] is None
 
 
 def test_a_server_that_ends_before_it_is_weighed(serve):
@@ -280,7 +293,52 @@ def test_ctrl_c_while_the_server_says_nothing(serve):
     assert running.returncode == 1
     assert "interrupted" in out
     assert "in flight   3 messages" in out
-    assert "p50 -" in out
+    assert "latency     -\n" in out
+
+
+def test_the_timeline_has_every_message(measure):
+    result = measure("-t", 1, "-w", 0.1, "--timeout=30")
+    timeline = result["timeline"]
+    assert 2 <= len(timeline) <= 5
+    assert timeline[0]["began"] == 0
+    assert [part["began"] for part in timeline[1:]] == [part["ended"] for part in timeline[:-1]]
+    assert 0.8 * result["messages"] <= sum(part["messages"] for part in timeline) <= result["messages"]
+    assert all(0 < part["p50_us"] <= part["p99_us"] <= part["max_us"] for part in timeline if part["messages"])
+
+
+def test_the_distribution_is_that_of_the_percentiles(measure):
+    result = measure("-n", 5000)
+    shares, values = zip(*result["distribution"])
+    assert list(shares) == sorted(shares) and list(values) == sorted(values)
+    assert result["distribution"][0] == [0, result["latency_us"]["min"]]
+    assert dict(result["distribution"])[50] == result["latency_us"]["p50"]
+    assert values[-1] == result["latency_us"]["max"]
+
+
+def test_the_machine_is_named(daemon):
+    """Who else was busy can be told where the server is known: between nobody and all cores."""
+    machine = bench("-t", 0.5, f"--pid={daemon.pid}", "--rest=0", daemon.address).json()["machine"]
+    assert machine["kernel"] == os.uname().release
+    assert machine["cores"] == os.cpu_count()
+    assert 0 <= machine["others_percent"] <= 110 and 0 <= machine["stolen_percent"] <= 110
+
+
+@pytest.mark.parametrize("repeat", [2, 3])
+def test_repeated_runs(measure, repeat):
+    runs = measure("-n", 200, f"--repeat={repeat}", WAIT)["runs"]
+    assert [run["messages"] for run in runs] == [200] * repeat
+    assert len({run["latency_us"]["mean"] for run in runs}) > 1
+
+
+def test_a_run_that_is_interrupted_is_the_last(daemon):
+    with subprocess.Popen([BENCH, "--json", "-t", "600", "-w", "0", "--repeat=50", daemon.address],
+                          stdout=subprocess.PIPE, text=True) as running:
+        wait_for_traffic(daemon)
+        running.send_signal(signal.SIGINT)
+        out = running.communicate(timeout=PATIENCE)[0]
+    runs = json.loads(out)["runs"]
+    assert running.returncode == 0
+    assert [run["interrupted"] for run in runs] == [True]
 
 
 def half_open(port):

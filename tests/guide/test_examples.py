@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What every example does as an echo, and what each of them teaches."""
+import contextlib
 import os
 import random
 import re
@@ -367,3 +368,140 @@ def test_keepalive_is_on(start):
         sockets = subprocess.run(["ss", "-tnoH", "state", "established",
                                   f"( sport = :{server.port} )"], capture_output=True, text=True)
         assert "timer:(keepalive," in sockets.stdout
+
+
+# ---- wakeup ----
+
+@pytest.mark.parametrize("threads, each", [(1, 1), (4, 10000), (64, 100), (3, 0), (0, 5)])
+def test_wakeup_loses_nothing(threads, each):
+    done = subprocess.run([BUILD / "wakeup", str(threads), str(each)], capture_output=True, text=True, timeout=DEADLINE,
+                          check=True)
+    assert done.stdout == (f"results: {threads * each}, their sum: {threads * each * (each + 1) // 2}, "
+                           "events: no more than results\n")
+
+
+@pytest.mark.skipif("sanitize" in os.environ.get("GUIDE_CFLAGS", ""), reason="built otherwise")
+def test_wakeup_has_no_data_race(tmp_path):
+    program = tmp_path / "wakeup-tsan"
+    built = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-O1", "-g", "-fsanitize=thread", "-o", program,
+                            ROOT / "examples" / "wakeup.c", "-pthread"], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip("no ThreadSanitizer: " + built.stderr.strip().splitlines()[-1])
+    done = subprocess.run([program, "4", "2000"], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ---- datagrams ----
+
+@pytest.fixture
+def peer(start):
+    """A function that makes a socket connected to examples/datagrams; the server is its attribute."""
+    sockets = []
+
+    def peer():
+        sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sockets[-1].settimeout(DEADLINE)
+        sockets[-1].connect(("127.0.0.1", peer.server.port))
+        return sockets[-1]
+
+    peer.server = start("datagrams")
+    yield peer
+    for client in sockets:
+        client.close()
+
+
+def test_datagrams_come_back_whole(peer):
+    client = peer()
+    for size in (0, 1, 1000, 2047, 2048, 0):
+        data = os.urandom(size)
+        client.send(data)
+        assert client.recv(65536) == data
+
+
+def test_datagrams_that_are_cut_are_not_answered(peer):
+    client = peer()
+    client.send(b"x" * 2049)
+    client.send(b"y" * 65000)
+    client.send(b"after")
+    assert client.recv(65536) == b"after"
+    peer.server.wait_for("2049 bytes were cut to 2048")
+    peer.server.wait_for("65000 bytes were cut to 2048")
+
+
+def test_datagrams_go_back_to_their_senders(peer):
+    clients = [peer() for _ in range(5)]
+    for number, client in enumerate(clients * 30):
+        client.send(b"%d" % number)
+    for first, client in enumerate(clients):
+        assert [client.recv(100) for _ in range(30)] == [b"%d" % (first + 5 * i) for i in range(30)]
+
+
+def test_datagrams_to_who_has_gone_end_nothing(peer):
+    for _ in range(20):
+        client = peer()
+        client.send(b"bye")
+        client.close()  # the answer meets nobody, and an ICMP error comes back
+    client = peer()
+    client.send(b"still there?")
+    assert client.recv(100) == b"still there?"
+
+
+# ---- connect ----
+
+@pytest.fixture
+def listener():
+    """listener(backlog): a port, and the socket that has it."""
+    with contextlib.ExitStack() as stack:
+        def listener(backlog=8):
+            made = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
+            return made.getsockname()[1], made
+        yield listener
+
+
+def connecting(limit, *ports):
+    return subprocess.Popen([BUILD / "connect", str(limit), *map(str, ports)], stdout=subprocess.PIPE, text=True)
+
+
+def outcome(process):
+    out = process.communicate(timeout=DEADLINE)[0]
+    assert process.returncode == 0
+    return dict(re.findall(r"^port (\d+): (.*)$", out, re.M))
+
+
+def test_connect_tells_how_each_was_decided(listener):
+    (open_port, _), (full_port, full) = listener(), listener(0)
+    (closed_port, closed) = listener()
+    closed.close()
+    with contextlib.ExitStack() as waiting:
+        record.fill_queue(full_port, waiting)
+        found = outcome(connecting(300, open_port, closed_port, full_port))
+    assert found[str(open_port)] in ("connected", "connected at once")
+    assert found[str(closed_port)] == "Connection refused"
+    assert found[str(full_port)] == "no answer within the limit"
+
+
+@pytest.mark.parametrize("end", ["connected", "Connection refused"])
+def test_connect_learns_it_from_the_loop(listener, end):
+    """There is room, or nobody any more, when the kernel asks for the second time."""
+    port, full = listener(0)
+    with contextlib.ExitStack() as waiting:
+        record.fill_queue(port, waiting)
+        asked = syn_sent(port)
+        process = connecting(DEADLINE * 1000, port)
+        wait_until(lambda: syn_sent(port) > asked)
+        if end == "connected":
+            while process.poll() is None:  # those that filled the queue may come first
+                if select.select([full], [], [], 0.1)[0]:
+                    waiting.enter_context(full.accept()[0])
+        else:
+            full.close()
+        assert outcome(process) == {str(port): end}
+
+
+def syn_sent(port):
+    with open("/proc/net/tcp") as table:
+        return table.read().count(f" 0100007F:{port:04X} 02 ")
+
+
+def test_connect_to_nobody():
+    assert outcome(connecting(100)) == {}

@@ -29,6 +29,18 @@ def test_every_session_and_mistake_is_in_the_guide():
     assert set(re.findall(r"\| \[([\w-]+)\]\(\.\./examples/mistakes", GUIDE)) == set(NAMES)
 
 
+def test_commands_work_from_one_folder():
+    """It is named once, at the top; what is run there is there."""
+    assert re.findall(r"\bcd \S+", GUIDE) == ["cd build/examples"]
+    assert not re.findall(r"build/(?!examples\n)", GUIDE)
+    commands = re.findall(r"(?m)^(?:\$| {4}) ?(?:.* )?((?:\./|mistakes/)[\w-]+)", GUIDE)
+    assert len(commands) > 20
+    for command in commands:
+        assert (programs.ROOT / "examples" / f"{command}.c").exists(), command
+    for source in re.findall(r"(?m)^\$ cc .* (\S+\.c)$", GUIDE):
+        assert (programs.ROOT / "build/examples" / source).resolve().exists(), source
+
+
 def test_links_lead_somewhere():
     headings = {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
                 for line in GUIDE.splitlines() if line.startswith("#")}

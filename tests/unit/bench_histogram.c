@@ -132,3 +132,45 @@ TEST(shares_grow_towards_one)
         assert_true(histogram_share(step) < 1);
     }
 }
+
+TEST(what_came_since)
+{
+    static struct histogram earlier, difference;
+
+    histogram_record(&histogram, 7000000, 2);
+    earlier = histogram;
+    histogram_record(&histogram, 50000, 3);
+    histogram_subtract(&histogram, &earlier, &difference);
+    assert_int_equal(difference.total, 3);
+    assert_int_equal(difference.sum, 150000);
+    assert_in_range(difference.max, 50000, 50400);
+    assert_in_range(histogram_percentile(&difference, 0.5), 50000, 50400);
+}
+
+// Every value is in one row, and the rows follow each other.
+TEST(rows_have_all_values)
+{
+    struct histogram_row rows[HISTOGRAM_ROWS];
+    struct chance chance = chance_start(6);
+
+    assert_int_equal(histogram_rows(&histogram, rows), 0);
+    for (unsigned bits = 0; bits < 64; bits++) {
+        uint64_t seen = 0;
+
+        histogram = (struct histogram){.total = 0};
+        for (unsigned i = 0; i < 3000; i++)
+            histogram_record(&histogram,
+                             chance_next(&chance) >> (63 - chance_below(&chance, bits + 1)), 1);
+        unsigned count = histogram_rows(&histogram, rows);
+        assert_in_range(count, 1, HISTOGRAM_ROWS);
+        for (unsigned i = 0; i < count; i++) {
+            assert_true(i == 0 || rows[i].low == rows[i - 1].high);
+            assert_true(i == 0 ||
+                        rows[i].count == histogram_rank(&histogram, rows[i].high) - seen ||
+                        i == count - 1);
+            seen += rows[i].count;
+        }
+        assert_int_equal(seen, histogram.total);
+        assert_int_equal(rows[count - 1].high, histogram.max);
+    }
+}

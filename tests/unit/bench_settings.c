@@ -182,10 +182,31 @@ static const char *const wrong[] = {
     "--request=x --reply-bytes=3 --verify h:1",
     "--udp --size=65508 h:1",
     "--udp --idle=3 h:1",
-    "--tree h:1",
     "--rest=1 h:1",
     "--pid=0 h:1",
     "--hgrm= h:1",
+    "--interval=0 h:1",
+    "--interval=0.24 h:1",
+    "--repeat=0 h:1",
+    "--repeat=101 h:1",
+    "--repeat=2 --hgrm=x h:1",
+    "--expect= h:1",
+    "--expect=p99 h:1",
+    "--expect=p99<2 h:1",
+    "--expect=p99<ms h:1",
+    "--expect=p99<2m h:1",
+    "--expect=p99<2msx h:1",
+    "--expect=p99=<2ms h:1",
+    "--expect=p99==2ms h:1",
+    "--expect=p99<>2ms h:1",
+    "--expect=p99<0x2ms h:1",
+    "--expect=p99<-2ms h:1",
+    "--expect=p99<nan h:1",
+    "--expect=p9<2ms h:1",
+    "--expect=errors=0s h:1",
+    "--expect=errors=0, h:1",
+    "--expect=,errors=0 h:1",
+    "--expect=a=0 h:1",
 };
 
 TEST(wrong_usage)
@@ -216,4 +237,63 @@ TEST(help_fits)
     assert_false(help.cut);
     for (const char *line = strtok(room, "\n"); line; line = strtok(NULL, "\n"))
         assert_true(strlen(line) <= 95);
+}
+
+static bool keeps(const char *line, double value)
+{
+    assert_true(parse(line));
+    return expect_kept(&settings.expect.bounds[0], (struct figure){true, value});
+}
+
+TEST(bounds)
+{
+    static const struct {
+        const char *line;
+        bool below, at, above; // 2 ms
+    } rows[] = {{"--expect=p99<2ms h:1", true, false, false},
+                {"--expect=p99<=2000us h:1", true, true, false},
+                {"--expect=max=2000µs h:1", false, true, false},
+                {"--expect=p99.9>=2e6ns h:1", false, true, true},
+                {"--expect=mean>.002s h:1", false, false, true},
+                {"--expect=rate>2e3 h:1", false, false, true}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_int_equal(keeps(rows[i].line, 1999), rows[i].below);
+        assert_int_equal(keeps(rows[i].line, 2000), rows[i].at);
+        assert_int_equal(keeps(rows[i].line, 2001), rows[i].above);
+    }
+    assert_false(expect_kept(&settings.expect.bounds[0], (struct figure){.known = false}));
+}
+
+TEST(a_list_of_bounds)
+{
+    assert_true(parse("--expect=p99<2ms,errors=0 --expect=rate>=100 h:1"));
+    assert_int_equal(settings.expect.count, 3);
+    assert_true(expect_has(&settings.expect, "errors"));
+    assert_false(expect_has(&settings.expect, "max"));
+    assert_int_equal(settings.expect.bounds[0].length, strlen("p99<2ms"));
+    assert_true(parse(
+        "--expect=min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,"
+        "min<1s,min<1s,min<1s,min<1s,min<1s h:1"));
+    assert_false(parse(
+        "--expect=min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,min<1s,"
+        "min<1s,min<1s,min<1s,min<1s,min<1s,min<1s h:1"));
+    assert_non_null(strstr(error, "one too many"));
+}
+
+// A picture has some 200 of them.
+TEST(interval)
+{
+    assert_true(parse("h:1"));
+    assert_int_equal(settings.interval, 250000000);
+    assert_false(settings.lines);
+    assert_true(parse("-t 100 h:1"));
+    assert_int_equal(settings.interval, 750000000);
+    assert_true(parse("-n 100 h:1"));
+    assert_int_equal(settings.interval, 1000000000);
+    assert_true(parse("--interval=2.5 h:1"));
+    assert_int_equal(settings.interval, 2500000000);
+    assert_true(settings.lines);
+    assert_true(parse("--interval=2.5 --json h:1"));
+    assert_false(settings.lines);
 }
