@@ -22,6 +22,7 @@ _epoll_echo()
     done <<<"$help"
 
     case $kind in
+    *:*) ;;
     *'|'*) mapfile -t COMPREPLY < <(compgen -W "${kind//|/ }" -- "$value") ;;
     PATH | FILE) compopt -o default ;;
     PID) mapfile -t COMPREPLY < <(cd /proc && compgen -G "$value*" | grep -x '[0-9]*') ;;
@@ -30,7 +31,7 @@ _epoll_echo()
         if [[ $value == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "${options[*]}" -- "$value")
             [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
-        elif [[ $help == *HOST:PORT* ]]; then
+        elif [[ $help == *' HOST:PORT'* ]]; then
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$value")
         fi
         ;;

@@ -9,7 +9,7 @@ set -l help
 type -q $command[1]; and set help ($command[1] --help 2>/dev/null)
 
 complete -c $program -f
-string match -q '*HOST:PORT*' -- $help; and complete -c $program -a '(__fish_print_hostnames)'
+string match -q '* HOST:PORT*' -- $help; and complete -c $program -a '(__fish_print_hostnames)'
 for line in $help
     string match -rq '^ +(?:-(?<letter>.), )?--(?<name>[a-z-]+)(?:=(?<kind>\S+))? +(?<text>.*)$' -- $line
     or continue
@@ -17,6 +17,8 @@ for line in $help
     test -n "$letter"; and set -a option -s $letter
     switch "$kind"
         case ''
+        case '*:*'
+            set -a option -x
         case '*|*'
             set -a option -x -a (string replace -a '|' ' ' -- $kind)
         case PATH FILE

@@ -12,6 +12,7 @@ for line in ${(f)help}; do
     text=${${${match[6]//\\/\\\\}//\[/\\[}//\]/\\]}
     case $kind in
     '') action= ;;
+    *:*) action=":$name: " ;;
     *\|*) action=":$name:(${kind//\|/ })" ;;
     PATH | FILE) action=":file:_files" ;;
     PID) action=":process:_pids" ;;
@@ -20,5 +21,5 @@ for line in ${(f)help}; do
     options+=("*--$name${kind:+=}[$text]$action")
     [[ -n $letter ]] && options+=("*-$letter${kind:++}[$text]$action")
 done
-[[ $help == *HOST:PORT* ]] && options+=(':server (HOST\:PORT):_hosts')
+[[ $help == *' HOST:PORT'* ]] && options+=(':server (HOST\:PORT):_hosts')
 _arguments -s $options

@@ -2,13 +2,10 @@
 #include "listen.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/number.h"
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
@@ -112,17 +109,6 @@ static int open_everywhere(struct attempt *attempt)
     return open_one(attempt, any_v4, NET_ONE_FAMILY);
 }
 
-// NAME is an interface's name, or its number, as in fe80::1%2. 0 with errno: there is none.
-static uint32_t interface_index(const char *name)
-{
-    char room[IF_NAMESIZE];
-    uint64_t index = if_nametoindex(name);
-
-    if (index == 0 && (!number_of(name, INT_MAX, &index) || !if_indextoname((unsigned)index, room)))
-        return 0;
-    return (uint32_t)index;
-}
-
 static int open_bound(struct attempt *attempt, const struct bind *bind)
 {
     struct address address = bind->address;
@@ -132,7 +118,7 @@ static int open_bound(struct attempt *attempt, const struct bind *bind)
         address.port = attempt->address.port;
         attempt->address = address;
         attempt->call = "if_nametoindex";
-        address.scope = interface_index(bind->interface);
+        address.scope = net_interface(bind->interface);
         if (address.scope == 0)
             return -1;
     }

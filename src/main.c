@@ -9,6 +9,7 @@
 #include "core/options.h"
 #include "ground/log.h"
 #include "listen.h"
+#include "probe.h"
 #include "server.h"
 
 enum { EXIT_USAGE = 2 };
@@ -43,6 +44,17 @@ static int print_help(void)
     return print(text_end(&help));
 }
 
+static int probe(const struct probe *probe)
+{
+    char room[256];
+    struct text problem = text_in(room, sizeof room);
+    int status = probe_run(probe, &problem);
+
+    if (status != EXIT_SUCCESS)
+        fprintf(stderr, "epoll-echo: %s: %s\n", probe->text, text_end(&problem));
+    return status;
+}
+
 static int serve(const struct options *options)
 {
     struct server server;
@@ -72,5 +84,7 @@ int main(int argc, char *argv[])
         return print_help();
     if (options.version)
         return print("epoll-echo " VERSION "\n");
+    if (options.probe.text)
+        return probe(&options.probe);
     return serve(&options);
 }

@@ -28,30 +28,37 @@ static const char not_address[] = "is not an IPv4 or IPv6 address";
 static const char no_address[] =
     "has no address before its port, as echo:192.0.2.1:7 or echo:[::1]:7";
 
-// Adds the address TEXT, one of IPv6 with its interface after a '%' perhaps, to what is bound for
-// ENDPOINT. NULL, or what is wrong with it.
-static const char *add_bind(struct options *options, size_t endpoint, const char *text,
-                            size_t length)
+// Reads the address TEXT, one of IPv6 with its INTERFACE after a '%' perhaps, which is all zeros
+// before. NULL, or what is wrong with it.
+static const char *read_address(const char *text, size_t length, struct address *address,
+                                char interface[IF_NAMESIZE])
 {
-    struct bind *bind = &options->bind[options->bind_count];
     char ip[INET6_ADDRSTRLEN + 1] = "";
     const char *percent = memchr(text, '%', length);
     size_t ip_length = percent ? (size_t)(percent - text) : length;
-    size_t name_length = percent ? length - ip_length - 1 : 0;
+    const char *name = text + ip_length + (percent != NULL);
+    size_t name_length = (size_t)(text + length - name);
 
-    *bind = (struct bind){.endpoint = endpoint};
-    if (ip_length >= sizeof ip || name_length >= sizeof bind->interface)
+    if (ip_length >= sizeof ip || name_length >= IF_NAMESIZE)
         return not_address;
     memcpy(ip, text, ip_length);
-    if (percent)
-        memcpy(bind->interface, percent + 1, name_length);
-    if (!address_parse(ip, &bind->address) ||
-        (percent && (name_length == 0 || address_is_v4(&bind->address))))
+    memcpy(interface, name, name_length);
+    if (!address_parse(ip, address) || (percent && (name_length == 0 || address_is_v4(address))))
         return not_address;
-    if (address_is_group(&bind->address))
-        return "is a multicast or broadcast address, and no host's, as 192.0.2.1 and ::1 are";
-    options->bind_count++;
-    return NULL;
+    return address_is_group(address)
+               ? "is a multicast or broadcast address, and no host's, as 192.0.2.1 and ::1 are"
+               : NULL;
+}
+
+// The same for one in front of ":PORT": an IPv6 address stands in brackets.
+static const char *read_host(const char *text, size_t length, struct address *address,
+                             char interface[IF_NAMESIZE])
+{
+    bool brackets = text[0] == '[' && text[length - 1] == ']';
+
+    if (brackets != (memchr(text, ':', length) != NULL))
+        return not_address;
+    return read_address(text + brackets, length - 2 * brackets, address, interface);
 }
 
 static bool refuse(const struct argument *argument, const char *problem)
@@ -68,10 +75,10 @@ static bool take_bind(const struct argument *argument)
         text_format(argument->error, "--bind: more than %d addresses", BINDS_MAX);
         return false;
     }
-    const char *problem = add_bind(options, 0, argument->value, strlen(argument->value));
-    if (problem)
-        return refuse(argument, problem);
-    return true;
+    struct bind *bind = &options->bind[options->bind_count++];
+    const char *problem =
+        read_address(argument->value, strlen(argument->value), &bind->address, bind->interface);
+    return !problem || refuse(argument, problem);
 }
 
 // ADDR: in front of a port, an IPv6 address in brackets. NULL, or what is wrong with it.
@@ -79,14 +86,10 @@ static const char *add_listen_address(struct options *options, const char *text,
 {
     if (options->bind_count == BINDS_MAX)
         return "is one address too many: 64 are the most";
-    bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
-    const char *problem =
-        add_bind(options, options->endpoint_count, text + brackets, length - 2 * brackets);
-
-    if (problem)
-        return problem == not_address ? no_address : problem;
-    return brackets != address_is_v4(&options->bind[options->bind_count - 1].address) ? NULL
-                                                                                      : no_address;
+    struct bind *bind = &options->bind[options->bind_count++];
+    bind->endpoint = options->endpoint_count;
+    const char *problem = read_host(text, length, &bind->address, bind->interface);
+    return problem == not_address ? no_address : problem;
 }
 
 // ROLE[+proxy]:[ADDR:]PORT[/tcp|/udp]
@@ -121,6 +124,43 @@ static bool take_listen(const struct argument *argument)
                           .one_port = *end == '\0',
                           .listen = true};
     return true;
+}
+
+// HOST: no name is looked up but one, for that would need files which an image may lack, and wait
+// for servers.
+static const char *read_probe_host(struct probe *probe, const char *host, size_t length)
+{
+    static const char localhost[] = "localhost";
+
+    if (length == sizeof localhost - 1 && memcmp(host, localhost, length) == 0) {
+        probe->address = address_of_v4((struct in_addr){htonl(INADDR_LOOPBACK)});
+        return NULL;
+    }
+    const char *problem = read_host(host, length, &probe->address, probe->interface);
+    if (problem == not_address)
+        return "names no host: 127.0.0.1:7, [::1]:7 or localhost:7; other names are not looked up";
+    if (IN6_IS_ADDR_LINKLOCAL(&probe->address.ip) && !*probe->interface)
+        return "is link-local and needs its interface, as [fe80::1%eth0]:7";
+    return problem;
+}
+
+// HOST:PORT[/udp]
+static bool take_probe(const struct argument *argument)
+{
+    struct probe *probe = argument_member(argument);
+    const char *text = argument->value, *end = text + strcspn(text, "/");
+    const char *colon = memrchr(text, ':', (size_t)(end - text));
+    uint64_t port;
+
+    *probe = (struct probe){.text = text, .udp = *end};
+    if (*end && strcmp(end, "/udp") != 0)
+        return refuse(argument, "ends neither in its port nor in /udp, as [::1]:7/udp does");
+    if (!colon || !number_parse(colon + 1, (size_t)(end - colon - 1), UINT16_MAX, &port) ||
+        port == 0)
+        return refuse(argument, "has no port from 1 to 65535, as 127.0.0.1:7 has");
+    const char *problem = read_probe_host(probe, text, (size_t)(colon - text));
+    probe->address.port = (uint16_t)port;
+    return !problem || refuse(argument, problem);
 }
 
 static bool take_trigger(const struct argument *argument)
@@ -213,6 +253,8 @@ static const struct argument_row rows[] = {
      "the file that holds the token for /shutdown"},
     {"log-rate", 0, argument_unsigned, MEMBER(log_rate), 0, 1000000, "N",
      "log lines a second that clients can cause; 0 is all of them (20)"},
+    {"probe", 0, take_probe, MEMBER(probe), 0, 0, "HOST:PORT[/udp]",
+     "ask a server for an echo, and exit: 0, 3 where it is busy, else 1"},
     {"verbose", 'v', take_level, 0, 0, 0, NULL, "log more; debug when given twice"},
     {"quiet", 'q', take_level, 0, 0, 0, NULL, "log warnings and errors only"},
     {"help", 'h', argument_last, MEMBER(help), 0, 0, NULL, "print this help"},
@@ -251,11 +293,15 @@ static void settle(struct options *options)
     settle_port(options);
 }
 
-// Whether the options go together.
-static bool check(const struct options *options, struct text *error)
+// Whether the options go together. ALONE: there is but one.
+static bool check(const struct options *options, bool alone, struct text *error)
 {
     bool echo = options->endpoint[0].tcp || options->endpoint[0].udp;
 
+    if (options->probe.text && !alone) {
+        text_string(error, "--probe is given alone: it starts no server, and asks one in one way");
+        return false;
+    }
     for (size_t i = 0; i < options->bind_count && !echo; i++)
         if (options->bind[i].endpoint == 0) {
             text_string(error, "--bind is for the echo port, and --port=none opens none: "
@@ -279,7 +325,8 @@ bool options_parse(struct options *options, int argc, char *argv[], struct text 
         return false;
     }
     settle(options);
-    return options->help || options->version || check(options, error);
+    bool alone = argc == 2 || (argc == 3 && argv[2] == options->probe.text);
+    return options->help || options->version || check(options, alone, error);
 }
 
 void options_help(struct text *help)

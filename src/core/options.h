@@ -29,6 +29,14 @@ struct endpoint {
     bool listen;                 // by --listen
 };
 
+// A server to be asked for an echo.
+struct probe {
+    const char *text;            // as it was given; points into argv. NULL: there is none
+    struct address address;      // its scope is not known yet
+    char interface[IF_NAMESIZE]; // named after a '%', or empty
+    bool udp;
+};
+
 struct options {
     bool help, version;
     bool sockets_given; // --bind, --listen, --backlog or a port is named on the command line
@@ -48,6 +56,7 @@ struct options {
     const char *token_file;                             // NULL: none named; points into argv
     const char *name;                                   // the same, of --name
     bool dscp_reflect;                                  // --dscp=reflect
+    struct probe probe;                                 // --probe
     enum log_level log_level;
 };
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stddef.h>
@@ -10,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "core/number.h"
 #include "ground/util.h"
 
 // A vanished client is found out after 120 to 179 seconds of silence: 60 to 119 and 5 * 12.
@@ -150,6 +153,15 @@ static int open_steps(int fd, int type, const struct address *address, enum net_
     return type == SOCK_STREAM ? listen(fd, (int)backlog) : 0;
 }
 
+static int close_failed(int fd)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+    return -1;
+}
+
 int net_open(int type, const struct address *address, enum net_stack stack, unsigned backlog,
              const char **call)
 {
@@ -157,14 +169,32 @@ int net_open(int type, const struct address *address, enum net_stack stack, unsi
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     *call = "socket";
-    if (fd >= 0 && open_steps(fd, type, address, stack, backlog, call) < 0) {
-        int error = errno;
-
-        close(fd);
-        errno = error;
-        return -1;
-    }
+    if (fd >= 0 && open_steps(fd, type, address, stack, backlog, call) < 0)
+        return close_failed(fd);
     return fd;
+}
+
+int net_connect(int type, const struct address *address)
+{
+    int family = address_is_v4(address) ? AF_INET : AF_INET6;
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(address, family, &storage);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&storage, length) < 0 &&
+        errno != EINPROGRESS)
+        return close_failed(fd);
+    return fd;
+}
+
+uint32_t net_interface(const char *name)
+{
+    char room[IF_NAMESIZE];
+    uint64_t index = if_nametoindex(name);
+
+    if (index == 0 && (!number_of(name, INT_MAX, &index) || !if_indextoname((unsigned)index, room)))
+        return 0;
+    return (uint32_t)index;
 }
 
 int net_adopt(int fd, int type, const char **call)

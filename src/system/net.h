@@ -20,6 +20,14 @@ int net_open(int type, const struct address *address, enum net_stack stack, unsi
 // trusted.
 int net_adopt(int fd, int type, const char **call);
 
+// A non-blocking socket of TYPE that connects to ADDRESS: a stream can be written to, or has
+// failed, once that has ended. Returns -1 with errno.
+int net_connect(int type, const struct address *address);
+
+// The index of the interface that NAME is the name or the number of, as in fe80::1%2. 0 with errno:
+// there is none.
+uint32_t net_interface(const char *name);
+
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 

@@ -154,6 +154,15 @@ def test_values_are_offered(offers, line, words):
     assert offers(line) == words
 
 
+@pytest.mark.parametrize("line, word", [
+    ("epoll-echo localhos", "localhos"),
+    ("epoll-echo --probe=H", "H"),
+    ("epoll-echo --listen=R", "R"),
+])
+def test_where_nothing_is_offered_a_word_stays(offers, line, word):
+    assert offers(line) <= {word}
+
+
 @pytest.mark.parametrize("option", ["--pid=", "-p "])
 def test_processes_are_offered(offers, option):
     assert str(os.getpid()) in offers(f"echo-bench {option}{str(os.getpid())[:-1]}")

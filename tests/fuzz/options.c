@@ -26,6 +26,12 @@ static void check_ports(const struct options *options)
     }
 }
 
+static void check_probe(const struct probe *probe)
+{
+    fuzz_must(!probe->text || (probe->address.port > 0 && probe->address.scope == 0));
+    fuzz_must(memchr(probe->interface, 0, sizeof probe->interface));
+}
+
 static void check(const struct options *options)
 {
     if (options->help || options->version)
@@ -40,6 +46,7 @@ static void check(const struct options *options)
     fuzz_must(options->bind_count <= BINDS_MAX && options->log_level <= LOG_DEBUG);
     fuzz_must(!options->token_file || *options->token_file);
     check_ports(options);
+    check_probe(&options->probe);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -13,7 +13,7 @@
 # SIM_B may name another directory to build in.
 
 SIM_B ?= $(B)/sim
-SIM_DAEMON = $(filter-out main,$(DAEMON))
+SIM_DAEMON = $(filter-out main probe,$(DAEMON))
 SIM = main universe world fault files netsock flow header expect judge questions calls calls_udp memory \
 	client talk sender fifo reader
 SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -39,6 +40,65 @@ TEST(what_is_no_socket_is_not_adopted)
     assert_int_equal(net_adopt(fd, SOCK_STREAM, &call), -1);
     assert_string_equal(call, "setsockopt");
     close(fd);
+}
+
+static int listener(int type, struct address *address)
+{
+    const char *call;
+
+    assert_true(address_parse("127.0.0.1", address));
+    int fd = net_open(type, address, NET_ONE_FAMILY, 1, &call);
+    assert_true(fd >= 0);
+    *address = net_local(fd);
+    return fd;
+}
+
+TEST(a_socket_is_connected_without_waiting)
+{
+    static const int type[] = {SOCK_STREAM, SOCK_DGRAM};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct address address;
+        int there = listener(type[i], &address), fd = net_connect(type[i], &address);
+        struct pollfd writable = {.fd = fd, .events = POLLOUT};
+
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        assert_int_equal(poll(&writable, 1, 30000), 1);
+        assert_int_equal(writable.revents, POLLOUT);
+        struct address peer = net_peer(fd);
+        assert_string_equal(ADDRESS_STRING(&peer), ADDRESS_STRING(&address));
+        close(fd);
+        close(there);
+    }
+}
+
+TEST(what_cannot_be_connected_leaves_nothing_open)
+{
+    struct address address;
+    int next = dup(0);
+
+    close(next);
+    assert_true(address_parse("255.255.255.255", &address)); // without SO_BROADCAST
+    address.port = 7;
+    assert_int_equal(net_connect(SOCK_DGRAM, &address), -1);
+    assert_true(errno == EACCES || errno == ENETUNREACH); // or there is no network at all
+    assert_int_equal(dup(0), next);
+    close(next);
+}
+
+TEST(an_interface_has_a_name_or_a_number)
+{
+    char number[16];
+    uint32_t loopback = net_interface("lo");
+
+    assert_true(loopback > 0);
+    snprintf(number, sizeof number, "%u", loopback);
+    assert_int_equal(net_interface(number), loopback);
+    assert_int_equal(net_interface("nowhere"), 0);
+    assert_int_equal(errno, ENODEV);
+    assert_int_equal(net_interface("2147483647"), 0);
+    assert_int_equal(net_interface("0"), 0);
 }
 
 static int value_of(int fd, int level, int name)

@@ -190,7 +190,8 @@ TEST(what_is_no_address_is_refused)
                                         "fe80::1%sixteen-letters-",
                                         "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa",
                                         (LONGEST "x"),
-                                        (LONGEST "5")};
+                                        (LONGEST "5"),
+                                        (LONGEST "55")};
     char line[128], error[192];
 
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
@@ -274,6 +275,7 @@ TEST(further_ports_are_collected)
         {"echo:7/udp", 7, false, true, false, NULL},
         {"echo:192.0.2.1:7", 7, true, true, true, "192.0.2.1:0"},
         {"echo:[::1]:80/udp", 80, false, true, false, "[::1]:0"},
+        {"echo:[::ffff:192.0.2.1]:7", 7, true, true, true, "192.0.2.1:0"},
     };
     char line[128];
 
@@ -341,6 +343,141 @@ TEST(a_further_port_that_is_none_is_named)
         snprintf(error, sizeof error, "--listen: '%s' %s", row[i][0], row[i][1]);
         expect_error(line, error);
     }
+}
+
+TEST(a_server_to_be_probed_is_taken)
+{
+    static const struct {
+        const char *value, *address, *interface;
+        bool udp;
+    } row[] = {
+        {"127.0.0.1:7", "127.0.0.1:7", "", false},
+        {"192.0.2.1:1/udp", "192.0.2.1:1", "", true},
+        {"0.0.0.0:0065535", "0.0.0.0:65535", "", false},
+        {"[::1]:7", "[::1]:7", "", false},
+        {"[::]:12345/udp", "[::]:12345", "", true},
+        {"[::ffff:192.0.2.1]:7", "192.0.2.1:7", "", false},
+        {"[fe80::1%eth0]:7/udp", "[fe80::1]:7", "eth0", true},
+        {"[fe80::1%2]:7", "[fe80::1]:7", "2", false},
+        {"[febf::1%fifteen-letters]:7", "[febf::1]:7", "fifteen-letters", false},
+        {"[fec0::1]:7", "[fec0::1]:7", "", false},
+        {"[" LONGEST "]:7", "[1111:2222:3333:4444:5555:6666:ffff:ffff]:7", "", false},
+        {"localhost:7", "127.0.0.1:7", "", false},
+        {"localhost:7/udp", "127.0.0.1:7", "", true},
+    };
+    char line[128];
+
+    assert_null(options_of("")->probe.text);
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(row); i++) {
+        snprintf(line, sizeof line, i % 2 ? "--probe=%s" : "--probe %s", row[i / 2].value);
+        const struct probe *probe = &options_of(line)->probe;
+
+        assert_string_equal(probe->text, row[i / 2].value);
+        assert_string_equal(ADDRESS_STRING(&probe->address), row[i / 2].address);
+        assert_string_equal(probe->interface, row[i / 2].interface);
+        assert_int_equal(probe->udp, row[i / 2].udp);
+    }
+}
+
+#define NO_HOST "names no host: 127.0.0.1:7, [::1]:7 or localhost:7; other names are not looked up"
+#define NO_PROBE_PORT "has no port from 1 to 65535, as 127.0.0.1:7 has"
+#define NO_PROBE_END "ends neither in its port nor in /udp, as [::1]:7/udp does"
+#define NO_SINGLE_HOST                                                                             \
+    "is a multicast or broadcast address, and no host's, as 192.0.2.1 and ::1 are"
+#define NO_INTERFACE "is link-local and needs its interface, as [fe80::1%eth0]:7"
+static const char *const no_probe[][2] = {
+    {"", NO_PROBE_PORT},
+    {"7", NO_PROBE_PORT},
+    {"localhost", NO_PROBE_PORT},
+    {"localhost:", NO_PROBE_PORT},
+    {"localhost:/udp", NO_PROBE_PORT},
+    {"localhost:0", NO_PROBE_PORT},
+    {"localhost:65536", NO_PROBE_PORT},
+    {"localhost:99999999999999999999", NO_PROBE_PORT},
+    {"localhost:-7", NO_PROBE_PORT},
+    {"localhost:7x", NO_PROBE_PORT},
+    {"localhost:echo", NO_PROBE_PORT},
+    {"[::1]7", NO_PROBE_PORT},
+    {"[::1]", NO_PROBE_PORT},
+    {"::", NO_PROBE_PORT},
+    {":7", NO_HOST},
+    {"[]:7", NO_HOST},
+    {"[:7", NO_HOST},
+    {"]:7", NO_HOST},
+    {"::1:7", NO_HOST},
+    {"[::1:7", NO_HOST},
+    {"::1]:7", NO_HOST},
+    {"x::1]:7", NO_HOST},
+    {"[127.0.0.1]:7", NO_HOST},
+    {"127.1:7", NO_HOST},
+    {"localhos:7", NO_HOST},
+    {"localhosts:7", NO_HOST},
+    {"Localhost:7", NO_HOST},
+    {"[localhost]:7", NO_HOST},
+    {"example.org:7", NO_HOST},
+    {"127.0.0.1%lo:7", NO_HOST},
+    {"[::ffff:127.0.0.1%lo]:7", NO_HOST},
+    {"[fe80::1%]:7", NO_HOST},
+    {"[fe80::1%sixteen-letters-]:7", NO_HOST},
+    {"[fe80::1]:7", NO_INTERFACE},
+    {"[febf::1]:7/udp", NO_INTERFACE},
+    {"224.0.0.1:7", NO_SINGLE_HOST},
+    {"[ff02::1%lo]:7", NO_SINGLE_HOST},
+    {"127.0.0.1:7/", NO_PROBE_END},
+    {"127.0.0.1:7/tcp", NO_PROBE_END},
+    {"127.0.0.1:7/udp/udp", NO_PROBE_END},
+    {"127.0.0.1/udp:7", NO_PROBE_END},
+};
+
+TEST(what_cannot_be_probed_is_named)
+{
+    char line[128], error[256];
+
+    for (size_t i = 0; i < ARRAY_LENGTH(no_probe); i++) {
+        snprintf(line, sizeof line, "--probe=%s", no_probe[i][0]);
+        snprintf(error, sizeof error, "--probe: '%s' %s", no_probe[i][0], no_probe[i][1]);
+        expect_error(line, error);
+    }
+}
+
+TEST(a_probe_is_given_alone)
+{
+    static const char *const wrong[] = {
+        "--probe=[::1]:7 -v",
+        "-v --probe=[::1]:7",
+        "--probe [::1]:7 -v",
+        "--port=none --probe [::1]:7",
+        "--probe=[::1]:7 --probe=[::1]:7/udp",
+        "--probe=[::1]:7 --",
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        expect_error(wrong[i],
+                     "--probe is given alone: it starts no server, and asks one in one way");
+    expect_error("--probe=[::1]:7 word", "'word' is not an option");
+    assert_true(options_of("--probe=[::1]:7 --help")->help);
+    assert_true(options_of("--probe=[::1]:7 -V")->version);
+}
+
+TEST(an_echo_port_of_none_leaves_others)
+{
+    static const char no_port[] =
+        "--port=none leaves no port: open one by --listen=raw:7 for instance";
+    static const char no_bind[] =
+        "--bind is for the echo port, and --port=none opens none: --listen=ROLE:ADDR:PORT has an "
+        "address of its own";
+    const struct options *options = options_of("--port=none --listen=raw:[::1]:7");
+
+    assert_false(options->endpoint[0].tcp || options->endpoint[0].udp);
+    assert_int_equal(options->endpoint_count, 2);
+    options = options_of("--port=none --tcp-port=7 --bind=::1");
+    assert_true(options->endpoint[0].tcp && !options->endpoint[0].udp);
+    options = options_of("--port=none --udp-port=7 --bind=::1");
+    assert_true(options->endpoint[0].udp && !options->endpoint[0].tcp);
+    expect_error("--port=none", no_port);
+    expect_error("--port=none --bind=::1", no_bind);
+    expect_error("--port=none --bind=::1 --listen=raw:7", no_bind);
+    expect_error("--port=none --listen=raw:[::1]:7 --bind=::1", no_bind);
 }
 
 TEST(the_log_level_goes_up_and_down_within_its_bounds)
@@ -439,7 +576,7 @@ TEST(wrong_usage_is_named)
 
 TEST(what_the_error_quotes_is_bounded)
 {
-    static const char *const begin[] = {"--", "--port=", "--bind=", "--trigger=", ""};
+    static const char *const begin[] = {"--", "--port=", "--bind=", "--trigger=", "--probe=", ""};
     char line[400];
 
     for (size_t i = 0; i < ARRAY_LENGTH(begin); i++) {
