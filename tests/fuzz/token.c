@@ -15,12 +15,12 @@ static void must_pass(const struct token *token)
     struct text text = text_in(message, sizeof message);
     struct reply answer = {.buffer = buffer};
     struct gate gate = {.token = *token};
-    struct facts facts = {.protocol = PROTOCOL_TCP, .gate = &gate};
+    struct facts facts = {.protocol = PROTOCOL_TCP, .loopback = true, .gate = &gate};
 
     text_string(&text, "/shutdown ");
     text_bytes(&text, token->bytes, token->length);
     text_string(&text, "\r\n");
-    fuzz_must(!text.cut && address_parse("127.0.0.1", &facts.peer));
+    fuzz_must(!text.cut);
     command_answer(message, text.length, &facts, &answer);
     fuzz_must(gate.passed);
 }
