@@ -52,6 +52,10 @@ ATTACKS = [
            "every slot is free again at the line timeout; who is in is served, who is not is told",
            "{connections} slots, closed after {first_s:.1f} to {last_s:.1f} s of {timeout_s} s",
            {"connections": 500, "line_timeout": 2}, {"connections": 8000, "line_timeout": 30}, timed=True),
+    Attack("headers", "missing", crowd.headless,
+           "5 s for a header, however it drips; who sends one is served",
+           "{connections} without, closed after {first_s:.1f} to {last_s:.1f} s",
+           {"connections": 500}, {"connections": 8000}, timed=True),
     *(Attack("never-readers", variant, crowd.never_readers, bound,
              "{connections} of them, --socket-buffer={socket_buffer}: {process_kb:.0f} KiB of the process each, "
              "{kernel_kb:.0f} KiB of the kernel, {kernel_max_kb:.0f} at most, {kernel_sum_mb:.0f} MB in all",
@@ -76,6 +80,10 @@ ATTACKS = [
              timed=True)
       for kind, text in (("lines", crowd.LINES), ("commands", crowd.COMMANDS))
       for connections, targets in ((16, PIPELINING), (64, PIPELINING), (256, MANY))),
+    Attack("pipelining", "discard-16", crowd.pipelining, "one turn of each other client",
+           "{connections} connections, {megabytes_per_second:.0f} MB/s, server busy {cpu_percent:.0f} %",
+           {"connections": 16, "text": crowd.LINES, "role": "discard"},
+           {"connections": 16, "text": crowd.LINES, "role": "discard"}, PIPELINING, timed=True),
     Attack("udp", "forged", datagrams.forged_sources,
            "32768 peers; memory does not grow; TCP is served",
            "{heard} sources heard, {sent} sent, in {seconds:.0f} s: RSS {rss_before_kb:.0f} KiB and {rss_grown_kb:.0f} "

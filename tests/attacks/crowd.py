@@ -6,6 +6,7 @@ import socket
 import time
 
 from ground import connect, flooding, resident, serving, socket_memory
+from harness.clients import Client
 from harness.daemon import SLOWNESS
 from harness.lines import BUSY
 from harness.wait import PATIENCE, wait_until
@@ -17,33 +18,39 @@ COMMANDS = "/stats\n"  # of all answers the one that costs most
 PROCESS_MOST = (128 + 4 + 1) * 1024  # what a turn leaves, a line, what holds both
 OVERSHOOT = 64 * 1024  # the kernel looks at its bound before it takes in one more packet
 BUSY_MOST = 256 + 1  # goodbyes at once, and one connection that is just being accepted
+HEADER_SECONDS = 5
 CLOGGED_MILLISECONDS = 1500  # during which the daemon took nothing from anybody
 
 
-def bare(server):
-    """A connection that costs no more than its socket."""
-    return socket.create_connection(("127.0.0.1", server.tcp_port))
+def bare(server, **fields):
+    """A connection that costs no more than its socket; to the port with such a role=."""
+    return socket.create_connection(("127.0.0.1", server.port_of("tcp", **fields)))
 
 
 class SlowCrowd:
-    """Connections that begin a line and never end it, though another byte comes now and then."""
+    """Connections that begin what they never end, though another byte comes now and then. KINDS: what
+    they begin with, in turn; those that begin with nothing say nothing at all."""
 
-    def __init__(self, stack, server, count, line_timeout):
-        self.pause = line_timeout / 4
+    def __init__(self, stack, server, count, timeout, kinds=(b"b",), **fields):
+        self.pause = timeout / 4
         self.begun, self.lasted = {}, []
         self.open = {}
+        self.silent = set()
         self.poll = select.epoll()
         stack.callback(self.poll.close)
-        for _ in range(count):
-            fresh = stack.enter_context(bare(server))
-            fresh.send(b"b")
+        for number in range(count):
+            fresh = stack.enter_context(bare(server, **fields))
+            if kind := kinds[number % len(kinds)]:
+                fresh.send(kind)
+            else:
+                self.silent.add(fresh)
             self.begun[fresh.fileno()] = time.monotonic()
             self.open[fresh.fileno()] = fresh
             self.poll.register(fresh, select.EPOLLIN)
         self.drip = time.monotonic() + self.pause
 
     def _send_more(self):
-        for fresh in self.open.values():
+        for fresh in set(self.open.values()) - self.silent:
             with contextlib.suppress(OSError):  # it has been closed and we have not looked yet
                 fresh.send(b"x")
         self.drip = time.monotonic() + self.pause
@@ -78,6 +85,23 @@ def slowloris(polite, connections, line_timeout):
             assert client.ask(b"room again\n") == b"room again\n"
         return {**figures, "connections": connections, "timeout_s": line_timeout, "first_s": min(slow.lasted),
                 "last_s": max(slow.lasted), "process_mb": memory / 1e6}
+
+
+def headless(polite, connections):
+    """On a port for headers, half of the connections send nothing, and half a header that does not end."""
+    most = connections + polite.connections + CONTROL + 1
+    with serving(f"--max-tcp={most}", "--listen=echo+proxy:0") as server, contextlib.ExitStack() as stack:
+        control = stack.enter_context(connect(server))
+        polite.begin(server, control)
+        slow = SlowCrowd(stack, server, connections, HEADER_SECONDS, (b"", b"PROXY TCP4 1"), role="echo+proxy")
+        figures = polite.end()
+        slow.until_closed()
+        assert min(slow.lasted) >= HEADER_SECONDS - SLOWNESS
+        assert control.stats()["proxy_refused"] == connections
+        with Client("127.0.0.1", server.port_of("tcp", role="echo+proxy")) as client:
+            client.send(b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 12345\r\n")
+            assert client.ask(b"room again\n") == b"room again\n"
+        return {**figures, "connections": connections, "first_s": min(slow.lasted), "last_s": max(slow.lasted)}
 
 
 def clog(clients, questions):
@@ -157,15 +181,17 @@ def stubborn_crowd(polite, connections):
                 "at_once": most - idle}
 
 
-def pipelining(polite, connections, text):
-    """Each sends without end and reads all that comes."""
+def pipelining(polite, connections, text, role="echo"):
+    """Each sends without end and reads all that comes, which is nothing of the role discard."""
     most = connections + polite.connections + CONTROL
-    with serving(f"--max-tcp={most}") as server, connect(server) as control:
+    with serving(f"--max-tcp={most}", "--listen=discard:0") as server, connect(server) as control:
         polite.begin(server, control)
         before, begun = server.cpu_seconds(), time.monotonic()
-        with flooding("pipeline", server.tcp_port, connections, text) as flood:
+        mode = "pipeline" if role == "echo" else role
+        with flooding(mode, server.port_of("tcp", role=role), connections, text) as flood:
             figures = polite.end()
         busy = (server.cpu_seconds() - before) / (time.monotonic() - begun)
-        assert flood["received"] > 0
+        assert flood["received" if role == "echo" else "sent"] > 0
+        assert role == "echo" or flood["received"] == 0
         return {**figures, "connections": connections, "cpu_percent": 100 * busy,
-                "megabytes_per_second": flood["received"] / flood["seconds"] / 1e6}
+                "megabytes_per_second": max(flood["received"], flood["sent"]) / flood["seconds"] / 1e6}

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // flood: attacks a TCP echo server on 127.0.0.1 with as many connections as it is told, until its
-// standard input ends. Prints "begun" when the first answer has come, and at the end what came of
-// it as key=value pairs.
+// standard input ends. Prints "begun" when the first answer has come, or where none will, the first
+// text has gone; and at the end what came of it as key=value pairs.
 //
 //     flood pipeline PORT CONNECTIONS TEXT
 //         Each sends TEXT again and again without waiting for answers, and reads what comes.
+//     flood discard PORT CONNECTIONS TEXT
+//         The same to a port that answers nothing.
 //     flood connect PORT CONNECTIONS TEXT
 //         So many at a time connect, send TEXT and read up to the end, and again. They are expected
 //         to be turned away: told counts those that got the right words and a clean end.
@@ -39,7 +41,7 @@ struct client {
 
 struct flood {
     struct sockaddr_in server;
-    bool pipeline;
+    bool pipeline, discard;
     int epoll;
     char block[BLOCK_BYTES], waste[4 * BLOCK_BYTES];
     size_t block_length;
@@ -139,7 +141,7 @@ static void run(struct flood *flood, struct client *clients, size_t count)
                 return;
             ready(flood, batch[i].data.ptr, batch[i].events);
         }
-        if (!told && flood->received > 0) {
+        if (!told && (flood->discard ? flood->sent : flood->received) > 0) {
             told = true;
             puts("begun");
             fflush(stdout);
@@ -162,7 +164,7 @@ int main(int argc, char *argv[])
     static struct flood flood;
 
     if (argc != 5 || strlen(argv[4]) > BLOCK_BYTES) {
-        fputs("Usage: flood pipeline|connect PORT CONNECTIONS TEXT\n", stderr);
+        fputs("Usage: flood pipeline|discard|connect PORT CONNECTIONS TEXT\n", stderr);
         return 2;
     }
     size_t count = strtoul(argv[3], NULL, 10);
@@ -170,7 +172,8 @@ int main(int argc, char *argv[])
     flood.server = (struct sockaddr_in){.sin_family = AF_INET,
                                         .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    flood.pipeline = strcmp(argv[1], "pipeline") == 0;
+    flood.discard = strcmp(argv[1], "discard") == 0;
+    flood.pipeline = flood.discard || strcmp(argv[1], "pipeline") == 0;
     flood.epoll = epoll_create1(0);
     if (!clients || flood.epoll < 0)
         fail("flood");

@@ -18,7 +18,10 @@ from harness.wait import PATIENCE, wait_until
 
 MAX_LINE = 200
 BIG_BYTES = 400_000
-OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20"]
+RAW, DISCARD, PROXIED = PORT + 1, PORT + 2, PORT + 3
+OPTIONS = ["--max-tcp=4", f"--max-line={MAX_LINE}", "--line-timeout=1", "--drain-timeout=20", f"--listen=raw:{RAW}",
+           f"--listen=discard:{DISCARD}", f"--listen=echo+proxy:{PROXIED}"]
+HEADER = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 12345\r\n"
 DATAGRAMS = [b"ping", b"/whoami" + 100 * b" ", b"", 9000 * b"p"]
 ASK_AGAIN_SECONDS = 0.5
 
@@ -70,12 +73,12 @@ class Scenario:
         self.told_busy = False
         self.clients = {}
 
-    def _do(self, name, action, small=False, keep=False):
+    def _do(self, name, action, small=False, keep=False, port=PORT):
         """Lets a client, a new one or one that was kept, do ACTION. It may be lost, without harm to
         the others."""
         try:
             if name not in self.clients:
-                self.clients[name] = Client("127.0.0.1", PORT, receive_buffer=4096 if small else None)
+                self.clients[name] = Client("127.0.0.1", port, receive_buffer=4096 if small else None)
             action(self.clients[name])
         except (Lost, OSError) as error:
             self.lost.append(f"{name}: {error}")
@@ -141,12 +144,45 @@ class Scenario:
     def _big(self):
         self._do("big", exchange_big, small=True)
 
+    def _roles(self):
+        """What is no lines; and headers: in pieces, and none."""
+
+        def raw(client):
+            client.send(b"/stats\0no line")
+            end(client)
+            expect_rest(client, b"/stats\0no line")
+
+        def discard(client):
+            client.send(1000 * b"x")
+            end(client)
+            expect_rest(client, b"")
+
+        def proxied(client):
+            client.send(HEADER[:20])
+            client.send(HEADER[20:])
+            ask(client, b"/whoami\n", b"proto=tcp peer=192.0.2.1:56324 local=198.51.100.7:12345")
+            end(client)
+            expect_rest(client, b"")
+
+        def refused(client):
+            client.send(b"hello\n")
+            expect_rest(client, b"")
+
+        self._do("raw", raw, port=RAW)
+        self._do("discard", discard, port=DISCARD)
+        self._do("proxied", proxied, port=PROXIED)
+        self._do("refused", refused, port=PROXIED)
+
     def _udp(self):
         """Each asked again until it is answered: one loss is a failed call's, or the network's."""
         with Peer("127.0.0.1", PORT) as asker:
             asker.socket.settimeout(ASK_AGAIN_SECONDS)
             for question in DATAGRAMS:
                 self._ask_udp(asker, question, b"proto=udp" if question.startswith(b"/") else question)
+        with Peer("127.0.0.1", RAW) as asker, Peer("127.0.0.1", DISCARD) as other:
+            asker.socket.settimeout(ASK_AGAIN_SECONDS)
+            other.send(b"never answered")
+            self._ask_udp(asker, b"ERR /stats", b"ERR /stats")
 
     def _ask_udp(self, asker, question, begin):
         for _ in range(int(PATIENCE / ASK_AGAIN_SECONDS)):
@@ -195,6 +231,7 @@ class Scenario:
             self._unterminated,
             self._overlong,
             self._big,
+            self._roles,
             self._udp,
             lambda: self.daemon.deliver(signal.SIGHUP),
             self._late_line,

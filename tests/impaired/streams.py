@@ -17,14 +17,15 @@ DATAGRAM_MAX = 9000
 
 
 class Talk:
-    """A TCP connection in a thread of its own, which sends all it has and compares all that comes."""
+    """A TCP connection in a thread of its own, which sends all it has and compares all that comes. RAW: to
+    a port that knows no lines."""
 
-    def __init__(self, name, address, port, rng):
+    def __init__(self, name, address, port, rng, raw=False):
         self.name, self.address, self.port, self.rng = name, address, port, rng
         self.late = rng.randrange(4) == 0
         # One that reads late sends more than the buffers on the way hold.
         self.question = random_talk(rng, rng.randrange(200, 800) if self.late else rng.randrange(1, 120))
-        self.answer = bytes(Stream().add(self.question).end().answer)
+        self.answer = self.question if raw else bytes(Stream().add(self.question).end().answer)
         # A last line without LF is answered at the end of input, and not before.
         self.finishes_early = not self.question.endswith(b"\n") or rng.randrange(2) == 0
         self.got = 0

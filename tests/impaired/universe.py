@@ -30,7 +30,7 @@ MISTAKES = {
     "lose": ROOT / "build/impaired/lose.so",
     "twice": ROOT / "build/impaired/twice.so",
 }
-PORT = 12345  # the relay knows it
+PORT, RAW = 12345, 12346  # the relay knows the first
 SERVER = {"IPv4": "10.9.0.1", "IPv6": "fd09::1"}
 CLIENTS = {"IPv4": "10.9.0.2", "IPv6": "fd09::2"}
 BUFFERS = (16_384, 32_768)  # in less, TCP stands still by itself where much is lost
@@ -133,7 +133,7 @@ class Universe:
         there.run("sh", "-c", _setup(SERVER))
         subprocess.run(["sh", "-c", _setup(CLIENTS)], check=True)
         # The time for a line is not what is tested, and losses take some.
-        options = ["--line-timeout=120", f"--trigger={self.rng.choice(['level', 'edge'])}"]
+        options = ["--line-timeout=120", f"--listen=raw:{RAW}", f"--trigger={self.rng.choice(['level', 'edge'])}"]
         options += [f"--socket-buffer={self.rng.choice(BUFFERS)}"] * self.rng.randrange(2)
         preload = MISTAKES.get(self.mistake)
         environment = {"LD_PRELOAD": str(preload)} if preload else None
@@ -146,8 +146,9 @@ class Universe:
         self.askers = [Asker(version, SERVER[version], PORT, random.Random(self.rng.random())) for version in SERVER]
         for first, asker in zip((0, DATAGRAMS), self.askers):
             asker.numbers = iter(range(first, first + self.rng.randrange(DATAGRAMS)))
-        talks = [Talk(f"{version} stream {i}", SERVER[version], PORT, random.Random(self.rng.random()))
-                 for version in SERVER for i in range(self.rng.randrange(1, 6))]
+        talks = [Talk(f"{version} {'raw ' * raw}stream {i}", SERVER[version], RAW if raw else PORT,
+                      random.Random(self.rng.random()), raw)
+                 for version in SERVER for raw in (False, True) for i in range(self.rng.randrange(1 - raw, 5 - raw))]
         asking = True
         while asking or any(talk.thread.is_alive() for talk in talks):
             for asker in select.select(self.askers, [], [], PAUSE_SECONDS)[0]:
