@@ -136,7 +136,7 @@ void exchange_late(struct conn *conn)
         opening_refuse(conn, "has not come in time");
         conn_close(conn, CLOSED_PROXY, "proxy header");
     } else {
-        settle(conn, &conn->held->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
+        settle(conn, &held_of(conn->held)->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
     }
 }
 
