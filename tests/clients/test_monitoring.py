@@ -151,7 +151,7 @@ class Balanced:
     def states(self, number):
         """How HAProxy has that server, in both lists."""
         done = subprocess.run(["socat", "-", f"unix-connect:{self.control}"], input=b"show stat\n",
-                              stdout=subprocess.PIPE, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
         return re.findall(rf"^\w+,e{number},(?:[^,]*,){{15}}([^,]*),", done.stdout.decode(), re.MULTILINE)
 
     def await_state(self, number, *states):
