@@ -303,7 +303,7 @@ uint32_t net_silent_milliseconds(int fd)
 }
 
 // As <linux/tcp.h> has struct tcp_info; what libcs know of it ends before.
-struct net_moved net_moved(int fd)
+struct net_moved net_moved(int fd, bool ended)
 {
     enum { RECEIVED = 128, SENT = 200, SENT_AGAIN = 208 };
     char info[256] = {0};
@@ -317,7 +317,7 @@ struct net_moved net_moved(int fd)
     memcpy(&moved.sent, info + SENT, sizeof moved.sent);
     memcpy(&again, info + SENT_AGAIN, sizeof again);
     moved.sent -= again;
-    moved.received -= net_peek(fd) == 0; // FIN counts as a byte there
+    moved.received -= ended && net_peek(fd) == 0; // FIN counts as a byte there
     return moved;
 }
 

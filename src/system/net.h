@@ -61,11 +61,12 @@ uint32_t net_silent_milliseconds(int fd);
 uint32_t net_unheard_milliseconds(int fd);
 
 // Bytes that have gone either way on a TCP connection, those that were sent again counted once; 0
-// where the kernel does not tell (before Linux 4.19).
+// where the kernel does not tell (before Linux 4.19). ENDED: whether FIN may have come, for after a
+// reset the kernel shows an end either way.
 struct net_moved {
     uint64_t received, sent;
 };
-struct net_moved net_moved(int fd);
+struct net_moved net_moved(int fd, bool ended);
 
 // Those that are accepted from now on are probed after another time than those before: the kernel
 // sends all probes that fall due in the same two seconds at once, and a loopback or a veth drops,

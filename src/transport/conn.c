@@ -39,7 +39,7 @@ void conn_close(struct conn *conn, enum closing closing, const char *reason)
 {
     struct pool *pool = conn_pool(conn);
 
-    conn_log_closed(conn, reason);
+    conn_log_closed(conn, closing, reason);
     conn_decide(conn, closing);
     uncount(conn);
     pool->freed = true;

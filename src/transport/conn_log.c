@@ -3,6 +3,7 @@
 
 #include "ground/log.h"
 #include "system/net.h"
+#include "transport/held.h"
 
 struct named {
     struct conn conn;
@@ -39,13 +40,23 @@ void conn_log_opened(const struct conn *conn, const char *message)
                     LOG_TEXT("role", conn->port->role->name), LOG_NUMBER("fd", conn->watch.fd));
 }
 
-void conn_log_closed(const struct conn *conn, const char *reason)
+// Who is lost while it is read from, or would be again, has not ended its side before.
+static bool may_have_ended(const struct conn *conn, enum closing closing)
+{
+    enum outcome outcome = held_of(conn->held)->outcome;
+    bool reads = conn_life(conn) <= LIFE_READING ||
+                 (conn_life(conn) == LIFE_WRITING && outcome != TURN_CLOSE);
+
+    return closing != CLOSED_RESET || !reads;
+}
+
+void conn_log_closed(const struct conn *conn, enum closing closing, const char *reason)
 {
     struct net_moved moved;
 
     if (!log_enabled(LOG_DETAIL))
         return;
-    moved = net_moved(conn->watch.fd);
+    moved = net_moved(conn->watch.fd, may_have_ended(conn, closing));
     log_limited(LOG_DETAIL, "closed", LOG_TEXT("proto", "tcp"),
                 LOG_NUMBER("conn", named(conn)->number),
                 LOG_TEXT("peer", ADDRESS_STRING(&named(conn)->peer)),

@@ -13,9 +13,9 @@ size_t conn_log_room(void);
 // Remembers PEER of CONN, which has so much room, and numbers it, if connections are logged.
 void conn_log_name(struct conn *conn, const struct address *peer);
 
-// CONN has come, as MESSAGE has it; and it ends, because of REASON.
+// CONN has come, as MESSAGE has it; and it ends by CLOSING, because of REASON.
 void conn_log_opened(const struct conn *conn, const char *message);
-void conn_log_closed(const struct conn *conn, const char *reason);
+void conn_log_closed(const struct conn *conn, enum closing closing, const char *reason);
 
 // Of TURN's reply, SENT bytes have gone out at once.
 void conn_log_turn(const struct conn *conn, const struct turn *turn, size_t sent);

@@ -15,6 +15,13 @@
 #include "transport/conn_log.h"
 #include "transport/opening.h"
 
+// Adds BYTES to the number of COUNTER that is TCP's. An observer's are none of a client's: else who
+// looks at a quiet server would see its own looking.
+static void count_bytes(const struct conn *conn, uint64_t counter[PROTOCOLS], size_t bytes)
+{
+    counter[PROTOCOL_TCP] += conn->port->role->observer ? 0 : bytes;
+}
+
 // Sends what goes without waiting: the number of bytes, or -1 with errno if the connection is lost.
 static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
 {
@@ -22,7 +29,7 @@ static ssize_t send_some(struct conn *conn, const char *bytes, size_t length)
         return 0;
     ssize_t sent = send(conn->watch.fd, bytes, length, MSG_NOSIGNAL);
     if (sent > 0) {
-        conn_pool(conn)->service->counters.sent[PROTOCOL_TCP] += (size_t)sent;
+        count_bytes(conn, conn_pool(conn)->service->counters.sent, (size_t)sent);
         conn_touch(conn);
     }
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
@@ -136,7 +143,7 @@ void exchange_late(struct conn *conn)
         opening_refuse(conn, "has not come in time");
         conn_close(conn, CLOSED_PROXY, "proxy header");
     } else {
-        settle(conn, &conn->held->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
+        settle(conn, &held_of(conn->held)->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
     }
 }
 
@@ -168,7 +175,7 @@ static void conn_read(struct conn *conn)
     }
     if (got < 0 || got >= READ_MAX_BYTES)
         conn->watch.more = got > 0 || errno == EINTR;
-    conn_pool(conn)->service->counters.received[PROTOCOL_TCP] += fresh;
+    count_bytes(conn, conn_pool(conn)->service->counters.received, fresh);
     if (fresh > 0)
         conn_touch(conn);
     if (fresh > 0 && lengthen(conn, input + before, fresh)) {

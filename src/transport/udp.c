@@ -358,7 +358,7 @@ static void send_delayed(struct udp *udp, struct delayed *delayed)
                              .msg_iov = &bytes,
                              .msg_iovlen = 1,
                              .msg_control = delayed->bytes,
-                             .msg_controllen = delayed->control_length};
+                             .msg_controllen = (socklen_t)delayed->control_length}; // musl
     ssize_t sent;
 
     do
