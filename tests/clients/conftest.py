@@ -13,7 +13,7 @@ def pytest_sessionstart():
 
 @pytest.fixture(scope="session")
 def server(namespace):  # noqa: F811
-    with Daemon(*LISTEN, "--name=box", "--line-timeout=1", port=None, listening=8) as server:
+    with Daemon(*LISTEN, "--name=box", "--line-timeout=1", port=None, listening=11) as server:
         yield server
 
 

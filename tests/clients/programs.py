@@ -13,7 +13,7 @@ import pytest
 from harness.wait import PATIENCE, wait_until
 
 LISTEN = ("--port=12345", "--listen=raw:7", "--listen=discard:9", "--listen=echo+proxy:12346/tcp",
-          "--listen=raw+proxy:12347/tcp")
+          "--listen=faulty:12348", "--listen=http:9100", "--listen=raw+proxy:12347/tcp")
 
 # A program's Debian package, where it has another name.
 PACKAGES = {"nc.openbsd": "netcat-openbsd", "nc.traditional": "netcat-traditional",

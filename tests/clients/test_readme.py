@@ -17,6 +17,8 @@ ANSWERS = {
     "raw": re.escape(README.encode()),
     "discard": rb"",
     "echo+proxy": rb"proto=tcp peer=192\.0\.2\.1:56324 local=198\.51\.100\.7:12345 via=\[::1\]:\d+ name=box\n",
+    "faulty": rb"hello\n",
+    "http": rb"ready\n",
 }
 
 
@@ -26,7 +28,7 @@ def test_every_role_is_there():
 
 @pytest.mark.parametrize("role, line", ROWS)
 def test_what_the_reader_is_to_try(role, line):
-    need("nc")
+    need(line.split()[0])
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
     assert re.fullmatch(ANSWERS[role], done.stdout), done.stdout
 
