@@ -1,8 +1,9 @@
 # epoll-echo: `make run` builds and starts the daemon; `make setup check` runs every test.
 #
-# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
+# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
 
-VERSION = 1.0.0
+# Of the newest release in NEWS.md, the one place that has it.
+VERSION := $(shell packaging/news version)
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
 B ?= build
@@ -30,7 +31,7 @@ STATIC = $(filter -static -static-pie,$(LDFLAGS))
 # What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
 # time goes on after 2038.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DVERSION='"$(VERSION)"' \
-	$(WARNINGS) @$(B)/flags.compile $(CFLAGS)
+	$(WARNINGS) @$(B)/flags.compile $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 # What systemd hands to a service: three modules, or one that does nothing.
@@ -87,9 +88,9 @@ $(B)/flags: FORCE
 # Which fails, with the compiler's words, if it compiles nothing at all.
 define ask_compiler
 echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
-$(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
+$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
 { taken=; for wish in $(WISHES); do \
-	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CPPFLAGS) $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
 	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
 endef
 
@@ -175,7 +176,7 @@ check:
 check-long:
 	tests/run --long $(PARTS)
 
--include examples/examples.mk $(wildcard tests/*/*.mk)
+-include examples/examples.mk packaging/packaging.mk $(wildcard tests/*/*.mk)
 
 clean:
-	rm -rf $(B) epoll-echo echo-bench echo-bench-report
+	rm -rf $(B) dist epoll-echo echo-bench echo-bench-report

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/architectures"
 PATIENCE = 600
 # What the make that runs these tests was told is not for those that they run.
-TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CFLAGS", "LDFLAGS", "WERROR", "B")
+TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS", "WERROR", "B")
 
 
 def make(*words, directory=None):
