@@ -95,13 +95,15 @@ $(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
 endef
 
 # A static program that is position-independent too has no interpreter. musl-gcc does not know of
-# such, but musl does: then its start files are named, from beside the one that the linker reads.
+# such, but musl does: then its start files are named, from beside the one that the linker reads. They
+# add where the program lies to what is relative, and look up no symbol: so none is to be exported, which
+# linkers for riscv64 and s390x would do otherwise.
 ask_linker = echo -pie >$@.link
 ifneq (,$(STATIC))
 define ask_linker
-{ at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
+{ echo '{ local: *; };' >$@.local && at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
 for wish in -static-pie \
-	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
+	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text,--version-script=$@.local $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
 	echo $$wish >$@.link; \
 	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>/dev/null && \
 		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
