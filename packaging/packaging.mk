@@ -2,10 +2,29 @@
 # the release of all that. Everything is written to dist/, and comes out the same bit by bit from the
 # same sources and the same tools: the only time that gets into it is the release's, in NEWS.md.
 
-.PHONY: deb
+.PHONY: deb dist image version
 
-EPOCH = $(shell packaging/news time)
+deb dist image: export SOURCE_DATE_EPOCH = $(shell packaging/news time)
 
-deb: export SOURCE_DATE_EPOCH = $(EPOCH)
+version:
+	@echo $(VERSION)
+
+# SHA256SUMS is of all that is there of this version.
+SUMS = cd dist && sha256sum *[-_]$(VERSION)[-._]* >SHA256SUMS
+
 deb:
 	packaging/deb $(VERSION)
+	@$(SUMS)
+
+# ARCHITECTURES="arm64 s390x" makes some.
+ARCHITECTURES = $(shell sed -n 's/^\([a-z0-9]*\) .*/\1/p' packaging/architectures)
+
+dist:
+	packaging/dist $(VERSION) $(ARCHITECTURES)
+	packaging/spdx $(VERSION) $(ARCHITECTURES:%=dist/epoll-echo-$(VERSION)-linux-%.tar.gz) \
+		>dist/epoll-echo-$(VERSION).spdx.json
+	@$(SUMS)
+
+image: dist
+	packaging/image $(VERSION) $(ARCHITECTURES)
+	@$(SUMS)

@@ -38,7 +38,7 @@ def cmocka():
     home = BUILD / "cmocka"
     if not any(home.glob("cmocka-*/src/cmocka.c")):
         shutil.rmtree(home, ignore_errors=True)
-        done = subprocess.run([ROOT / "tests/architectures/fetch", "cmocka", home], stdout=subprocess.PIPE,
+        done = subprocess.run([ROOT / "packaging/fetch", "cmocka", home], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False)
         if done.returncode != 0:
             pytest.skip(f"cmocka's source cannot be had: {done.stdout.strip()[-200:]}")
