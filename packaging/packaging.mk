@@ -2,7 +2,7 @@
 # the release of all that. Everything is written to dist/, and comes out the same bit by bit from the
 # same sources and the same tools: the only time that gets into it is the release's, in NEWS.md.
 
-.PHONY: deb dist image version
+.PHONY: deb dist image release version
 
 deb dist image: export SOURCE_DATE_EPOCH = $(shell packaging/news time)
 
@@ -27,4 +27,13 @@ dist:
 
 image: dist
 	packaging/image $(VERSION) $(ARCHITECTURES)
+	@$(SUMS)
+
+# All of it, from a clean tree, and the source: dist/ holds nothing else then.
+release:
+	@test -z "$$(git status --porcelain)" || { echo 'release: the tree is not clean: git status' >&2; exit 1; }
+	rm -rf dist
+	$(MAKE) deb image
+	git archive --prefix=epoll-echo-$(VERSION)/ HEAD | gzip -9n >dist/epoll-echo-$(VERSION).tar.gz
+	packaging/news notes >dist/epoll-echo-$(VERSION).notes.md
 	@$(SUMS)

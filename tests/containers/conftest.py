@@ -18,7 +18,8 @@ from harness.network import own_namespace
 from harness.tree import ROOT, copy_tree, make
 from harness.wait import PATIENCE, wait_until
 
-NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}
+# This machine's architecture, as packaging/architectures has it.
+NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 figures = pytest.StashKey()
 
 
@@ -48,14 +49,13 @@ def need(*programs):
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory):
     """Where the image for this machine is in dist/."""
-    name = NATIVE.get(platform.machine())
-    if not name:
+    if not NATIVE:
         pytest.skip(f"no image is made for {platform.machine()}")
     tree = copy_tree(tmp_path_factory.mktemp("image") / "tree")
     (ROOT / "build/musl").mkdir(parents=True, exist_ok=True)
     (tree / "build").mkdir(exist_ok=True)
     (tree / "build/musl").symlink_to(ROOT / "build/musl")
-    make("image", f"ARCHITECTURES={name}", tree=tree)
+    make("image", f"ARCHITECTURES={NATIVE}", tree=tree)
     return tree
 
 
@@ -67,7 +67,7 @@ def version():
 @pytest.fixture(scope="session")
 def archive(tree, version):
     """What `podman load` and `docker load` are given."""
-    return tree / f"dist/epoll-echo-{version}-image-{NATIVE[platform.machine()]}.tar"
+    return tree / f"dist/epoll-echo-{version}-image-{NATIVE}.tar"
 
 
 class Engine:
@@ -84,6 +84,12 @@ class Engine:
                               cwd=tempfile.gettempdir())
         assert not check or done.returncode == 0, f"{words}: {done.stdout}"
         return done.stdout
+
+    def script(self, text, folder):
+        """What a user would type in FOLDER."""
+        done = subprocess.run(["sh", "-ec", text], cwd=folder, env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout
 
     def show(self, name, what):
         """One value of a container, by a Go template."""

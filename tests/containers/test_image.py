@@ -5,8 +5,10 @@ import subprocess
 
 import pytest
 
+from conftest import NATIVE
 from harness.clients import Client, Peer, serves
 from harness.daemon import parse_logfmt
+from harness.steps import steps
 from harness.wait import wait_until
 
 PORT = 12345
@@ -99,3 +101,14 @@ def test_the_tags_are_the_version_and_latest(engine, version):
     told = engine("images", "--format", "{{.Repository}}:{{.Tag}}")
     assert {line.removeprefix("localhost/") for line in told.splitlines() if "epoll-echo" in line} == {
         f"epoll-echo:{version}", "epoll-echo:latest"}
+
+
+def test_the_first_steps_make_it_serve(engine, tree):
+    lines = steps("container").replace("ARCHITECTURES=amd64", f"ARCHITECTURES={NATIVE}").replace(
+        "image-amd64", f"image-{NATIVE}").replace("podman", engine.program)
+    try:
+        engine.script(lines, tree)
+        wait_until(lambda: engine("logs", "echo").count("msg=listening") == 2, "both sockets")
+        serves(PORT, PORT)
+    finally:
+        engine("rm", "-f", "echo", check=False)

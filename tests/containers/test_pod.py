@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness.clients import Client, Peer, serves
+from harness.steps import steps
 from harness.tree import ROOT
 from harness.wait import wait_until
 
@@ -12,22 +13,17 @@ PORT = 12345
 
 
 @pytest.fixture
-def pod(podman, tmp_path):
-    """One replica: podman publishes each pod's ports on the host."""
-    text = (ROOT / "deploy/kubernetes/deployment.yaml").read_text()
-    assert text.count("replicas: 2") == 1
-    path = tmp_path / "deployment.yaml"
-    path.write_text(text.replace("replicas: 2", "replicas: 1").replace(
-        "protocol: TCP}", f"protocol: TCP, hostPort: {PORT}}}").replace(
-        "protocol: UDP}", f"protocol: UDP, hostPort: {PORT}}}"))
-    podman("kube", "play", "--log-level=error", path)
+def pod(podman):
+    """README.md's line: one replica, for podman publishes each pod's ports on the host."""
+    podman.script(steps("pod"), ROOT)
     (name,) = [name for name in podman("ps", "--format", "{{.Names}}").split() if name.endswith("-epoll-echo")]
     yield name
-    podman("kube", "down", path)
+    podman("rm", "-fa")
+    podman("pod", "rm", "-fa")
 
 
 def test_a_pod_of_the_deployment_serves(podman, pod):
-    wait_until(lambda: podman("logs", pod).count("msg=listening") == 2, "both sockets")
+    wait_until(lambda: podman("logs", pod).count("msg=listening") == 3, "all sockets")
     serves(PORT, PORT)
     with Client("127.0.0.1", PORT) as client:
         assert re.search(rb" name=\S+\n", client.ask(b"/whoami\n"))

@@ -9,6 +9,7 @@ import pytest
 
 from harness.clients import Client, Peer
 from harness.network import ip
+from harness.steps import steps
 from harness.tree import ROOT
 from harness.wait import PATIENCE, wait_until
 
@@ -26,7 +27,7 @@ def stack(docker):
     docker("swarm", "init", "--advertise-addr", ADDRESS, "--listen-addr", ADDRESS)
     docker.environment["PUBLISHED"] = "0"
     try:
-        docker("stack", "deploy", "-c", ROOT / "deploy/swarm/epoll-echo.yaml", "echo")
+        docker.script(steps("swarm"), ROOT)
         wait_until(lambda: len(published(docker, "tcp")) == 2, "two healthy replicas")
         yield docker
         docker("stack", "rm", "echo")

@@ -47,9 +47,9 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def guest(tree, tmp_path_factory):
-    """A booted systemd that finds the packages in /packages."""
+    """A booted systemd that finds the packages in /packages/dist."""
     stage = tmp_path_factory.mktemp("stage")
-    shutil.copytree(tree / "dist", stage / "packages")
+    shutil.copytree(tree / "dist", stage / "packages/dist")
     with contextlib.ExitStack() as stack:
         try:
             guest = stack.enter_context(Guest(stage))

@@ -7,6 +7,7 @@ import pytest
 
 from harness.clients import refused, serves
 from harness.load import Load
+from harness.steps import steps
 from harness.wait import wait_until
 
 PORT = 12345
@@ -22,7 +23,7 @@ def files(guest):
 
 def install(guest, *names):
     return guest.run("sh", "-ec", "DEBIAN_FRONTEND=noninteractive dpkg -i "
-                     + " ".join(f"/packages/{name}_[0-9]*.deb" for name in names)).stdout
+                     + " ".join(f"/packages/dist/{name}_[0-9]*.deb" for name in names)).stdout
 
 
 def main_pid(guest, unit=SERVICE):
@@ -56,8 +57,11 @@ def test_the_test_of_the_units_passes(guest, installed, tree):
     guest.run("/packages/units")
 
 
-def test_one_command_makes_it_serve(guest, installed):
-    guest.run("systemctl", "enable", "--now", "epoll-echo.socket")
+def test_the_first_steps_make_it_serve(guest, installed):
+    """Without the first line, which has made the packages."""
+    build, rest = steps("package", root=True).split("\n", 1)
+    assert build == "make deb"
+    guest.run("sh", "-ec", f"cd /packages\n{rest}")
     assert guest.show(SERVICE, "ActiveState") == "inactive"
     serves(PORT, PORT)
     serves(PORT, PORT, host="::1")
@@ -66,7 +70,7 @@ def test_one_command_makes_it_serve(guest, installed):
 def newer(guest):
     """The package again, as a version that comes after."""
     guest.run("sh", "-ec", """
-        cd /packages && dpkg-deb -R epoll-echo_[0-9]*.deb newer
+        cd /packages/dist && dpkg-deb -R epoll-echo_[0-9]*.deb newer
         sed -i 's/^Version: .*/&+next/' newer/DEBIAN/control
         dpkg-deb --root-owner-group -b newer newer_0.deb""")
 

@@ -10,18 +10,19 @@ import pytest
 
 from harness.clients import Client
 from harness.daemon import Daemon
-from harness.load import Load
+from harness.load import TCP_THREADS, Load
 from harness.tree import ROOT
 from harness.wait import wait_until
 
 SERVERS = {"e1": "127.0.1.11", "e2": "127.0.1.12", "e3": "127.0.1.13"}
 PROXIED = 12346
 ADMIN = 12399
+AGENT = 12344
 
 
 def launch(name):
     return Daemon(f"--name={name}", f"--bind={SERVERS[name]}", f"--listen=echo+proxy:{SERVERS[name]}:{PROXIED}/tcp",
-                  listening=3, port=12000)
+                  "--drain-delay=5", listening=3, port=AGENT)
 
 
 @pytest.fixture
@@ -36,6 +37,8 @@ class HAProxy:
         for number, name in enumerate(SERVERS, 11):
             assert f"192.0.2.{number}:" in text
             text = text.replace(f"192.0.2.{number}:", f"{SERVERS[name]}:")
+        assert "agent-port 12345 " in text  # which is the frontend's here
+        text = text.replace("agent-port 12345 ", f"agent-port {AGENT} ")
         self.config = folder / "haproxy.cfg"
         self.config.write_text(text.replace("global\n", f"global\n    stats socket ipv4@127.0.0.1:{ADMIN} level admin\n"))
         self.process = None
@@ -49,8 +52,8 @@ class HAProxy:
         self.process.kill()
         self.process.communicate()
 
-    def up(self):
-        """The servers that it calls up."""
+    def up(self, status="UP"):
+        """The servers that it calls up, or DRAIN, or DOWN."""
         if self.process.poll() is not None:
             raise AssertionError(self.process.stdout.read())
         try:
@@ -59,7 +62,7 @@ class HAProxy:
         except ConnectionRefusedError:
             return set()  # not yet
         rows = [line.split(",") for line in told.splitlines()]
-        return {row[1] for row in rows if row[0] == "echo" and row[1] in SERVERS and row[17] == "UP"}
+        return {row[1] for row in rows if row[0] == "echo" and row[1] in SERVERS and row[17].startswith(status)}
 
 
 @pytest.fixture
@@ -82,24 +85,26 @@ def test_each_server_is_told_who_the_client_is(haproxy):
     assert seen == set(SERVERS)
 
 
-def test_whoever_ends_or_dies_loses_no_newcomer(haproxy, servers, figure):
-    """One after the other is ended gracefully and comes back; then one is killed."""
-    with contextlib.ExitStack() as stack:
-        with Load(12345, udp=False) as load:
-            for name in SERVERS:
-                servers[name].stop()
-                load.await_more()
-                wait_until(lambda: haproxy.up() == set(SERVERS) - {name}, f"{name} to be down")
-                servers[name] = stack.enter_context(launch(name))
-                wait_until(lambda: haproxy.up() == set(SERVERS), f"{name} to be up")
-        figure(f"HAProxy, three servers ended one after the other: {load}")
-        assert load.failed() == {}
-        with Load(12345, udp=False) as load:
-            servers["e1"].signal(signal.SIGKILL)
+def test_whoever_ends_loses_nobody(haproxy, servers, figure):
+    """One after the other is ended, and comes back: it says so, and is left alone before it ends."""
+    with contextlib.ExitStack() as stack, Load(12345, udp=False) as load:
+        for name in SERVERS:
+            servers[name].signal(signal.SIGTERM)
+            wait_until(lambda: haproxy.up("DRAIN") == {name}, f"{name} to be left alone")
             load.await_more()
-            wait_until(lambda: haproxy.up() == {"e2", "e3"}, "e1 to be down")
-            load.await_more()
-        figure(f"HAProxy, one of three servers killed: {load}")
+            servers[name].ended()
+            servers[name] = stack.enter_context(launch(name))
+            wait_until(lambda: haproxy.up() == set(SERVERS), f"{name} to be up")
+    figure(f"HAProxy, three servers ended one after the other: {load}")
+    assert load.failed() == {} and load.counts["ended"] == 0
+
+
+def test_whoever_dies_loses_no_newcomer(haproxy, servers, figure):
+    with Load(12345, udp=False) as load:
         servers["e1"].kill()
-        # Who was connected to it at that moment: at most one for each thread of clients.
-        assert sum(load.failed().values()) + load.counts["ended"] <= 3
+        load.await_more()
+        wait_until(lambda: haproxy.up() == {"e2", "e3"}, "e1 to be down")
+        load.await_more()
+    figure(f"HAProxy, one of three servers killed: {load}")
+    # Who was connected to it at that moment: at most one for each thread of clients.
+    assert sum(load.failed().values()) + load.counts["ended"] <= TCP_THREADS
