@@ -1,8 +1,9 @@
 # epoll-echo: `make run` builds and starts the daemon; `make setup check` runs every test.
 #
-# Variables: CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
+# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
 
-VERSION = 1.0.0
+# Of the newest release in NEWS.md, the one place that has it.
+VERSION := $(shell packaging/news version)
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
 B ?= build
@@ -30,7 +31,7 @@ STATIC = $(filter -static -static-pie,$(LDFLAGS))
 # What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
 # time goes on after 2038.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DVERSION='"$(VERSION)"' \
-	$(WARNINGS) @$(B)/flags.compile $(CFLAGS)
+	$(WARNINGS) @$(B)/flags.compile $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 # What systemd hands to a service: three modules, or one that does nothing.
@@ -87,20 +88,22 @@ $(B)/flags: FORCE
 # Which fails, with the compiler's words, if it compiles nothing at all.
 define ask_compiler
 echo '#include <string.h>' >$(B)/ask.c && echo 'int main(void) { return 0; }' >>$(B)/ask.c && \
-$(CC) -std=c11 $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
+$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c && \
 { taken=; for wish in $(WISHES); do \
-	if $(CC) -std=c11 -Werror $$taken $$wish $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
+	if $(CC) -std=c11 -Werror $$taken $$wish $(CPPFLAGS) $(CFLAGS) -c -o $(B)/ask.o $(B)/ask.c 2>/dev/null; \
 	then taken="$$taken $$wish"; fi; done; echo $$taken >$@.compile; }
 endef
 
 # A static program that is position-independent too has no interpreter. musl-gcc does not know of
-# such, but musl does: then its start files are named, from beside the one that the linker reads.
+# such, but musl does: then its start files are named, from beside the one that the linker reads. They
+# add where the program lies to what is relative, and look up no symbol: so none is to be exported, which
+# linkers for riscv64 and s390x would do otherwise.
 ask_linker = echo -pie >$@.link
 ifneq (,$(STATIC))
 define ask_linker
-{ at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
+{ echo '{ local: *; };' >$@.local && at=$$($(CC) $(CFLAGS) -static -Wl,--trace -o $(B)/ask $(B)/ask.c | sed -n 's,/S*crt1\.o$$,,p'); \
 for wish in -static-pie \
-	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
+	"-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text,--version-script=$@.local $$at/rcrt1.o $$at/crti.o $$at/crtn.o"; do \
 	echo $$wish >$@.link; \
 	$(CC) @$@.compile $(ALL_LDFLAGS) -o $(B)/ask $(B)/ask.c 2>/dev/null && \
 		readelf -hlW $(B)/ask >$(B)/ask.elf && grep -q DYN $(B)/ask.elf && \
@@ -175,7 +178,7 @@ check:
 check-long:
 	tests/run --long $(PARTS)
 
--include examples/examples.mk $(wildcard tests/*/*.mk)
+-include examples/examples.mk packaging/packaging.mk $(wildcard tests/*/*.mk)
 
 clean:
-	rm -rf $(B) epoll-echo echo-bench echo-bench-report
+	rm -rf $(B) dist epoll-echo echo-bench echo-bench-report

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/architectures"
 PATIENCE = 600
 # What the make that runs these tests was told is not for those that they run.
-TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CFLAGS", "LDFLAGS", "WERROR", "B")
+TOLD = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CPPFLAGS", "CFLAGS", "LDFLAGS", "WERROR", "B")
 
 
 def make(*words, directory=None):
@@ -38,7 +38,7 @@ def cmocka():
     home = BUILD / "cmocka"
     if not any(home.glob("cmocka-*/src/cmocka.c")):
         shutil.rmtree(home, ignore_errors=True)
-        done = subprocess.run([ROOT / "tests/architectures/fetch", "cmocka", home], stdout=subprocess.PIPE,
+        done = subprocess.run([ROOT / "packaging/fetch", "cmocka", home], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False)
         if done.returncode != 0:
             pytest.skip(f"cmocka's source cannot be had: {done.stdout.strip()[-200:]}")

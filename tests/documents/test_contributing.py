@@ -29,9 +29,9 @@ def make_changes(tree):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("src", "bench/src", "tests/model", "tests/unit", "man"):
+    for name in ("src", "bench/src", "tests/model", "tests/unit", "man", "packaging"):
         shutil.copytree(ROOT / name, tree / name)
-    for name in ("Makefile", "ARCHITECTURE.md"):
+    for name in ("Makefile", "ARCHITECTURE.md", "NEWS.md"):
         shutil.copy(ROOT / name, tree / name)
     assert len(CHANGES) == 6
     make_changes(tree)

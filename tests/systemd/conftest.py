@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build import ROOT, SYSTEMD, make
-from guest import Guest, Impossible
+from harness.guest import Guest, Impossible
 from harness.daemon import Daemon
 from harness.fixtures import strace, token_file  # noqa: F401
 from harness.network import own_network

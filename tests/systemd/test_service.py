@@ -12,7 +12,7 @@ from harness import clients
 from harness.clients import serves
 from harness.lines import GOODBYE, TOKEN_INVALID, TOKEN_MISSING, TOKEN_REQUIRED
 from harness.wait import wait_until
-from load import Load
+from harness.load import Load
 
 README = (ROOT / "README.md").read_text()
 PORT = 12345

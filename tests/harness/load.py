@@ -11,7 +11,7 @@ TCP_THREADS, UDP_THREADS = 3, 1
 
 
 class Load:
-    """While it is entered, threads connect, ask, and leave; and send datagrams.
+    """While it is entered, threads connect, ask, and leave; and send datagrams, unless UDP is false.
 
     Outcomes of a connection: "answered"; "ended", a clean end before the answer, because the line
     came after the server had stopped reading; or what went wrong. Of a datagram: "udp answered",
@@ -20,14 +20,15 @@ class Load:
 
     GOOD = {"answered", "ended", "udp answered"}
 
-    def __init__(self, port):
+    def __init__(self, port, udp=True):
         self.port = port
+        self.kinds = ("answered", "udp answered") if udp else ("answered",)
         self.counts = collections.Counter()
         self.lock = threading.Lock()
         self.over = threading.Event()
         self.threads = [
             threading.Thread(target=self._repeat, args=(turn, number), daemon=True)
-            for turn, count in ((self._connect, TCP_THREADS), (self._send, UDP_THREADS))
+            for turn, count in ((self._connect, TCP_THREADS), (self._send, UDP_THREADS if udp else 0))
             for number in range(count)
         ]
 
@@ -50,7 +51,7 @@ class Load:
 
     def await_more(self):
         """Waits until some more of either kind have been answered."""
-        wanted = {kind: self.counts[kind] + 20 for kind in ("answered", "udp answered")}
+        wanted = {kind: self.counts[kind] + 20 for kind in self.kinds}
         wait_until(lambda: self.over.is_set() or all(self.counts[k] >= n for k, n in wanted.items()), "answers")
 
     def _repeat(self, turn, number):

@@ -3,8 +3,8 @@
 # guest-init.sh ROOM STAGE NOTIFY: becomes systemd. guest.py runs it as PID 1 of fresh namespaces.
 #
 # The machine's files are seen through an overlay whose upper layer is in memory, with STAGE's on
-# top. systemd finds no units but those named below and what STAGE brings, and tells NOTIFY when
-# it has booted.
+# top. systemd finds no units but those named below, what STAGE brings and what packages install, and
+# tells NOTIFY when it has booted.
 set -eu
 room=$1 stage=$2 notify=$3
 root=$room/root
@@ -14,6 +14,8 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$room"
 mkdir "$room/upper" "$room/work" "$root"
 mount -t overlay -o "lowerdir=/,upperdir=$room/upper,workdir=$room/work" overlay "$root"
+rm -rf "$root/lib/systemd/system"
+mkdir "$root/lib/systemd/system"
 cp -R "$stage/." "$root"
 
 # Of the kernel's settings only the network's are this namespace's own.
@@ -55,5 +57,5 @@ umount -l /.old
 rmdir /.old
 mount --make-rshared / # or LoadCredential= shows the service an empty directory
 exec env -i container=guest NOTIFY_SOCKET="$notify" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
-    SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system:/run/systemd/transient:/usr/local/lib/systemd/system \
+    SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system:/run/systemd/transient:/usr/local/lib/systemd/system:/lib/systemd/system \
     /lib/systemd/systemd --unit=guest.target --log-target=journal
