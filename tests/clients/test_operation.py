@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from harness.daemon import ROOT
+from harness.network import Namespace
 from harness.wait import PATIENCE, wait_until
 from programs import need, output
 
@@ -21,11 +22,12 @@ def quoted(language):
 
 
 class Shell:
-    """One bash that runs a command after the other."""
+    """One bash that runs a command after the other, where all ports are free."""
 
-    def __init__(self, place):
+    def __init__(self, place, network):
         (place / "epoll-echo").symlink_to(os.environ.get("EPOLL_ECHO", ROOT / "epoll-echo"))
-        self.process = subprocess.Popen(["bash"], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*network.enter(), "bash"], cwd=place, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
 
     def run(self, command):
         """What COMMAND writes."""
@@ -48,7 +50,7 @@ def test_the_session_goes_as_it_is_shown(tmp_path):
         need(program)
     steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
     assert len(steps) == 9
-    with Shell(tmp_path) as shell:
+    with Namespace() as network, Shell(tmp_path, network) as shell:
         for command, shown in steps:
             answer = shell.run(command)
             assert answer == shown, command
