@@ -47,6 +47,14 @@ static void show_answer(const struct attempt *attempt)
     text_string(attempt->problem, "'");
 }
 
+static void fail(struct attempt *attempt, const char *why)
+{
+    attempt->status = EXIT_FAILURE;
+    text_string(attempt->problem, why);
+    if (attempt->length > 0)
+        show_answer(attempt);
+}
+
 // Nothing more is waited for. WHY says what is wrong if what has come is not what it should be.
 static void conclude(struct attempt *attempt, const char *why)
 {
@@ -58,10 +66,7 @@ static void conclude(struct attempt *attempt, const char *why)
         attempt->status = PROBE_BUSY;
         text_string(attempt->problem, "the server is busy");
     } else {
-        attempt->status = EXIT_FAILURE;
-        text_string(attempt->problem, why);
-        if (attempt->length > 0)
-            show_answer(attempt);
+        fail(attempt, why);
     }
 }
 
@@ -146,10 +151,10 @@ int probe_run(const struct probe *probe, struct text *problem)
                               .problem = problem};
 
     if (begin(&attempt) < 0)
-        conclude(&attempt, strerror(errno));
+        fail(&attempt, strerror(errno));
     while (attempt.status == UNDER_WAY)
         if (loop_turn(&attempt.loop, true) < 0)
-            conclude(&attempt, strerror(errno));
+            fail(&attempt, strerror(errno));
     if (attempt.watch.fd >= 0)
         close(attempt.watch.fd);
     loop_finish(&attempt.loop);

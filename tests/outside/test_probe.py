@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import network
 from harness.clients import new_socket, shown
 from harness.daemon import BINARY, ROOT, run
 from harness.wait import PATIENCE, wait_until
@@ -97,31 +98,45 @@ def test_an_interface_that_is_not_there(protocol):
     assert probe("[fe80::1%nowhere]:7" + protocol) == (1, "No such device")
 
 
-def bindable(address):
-    """An address that has just been set is not in use before the kernel has come to it."""
-    with contextlib.suppress(OSError), new_socket(address[0], socket.SOCK_DGRAM) as trying:
-        trying.bind(address)
-        return True
+def reachable(address):
+    """The kernel makes the route to an address that has just been set when it comes to it."""
+    shown = subprocess.run(["ip", "-6", "route", "show", "table", "local"], check=True, capture_output=True, text=True)
+    return f"local {address} " in shown.stdout
 
 
 @pytest.mark.parametrize("interface", ["lo", "1"])
 def test_a_link_local_address_is_reached_by_its_interface(start, namespace, interface):
     subprocess.run(["ip", "addr", "replace", "fe80::77/64", "dev", "lo", "nodad"], check=True)
-    wait_until(lambda: bindable(("fe80::77", 0, 0, 1)), "the address to be in use")
+    wait_until(lambda: reachable("fe80::77"), "the route to the address")
     server = start()
     assert probe(f"[fe80::77%{interface}]:{server.tcp_port}") == (0, "")
     assert probe(f"[fe80::77%{interface}]:{server.udp_port}/udp") == (0, "")
 
 
-@pytest.mark.parametrize("protocol", ["", "/udp"], ids=["tcp", "udp"])
-def test_a_socket_that_is_connected_to_itself_is_no_server(namespace, host, protocol):
-    """Where nobody has a port that the kernel may choose: here it is the only one."""
+@pytest.fixture
+def one_port(namespace):
+    """The only one that the kernel may choose."""
     before = PORT_RANGE.read_text()
     PORT_RANGE.write_text("40001 40001")
-    try:
-        assert probe(shown(host, 40001) + protocol) == (1, "Connection refused")
-    finally:
-        PORT_RANGE.write_text(before)
+    yield 40001
+    PORT_RANGE.write_text(before)
+
+
+@pytest.mark.parametrize("protocol", ["", "/udp"], ids=["tcp", "udp"])
+def test_a_socket_that_is_connected_to_itself_is_no_server(one_port, host, protocol):
+    assert probe(shown(host, one_port) + protocol) == (1, "Connection refused")
+
+
+def test_a_server_elsewhere_may_have_the_port_of_the_probe(one_port, start):
+    """By UDP it may not: a server answers none of its own ports."""
+    with network.Namespace() as neighbour:
+        network.ip("link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(neighbour.holder.pid))
+        for number, device, ip in ((1, "here", network.ip), (2, "there", lambda *words: neighbour.run("ip", *words))):
+            ip("addr", "add", f"10.77.3.{number}/24", "dev", device)
+            ip("link", "set", device, "up")
+        start(port=one_port, wrapper=neighbour.enter())
+        assert probe(f"10.77.3.2:{one_port}") == (0, "")
+        network.ip("link", "del", "here")
 
 
 # Servers that do what they should not
@@ -168,16 +183,40 @@ def serve_datagram(listening, talk):
     talk(lambda data: listening.sendto(data, source), message)
 
 
-def in_pieces(data):
+def unread(connection):
+    """Bytes that the other end's process has not read yet."""
+    ours, theirs = (f":{end[1]:04X}" for end in (connection.getsockname(), connection.getpeername()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        if local.endswith(theirs) and remote.endswith(ours):
+            return int(queues.rpartition(":")[2], 16)
+    return 0
+
+
+def in_pieces(data=None):
+    """Each is read before the next is sent."""
+
     def talk(connection, message):
-        for byte in data or message:
-            connection.sendall(bytes([byte]))
+        whole = data or message
+        for piece in (whole[:1], whole[1:2], whole[2:-2], whole[-2:-1], whole[-1:]):
+            connection.sendall(piece)
+            wait_until(lambda: unread(connection) == 0, "a piece to be read")
 
     return talk
 
 
 def sends(data):
     return lambda connection, message: connection.sendall(data)
+
+
+def without_errors(talk):
+    """The probe may have ended before all was sent."""
+
+    def suppressing(connection, message):
+        with contextlib.suppress(OSError):
+            talk(connection, message)
+
+    return suppressing
 
 
 def half_and(end):
@@ -204,7 +243,7 @@ def busy_and_reset(connection, _):
 
 NO_ECHO = "answered by something else than an echo: "
 STREAMS = {
-    "an echo in pieces": (in_pieces(None), (0, "")),
+    "an echo in pieces": (in_pieces(), (0, "")),
     "busy in pieces": (in_pieces(b"Server Busy\n"), (BUSY, "the server is busy")),
     "busy and a reset": (busy_and_reset, (BUSY, "the server is busy")),
     "silence": (lambda *_: None, (1, "no echo within a second")),
@@ -216,28 +255,17 @@ STREAMS = {
     "busy without its end": (sends(b"Server Busy"), (1, "no echo within a second: 'Server Busy'")),
     "another line": (sends(b"probe 0123456789abcdef\n"), (1, NO_ECHO + "'probe 0123456789abcdef'")),
     "an empty line": (sends(b"\n"), (1, NO_ECHO + "''")),
-    "keys of a terminal": (sends(b"\33]0;\x9b\x7f\0\r\n"), (1, NO_ECHO + "'?]0;????'")),
+    "keys of a terminal": (sends(b"\33]0; ~\x9b\x7f\x1f\0\r\n"), (1, NO_ECHO + "'?]0; ~?????'")),
     "no line": (sends(b"x" * 256), (1, NO_ECHO + f"'{'x' * 64}'")),
-    "a flood": (sends(b"x" * 100_000 + b"\n"), (1, NO_ECHO + f"'{'x' * 64}'")),
+    "no line, in pieces": (without_errors(in_pieces(b"x" * 256 + b"yz")), (1, NO_ECHO + f"'{'x' * 64}'")),
+    "a flood": (without_errors(sends(b"x" * 100_000 + b"\n")), (1, NO_ECHO + f"'{'x' * 64}'")),
 }
 
 
 @pytest.mark.parametrize("case", STREAMS)
 def test_what_a_stream_brings_is_told(case):
     talk, result = STREAMS[case]
-    if case == "a flood":
-        talk = without_errors(talk)
     assert probed(talk) == result
-
-
-def without_errors(talk):
-    """The probe may have ended before all was sent."""
-
-    def suppressing(connection, message):
-        with contextlib.suppress(ConnectionError):
-            talk(connection, message)
-
-    return suppressing
 
 
 @pytest.mark.parametrize("change", [
@@ -329,13 +357,26 @@ def test_wrong_usage_has_a_status_of_its_own(words, message):
 @pytest.mark.parametrize("protocol", ["", "/udp"], ids=["tcp", "udp"])
 def test_it_waits_in_epoll_wait_alone(server, strace, protocol):
     port = server.udp_port if protocol else server.tcp_port
-    wrapper = strace("--relative-timestamps")
-    done = subprocess.run([*wrapper, BINARY, f"--probe=127.0.0.1:{port}{protocol}"], timeout=PATIENCE)
+    done = subprocess.run([*strace(), BINARY, f"--probe=127.0.0.1:{port}{protocol}"], timeout=PATIENCE)
     assert done.returncode == 0
     trace = "\n".join(strace.trace())
     assert re.search(r"socket\(AF_INET, SOCK_(STREAM|DGRAM)\|SOCK_CLOEXEC\|SOCK_NONBLOCK", trace)
     assert re.search(r"getrandom\(.*GRND_NONBLOCK\)", trace)
     assert not re.search(r"\b(poll|ppoll|select|pselect6|nanosleep|clock_nanosleep|fcntl\(\d+, F_SETFL)\b", trace)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("call", [
+    "getrandom", "epoll_create1", "timerfd_create", "socket", "connect", "epoll_ctl", "timerfd_settime", "epoll_wait",
+    "sendto", "recvfrom", "epoll_ctl:when=2", "epoll_ctl:when=3",
+])  # fmt: skip
+def test_a_call_that_fails_is_told(server, strace, call):
+    name, _, when = call.partition(":")
+    wrapper = strace(f"--inject={name}:error=ENOMEM" + (":" + when if when else ""))
+    where = f"127.0.0.1:{server.tcp_port}"
+    done = subprocess.run([*wrapper, BINARY, f"--probe={where}"], capture_output=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"epoll-echo: {where}: Cannot allocate memory\n"
 
 
 @pytest.fixture(scope="session")
