@@ -167,20 +167,25 @@ int net_open(int type, const struct address *address, enum net_stack stack, unsi
     return fd;
 }
 
-int net_adopt(int fd, int type, const char **call)
+int net_settle(int fd, int type, const char **call)
 {
     int family;
     socklen_t length = sizeof family;
 
+    *call = "getsockopt";
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+        return -1;
+    return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+}
+
+int net_adopt(int fd, int type, const char **call)
+{
     *call = "fcntl";
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -1;
-    *call = "getsockopt";
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
-        return -1;
-    return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+    return net_settle(fd, type, call);
 }
 
 int net_tell_class(int fd)

@@ -20,6 +20,9 @@ int net_open(int type, const struct address *address, enum net_stack stack, unsi
 // trusted.
 int net_adopt(int fd, int type, const char **call);
 
+// Sets the options alone, of a socket that is non-blocking.
+int net_settle(int fd, int type, const char **call);
+
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 
