@@ -99,12 +99,14 @@ static void reload(struct server *server)
 
     if (told)
         notify(server, NOTICE_RELOADING);
-    if (!credential_load(server->options.token_file, &server->service.gate.token, &error))
+    if (!credential_load(server->options.token_file, geteuid(), &server->service.gate->token,
+                         &error))
         log_event(LOG_WARNING, "token not read, the one of before stays",
                   LOG_TEXT("error", text_end(&error)), LOG_TEXT("remedy", token_remedy));
     else
-        log_event(LOG_INFO, server->service.gate.token.length > 0 ? "token read again"
-                                                                  : "there is no token to be read");
+        log_event(LOG_INFO, server->service.gate->token.length > 0
+                                ? "token read again"
+                                : "there is no token to be read");
     if (told)
         notify(server, NOTICE_READY);
 }
@@ -212,7 +214,8 @@ static int load_token(struct server *server)
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
 
-    if (credential_load(server->options.token_file, &server->service.gate.token, &error))
+    if (credential_load(server->options.token_file, geteuid(), &server->service.gate->token,
+                        &error))
         return 0;
     log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)),
               LOG_TEXT("remedy", token_remedy));
@@ -229,11 +232,12 @@ static bool take_memory(struct server *server, const struct options *options, co
                               .process = {.statm = -1, .descriptors = -1},
                               .leave_over = TICKS_NEVER,
                               .drain_over = TICKS_NEVER};
-    // Both, so that server_finish finds each in a state to be finished in.
+    // All, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
+    server->service.gate = credential_gate();
     bool ports = ports_init(&server->ports, &server->loop, &server->options, &server->service);
 
-    return peers && ports;
+    return peers && ports && server->service.gate;
 }
 
 static int open_manager(struct server *server)
@@ -265,7 +269,7 @@ static void tell_start(const struct server *server)
               LOG_NUMBER("line_timeout_s", options->line_timeout),
               LOG_NUMBER("drain_delay_s", options->drain_delay),
               LOG_NUMBER("drain_timeout_s", options->drain_timeout),
-              LOG_TEXT("token", server->service.gate.token.length > 0 ? "yes" : "no"),
+              LOG_TEXT("token", server->service.gate->token.length > 0 ? "yes" : "no"),
               LOG_TEXT("root", geteuid() == 0 ? "yes" : "no"));
 }
 
@@ -324,6 +328,7 @@ void server_finish(struct server *server)
 {
     ports_finish(&server->ports);
     peers_finish(&server->service.peers);
+    credential_forget(server->service.gate);
     notify_close(&server->notify);
     process_close(&server->process);
     journal_close();
@@ -371,7 +376,7 @@ int server_run(struct server *server)
             return failed("epoll_wait");
         ports_resume(&server->ports);
         notify(server, 0);
-        if (service->gate.passed && service->phase == PHASE_READY)
+        if (service->gate->passed && service->phase == PHASE_READY)
             leave(server, "/shutdown");
     }
     tell_end(&service->counters);

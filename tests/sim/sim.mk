@@ -16,12 +16,12 @@ SIM_B ?= $(B)/sim
 SIM_DAEMON = $(filter-out main,$(DAEMON))
 SIM = main universe world fault files netsock flow expect judge questions calls calls_udp memory \
 	client talk sender fifo reader
-SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
+SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat fstatat geteuid \
 	getpeername getrandom getrlimit getsockname getsockopt if_nametoindex ioctl isatty listen malloc open poll \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write
 # Objects that know 64-bit files on every architecture call these by another name.
-SIM_WRAPPED_64 = fstat getrlimit open setrlimit
+SIM_WRAPPED_64 = fstat fstatat getrlimit open setrlimit
 SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%) \
 	$(foreach f,$(SIM_WRAPPED_64),-Wl,--wrap=$f64,--defsym=__wrap_$f64=__wrap_$f)
 # Fortified calls have other names (__read_chk), which could not be wrapped.

@@ -155,6 +155,7 @@ static struct {
     struct loop loop;
     struct options options;
     struct service service;
+    struct gate gate;
     struct pool pool;
     struct port port;
     struct conn *conn; // the latest
@@ -234,6 +235,7 @@ static void begin(unsigned idle_seconds)
                                     .idle_timeout = idle_seconds,
                                     .line_timeout = LINE_SECONDS};
     assert_int_equal(loop_init(&test.loop, expire), 0);
+    test.service.gate = &test.gate;
     assert_true(peers_init(&test.service.peers, (uint64_t[2]){1, 2}));
     assert_true(pool_init(&test.pool, &test.loop, &test.options, &test.service));
     test.port = (struct port){.watch.fd = -1, .role = &role_echo, .pool = &test.pool};
@@ -1194,7 +1196,7 @@ TEST(without_an_announcement_the_addresses_are_the_real_ones)
              port, net_local(test.conn->watch.fd).port, port);
     hears(expected);
     assert_null(test.conn->held);
-    test.service.gate.token = (struct token){1, "x"};
+    test.gate.token = (struct token){1, "x"};
     says("/shutdown x\n");
     hears("ERR shutdown-loopback-required\n");
 }

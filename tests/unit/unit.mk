@@ -43,6 +43,7 @@ $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl recvmmsg sendmmsg setsockopt)
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
 $(B)/unit/udp: UNIT_WRAP = $(call wrap,net_fragment recvmmsg sendmmsg)
+$(B)/unit/credential: UNIT_WRAP = $(call wrap,free malloc)
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
