@@ -99,7 +99,7 @@ static void reload(struct server *server)
 
     if (told)
         notify(server, NOTICE_RELOADING);
-    if (!credential_load(server->options.token_file, geteuid(), &server->service.gate->token,
+    if (!credential_load(server->options.token_file, server->user.uid, &server->service.gate->token,
                          &error))
         log_event(LOG_WARNING, "token not read, the one of before stays",
                   LOG_TEXT("error", text_end(&error)), LOG_TEXT("remedy", token_remedy));
@@ -214,7 +214,7 @@ static int load_token(struct server *server)
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
 
-    if (credential_load(server->options.token_file, geteuid(), &server->service.gate->token,
+    if (credential_load(server->options.token_file, server->user.uid, &server->service.gate->token,
                         &error))
         return 0;
     log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)),
@@ -290,7 +290,9 @@ static int start(struct server *server)
 {
     struct rlimit limit;
 
-    if (open_manager(server) < 0 || raise_descriptors(&limit) < 0 || load_token(server) < 0)
+    if (open_manager(server) < 0 || raise_descriptors(&limit) < 0)
+        return -1;
+    if (!user_find(server->options.user, &server->user) || load_token(server) < 0)
         return -1;
     if (loop_init(&server->loop, expired) < 0)
         return failed("epoll_create1 or timerfd_create");
@@ -305,6 +307,8 @@ static int start(struct server *server)
     if (observers > 0)
         process_open(&server->process, limit.rlim_cur);
     server->ports.pool.process = &server->process;
+    if (!user_become(&server->user))
+        return -1;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
     tell_start(server);

@@ -44,6 +44,7 @@ $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl recvmms
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
 $(B)/unit/udp: UNIT_WRAP = $(call wrap,net_fragment recvmmsg sendmmsg)
 $(B)/unit/credential: UNIT_WRAP = $(call wrap,free malloc)
+$(B)/unit/user: UNIT_WRAP = $(call wrap,geteuid getresuid prctl setgroups setresgid setresuid syscall) -Wl,--wrap=fopen64
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
