@@ -16,6 +16,7 @@
 #include "listen.h"
 #include "system/credential.h"
 #include "system/journal.h"
+#include "system/sandbox.h"
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
 // file.
@@ -286,6 +287,20 @@ static void tell_end(const struct counters *counters)
         LOG_NUMBER("sent", counters->sent[PROTOCOL_TCP] + counters->sent[PROTOCOL_UDP]));
 }
 
+// Gives up what only opening needed.
+static int confine(struct server *server)
+{
+    char room[PATH_MAX];
+    struct text path = text_in(room, sizeof room);
+
+    if (!user_become(&server->user))
+        return -1;
+    credential_path(server->options.token_file, &path);
+    if (!server->options.no_sandbox)
+        sandbox_enter(path.length > 0 ? text_end(&path) : NULL);
+    return 0;
+}
+
 static int start(struct server *server)
 {
     struct rlimit limit;
@@ -307,7 +322,7 @@ static int start(struct server *server)
     if (observers > 0)
         process_open(&server->process, limit.rlim_cur);
     server->ports.pool.process = &server->process;
-    if (!user_become(&server->user))
+    if (confine(server) < 0)
         return -1;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
@@ -320,6 +335,7 @@ int server_init(struct server *server, const struct options *options)
 {
     uint64_t key[2];
 
+    sandbox_prepare();
     if (getrandom(key, sizeof key, 0) != sizeof key)
         return failed("getrandom");
     int result = take_memory(server, options, key) ? start(server) : failed("malloc");

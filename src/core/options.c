@@ -215,6 +215,8 @@ static const struct argument_row rows[] = {
      "log lines a second that clients can cause; 0 is all of them (20)"},
     {"user", 0, argument_path, MEMBER(user), 0, 0, "NAME|UID[:GID]",
      "become this user once all is open (stay the same)"},
+    {"no-sandbox", 0, argument_flag, MEMBER(no_sandbox), 0, 0, NULL,
+     "keep system calls, files and tracers, for debugging"},
     {"verbose", 'v', take_level, 0, 0, 0, NULL, "log more; debug when given twice"},
     {"quiet", 'q', take_level, 0, 0, 0, NULL, "log warnings and errors only"},
     {"help", 'h', argument_last, MEMBER(help), 0, 0, NULL, "print this help"},

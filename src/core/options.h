@@ -48,6 +48,7 @@ struct options {
     const char *token_file;                             // NULL: none named; points into argv
     const char *name;                                   // the same, of --name
     const char *user;                                   // the same, of --user
+    bool no_sandbox;                                    // --no-sandbox
     bool dscp_reflect;                                  // --dscp=reflect
     enum log_level log_level;
 };
