@@ -21,7 +21,7 @@ enum {
     GOODBYES_MAX = 256,       // "Server Busy" at the same time
     RESERVED_MIN = 16,        // descriptors beside listeners and connections
     CONN_BYTES = 56,          // of an idle connection,
-    PEER_BYTES = 24,          // and of its name where connections are logged
+    PEER_BYTES = 32,          // and of its name where connections are logged
     CONN_BYTES_MAX = 1 << 19, // of any, beside its line
     LATE_TURNS_MAX = 10,
     LOG_PER_SECOND_MAX = 40,
