@@ -271,7 +271,7 @@ static void tell_start(const struct server *server)
               LOG_NUMBER("drain_delay_s", options->drain_delay),
               LOG_NUMBER("drain_timeout_s", options->drain_timeout),
               LOG_TEXT("token", server->service.gate->token.length > 0 ? "yes" : "no"),
-              LOG_TEXT("root", geteuid() == 0 ? "yes" : "no"));
+              LOG_TEXT("root", server->user.uid == 0 ? "yes" : "no"));
 }
 
 static void tell_end(const struct counters *counters)

@@ -7,7 +7,6 @@
 #include <netinet/udp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ground/util.h"
@@ -249,12 +248,17 @@ ssize_t net_peek(int fd)
     return got;
 }
 
-int net_unsent(int fd)
+bool net_all_sent(int fd)
 {
-    enum { SIOCOUTQNSD = 0x894b }; // <linux/sockios.h>, which musl does without
-    int unsent = 0;
+    enum { NOT_SENT = 144 }; // as <linux/tcp.h> has it, from Linux 4.6 on
+    struct {
+        char others[NOT_SENT];
+        uint32_t not_sent;
+    } info;
+    socklen_t length = sizeof info;
 
-    return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : unsent;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && length == sizeof info &&
+           info.not_sent == 0;
 }
 
 int net_writable_when_sent(int fd)

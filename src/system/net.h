@@ -42,8 +42,9 @@ struct address net_peer(int fd);
 // error.
 ssize_t net_peek(int fd);
 
-// Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
-int net_unsent(int fd);
+// Whether a TCP socket has sent all that it has taken. False where nobody can tell: see
+// net_writable_when_sent for another way.
+bool net_all_sent(int fd);
 
 // From now on EPOLLOUT means that all is sent (tcp(7), TCP_NOTSENT_LOWAT): 0, or -1 with errno.
 int net_writable_when_sent(int fd);

@@ -73,7 +73,6 @@ HARMLESS = {
     "accept4": "the client stays in the queue",
     "getpeername": "it costs a name",
     "getsockname": "it costs a name",
-    "ioctl": "it is asked what is unsent",
     "poll": "it costs a line of log",
     "write": "it costs a line of log",
     "read": "it is read again, or the token stays",

@@ -19,7 +19,7 @@ SIM_DAEMON = $(sort $(filter-out main $(CONFINED),$(DAEMON)) $(UNCONFINED))
 SIM = main universe world fault files netsock flow expect judge questions calls calls_udp memory \
 	client talk sender fifo reader
 SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
-	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex ioctl isatty listen malloc open poll \
+	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex isatty listen malloc open poll \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write
 # Objects that know 64-bit files on every architecture call these by another name.

@@ -7,8 +7,6 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -230,7 +228,7 @@ TEST(a_filter_has_few_calls_and_none_that_opens_a_way_out)
 
     sandbox_enter(NULL);
     for (long number = 0; number < NUMBERS; number++)
-        count += allows(number, 0, SIOCOUTQNSD, 0);
+        count += allows(number, 0, 0, 0);
 #if defined __x86_64__ && defined __GLIBC__
     assert_in_range(count, 1, CALLS_MAX);
 #endif
@@ -269,15 +267,6 @@ TEST(files_are_opened_for_reading_alone)
     assert_true(allows(SYS_openat, 0, 0, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
         assert_false(allows(SYS_openat, 0, 0, (uint64_t)flags[i]));
-}
-
-TEST(an_ioctl_tells_what_is_unsent_and_does_nothing_else)
-{
-    sandbox_enter(NULL);
-    assert_true(allows(SYS_ioctl, 5, SIOCOUTQNSD, 0));
-    assert_false(allows(SYS_ioctl, 5, SIOCOUTQ, 0));
-    assert_false(allows(SYS_ioctl, 5, TIOCSTI, 0));
-    assert_false(allows(SYS_ioctl, SIOCOUTQNSD, 0, 0));
 }
 
 TEST(no_memory_becomes_a_program)

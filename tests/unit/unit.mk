@@ -38,7 +38,7 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 wrap = $(foreach f,$1,-Wl,--wrap=$f $(foreach name,__$f64 __$f_time64,-Wl,--wrap=$(name),--defsym=__wrap_$(name)=__wrap_$f))
 $(B)/unit/listen: UNIT_WRAP = $(call wrap,duty_find net_open)
 $(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
-$(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
+$(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt malloc malloc_trim \
 	realloc recv send setsockopt shutdown)
 $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl recvmmsg sendmmsg setsockopt)
