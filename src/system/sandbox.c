@@ -104,6 +104,10 @@ static const struct rule rules[] = {
     {.number = SYS_recvmmsg},
     {.number = SYS_timerfd_settime},
 #endif
+#ifdef SYS_recv
+    {.number = SYS_recv},
+    {.number = SYS_send},
+#endif
 #ifdef SYS_poll
     {.number = SYS_poll},
 #else
