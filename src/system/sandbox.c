@@ -293,15 +293,18 @@ void sandbox_prepare(void)
 #endif
 }
 
+// All that can be, also where one of them cannot.
 static bool drop_privileges(void)
 {
-    return user_drop_capabilities() && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
-           prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    bool undumpable = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+    bool settled = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+
+    return user_drop_capabilities() && undumpable && settled;
 }
 
 void sandbox_enter(const char *token_file)
 {
-    const char *privileges = drop_privileges() ? "none" : strerror(errno);
+    const char *privileges = drop_privileges() ? "dropped" : "not all dropped";
     const char *files = close_files(token_file) ? "closed" : strerror(errno);
     const char *calls = filter_calls() ? "filtered" : strerror(errno);
 

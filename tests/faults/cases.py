@@ -19,6 +19,7 @@ ERRORS = {
     "epoll_wait": "EINTR EBADF",
     "fstat": "ENOMEM EIO",
     "getpeername": "ENOTCONN ENOBUFS",
+    "capget": "EPERM",
     "capset": "EPERM",
     "getrandom": "ENOSYS EINTR",
     "getsockname": "ENOBUFS",

@@ -26,6 +26,7 @@ static struct {
     int ruleset_fails; // errno of the call that makes a ruleset
     int flags;         // that seccomp(2) knows, or -1: it has no filters
     int failing;       // a prctl(2) option
+    bool capabilities_stay;
     size_t ruleset_size;
     uint64_t ruleset[3];
     uint64_t allowed[RULES_MAX];
@@ -109,6 +110,8 @@ long __wrap_syscall(long number, ...)
 {
     va_list arguments;
 
+    if (number == SYS_capget || (number == SYS_capset && kernel.capabilities_stay))
+        return refused(EPERM);
     if (number == SYS_capset) {
         kernel.no_capabilities = true;
         return 0;
@@ -284,41 +287,48 @@ TEST(it_has_no_privileges_and_no_tracer)
     sandbox_enter(NULL);
     assert_true(kernel.no_capabilities && kernel.undumpable && kernel.no_new_privileges);
     assert_true(kernel.restricted);
-    assert_string_equal(kernel.logged, "none, closed, filtered");
+    assert_string_equal(kernel.logged, "dropped, closed, filtered");
 }
 
 TEST(a_system_that_lacks_something_gets_the_rest)
 {
     kernel.version = 0;
     sandbox_enter("/run/token");
-    assert_string_equal(kernel.logged, "none, Function not implemented, filtered");
+    assert_string_equal(kernel.logged, "dropped, Function not implemented, filtered");
     kernel.version = 1;
     kernel.ruleset_fails = EOPNOTSUPP;
     sandbox_enter("/run/token");
-    assert_string_equal(kernel.logged, "none, Operation not supported, filtered");
+    assert_string_equal(kernel.logged, "dropped, Operation not supported, filtered");
     kernel.ruleset_fails = 0;
     kernel.flags = -1;
     sandbox_enter("/run/token");
-    assert_string_equal(kernel.logged, "none, closed, Invalid argument");
+    assert_string_equal(kernel.logged, "dropped, closed, Invalid argument");
 }
 
 TEST(a_kernel_that_does_not_know_the_flag_filters_without_it)
 {
     kernel.flags = 0;
     sandbox_enter(NULL);
-    assert_string_equal(kernel.logged, "none, closed, filtered");
+    assert_string_equal(kernel.logged, "dropped, closed, filtered");
     assert_false(allows(SYS_execve, 0, 0, 0));
 }
 
-TEST(a_failure_is_told_in_its_place)
+TEST(a_failure_is_told_in_its_place_and_keeps_nothing_else_back)
 {
+    static const char told[] = "not all dropped, closed, filtered";
+
     kernel.failing = PR_SET_NO_NEW_PRIVS;
     sandbox_enter(NULL);
-    assert_string_equal(kernel.logged,
-                        "Operation not permitted, Operation not permitted, filtered");
+    assert_string_equal(kernel.logged, "not all dropped, Operation not permitted, filtered");
+    assert_true(kernel.undumpable && kernel.no_capabilities);
     kernel.failing = PR_SET_DUMPABLE;
     sandbox_enter(NULL);
-    assert_memory_equal(kernel.logged, "Operation not permitted, ", 25);
+    assert_string_equal(kernel.logged, told);
+    assert_true(kernel.no_new_privileges && kernel.no_capabilities);
+    kernel.failing = -1;
+    kernel.capabilities_stay = true;
+    sandbox_enter(NULL);
+    assert_string_equal(kernel.logged, told);
 }
 
 TEST(each_version_of_landlock_is_asked_for_all_that_it_has)
