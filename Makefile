@@ -1,6 +1,7 @@
 # epoll-echo: `make run` builds and starts the daemon; `make setup check` runs every test.
 #
-# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1.
+# Variables: CC, CPPFLAGS, CFLAGS, LDFLAGS, PREFIX, DESTDIR, WERROR=1, ENABLE_SYSTEMD=1. With
+# SANDBOX_KILL=1, for tests, a system call that the sandbox refuses ends the daemon instead of failing.
 
 # Of the newest release in NEWS.md, the one place that has it.
 VERSION := $(shell packaging/news version)
@@ -31,13 +32,18 @@ STATIC = $(filter -static -static-pie,$(LDFLAGS))
 # What was taken stands in these two files. On 32 bits too, a file has an inode number of 64 bits, and
 # time goes on after 2038.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -DVERSION='"$(VERSION)"' \
-	$(WARNINGS) @$(B)/flags.compile $(CPPFLAGS) $(CFLAGS)
+	$(if $(SANDBOX_KILL),-DSANDBOX_KILL) $(WARNINGS) @$(B)/flags.compile $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_HARDENING) @$(B)/flags.link $(CFLAGS) $(filter-out $(STATIC),$(LDFLAGS))
 
 # What systemd hands to a service: three modules, or one that does nothing.
 MANAGED = system/journal system/notify system/passed
 UNMANAGED = system/unmanaged
-DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)), \
+# A sandbox, or none where a sanitizer or gcov has to do what it refuses.
+CONFINED = system/sandbox
+UNCONFINED = system/unconfined
+WATCHED = $(findstring -fsanitize,$(CFLAGS))$(findstring --coverage,$(CFLAGS))
+DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)) \
+	$(if $(WATCHED),$(CONFINED),$(UNCONFINED)), \
 	$(patsubst src/%.c,%,$(wildcard src/*.c src/*/*.c)))
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 

@@ -16,6 +16,7 @@
 #include "listen.h"
 #include "system/credential.h"
 #include "system/journal.h"
+#include "system/sandbox.h"
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
 // file.
@@ -99,12 +100,14 @@ static void reload(struct server *server)
 
     if (told)
         notify(server, NOTICE_RELOADING);
-    if (!credential_load(server->options.token_file, &server->service.gate.token, &error))
+    if (!credential_load(server->options.token_file, server->user.uid, &server->service.gate->token,
+                         &error))
         log_event(LOG_WARNING, "token not read, the one of before stays",
                   LOG_TEXT("error", text_end(&error)), LOG_TEXT("remedy", token_remedy));
     else
-        log_event(LOG_INFO, server->service.gate.token.length > 0 ? "token read again"
-                                                                  : "there is no token to be read");
+        log_event(LOG_INFO, server->service.gate->token.length > 0
+                                ? "token read again"
+                                : "there is no token to be read");
     if (told)
         notify(server, NOTICE_READY);
 }
@@ -212,7 +215,8 @@ static int load_token(struct server *server)
     char room[ERROR_MAX_BYTES];
     struct text error = text_in(room, sizeof room);
 
-    if (credential_load(server->options.token_file, &server->service.gate.token, &error))
+    if (credential_load(server->options.token_file, server->user.uid, &server->service.gate->token,
+                        &error))
         return 0;
     log_event(LOG_ERROR, "cannot use the token file", LOG_TEXT("error", text_end(&error)),
               LOG_TEXT("remedy", token_remedy));
@@ -229,11 +233,12 @@ static bool take_memory(struct server *server, const struct options *options, co
                               .process = {.statm = -1, .descriptors = -1},
                               .leave_over = TICKS_NEVER,
                               .drain_over = TICKS_NEVER};
-    // Both, so that server_finish finds each in a state to be finished in.
+    // All, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
+    server->service.gate = credential_gate();
     bool ports = ports_init(&server->ports, &server->loop, &server->options, &server->service);
 
-    return peers && ports;
+    return peers && ports && server->service.gate;
 }
 
 static int open_manager(struct server *server)
@@ -265,8 +270,8 @@ static void tell_start(const struct server *server)
               LOG_NUMBER("line_timeout_s", options->line_timeout),
               LOG_NUMBER("drain_delay_s", options->drain_delay),
               LOG_NUMBER("drain_timeout_s", options->drain_timeout),
-              LOG_TEXT("token", server->service.gate.token.length > 0 ? "yes" : "no"),
-              LOG_TEXT("root", geteuid() == 0 ? "yes" : "no"));
+              LOG_TEXT("token", server->service.gate->token.length > 0 ? "yes" : "no"),
+              LOG_TEXT("root", server->user.uid == 0 ? "yes" : "no"));
 }
 
 static void tell_end(const struct counters *counters)
@@ -282,11 +287,27 @@ static void tell_end(const struct counters *counters)
         LOG_NUMBER("sent", counters->sent[PROTOCOL_TCP] + counters->sent[PROTOCOL_UDP]));
 }
 
+// Gives up what only opening needed.
+static int confine(struct server *server)
+{
+    char room[PATH_MAX];
+    struct text path = text_in(room, sizeof room);
+
+    if (!user_become(&server->user))
+        return -1;
+    credential_path(server->options.token_file, &path);
+    if (!server->options.no_sandbox)
+        sandbox_enter(path.length > 0 ? text_end(&path) : NULL);
+    return 0;
+}
+
 static int start(struct server *server)
 {
     struct rlimit limit;
 
-    if (open_manager(server) < 0 || raise_descriptors(&limit) < 0 || load_token(server) < 0)
+    if (open_manager(server) < 0 || raise_descriptors(&limit) < 0)
+        return -1;
+    if (!user_find(server->options.user, &server->user) || load_token(server) < 0)
         return -1;
     if (loop_init(&server->loop, expired) < 0)
         return failed("epoll_create1 or timerfd_create");
@@ -301,6 +322,8 @@ static int start(struct server *server)
     if (observers > 0)
         process_open(&server->process, limit.rlim_cur);
     server->ports.pool.process = &server->process;
+    if (confine(server) < 0)
+        return -1;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
     tell_start(server);
@@ -312,6 +335,7 @@ int server_init(struct server *server, const struct options *options)
 {
     uint64_t key[2];
 
+    sandbox_prepare();
     if (getrandom(key, sizeof key, 0) != sizeof key)
         return failed("getrandom");
     int result = take_memory(server, options, key) ? start(server) : failed("malloc");
@@ -324,6 +348,7 @@ void server_finish(struct server *server)
 {
     ports_finish(&server->ports);
     peers_finish(&server->service.peers);
+    credential_forget(server->service.gate);
     notify_close(&server->notify);
     process_close(&server->process);
     journal_close();
@@ -371,7 +396,7 @@ int server_run(struct server *server)
             return failed("epoll_wait");
         ports_resume(&server->ports);
         notify(server, 0);
-        if (service->gate.passed && service->phase == PHASE_READY)
+        if (service->gate->passed && service->phase == PHASE_READY)
             leave(server, "/shutdown");
     }
     tell_end(&service->counters);

@@ -10,6 +10,7 @@
 #include "system/notify.h"
 #include "system/passed.h"
 #include "system/process.h"
+#include "system/user.h"
 #include "transport/ports.h"
 
 struct server {
@@ -17,6 +18,7 @@ struct server {
     struct loop loop;
     struct watch signals;
     struct service service;
+    struct user user; // whom it runs as once all is open
     struct passed passed;
     struct notify notify;
     struct ports ports;

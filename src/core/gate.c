@@ -33,6 +33,7 @@ static bool token_equal(const struct token *token, const char *guess, size_t len
     memcpy(padded, guess, size_min(length, sizeof padded));
     for (size_t i = 0; i < sizeof padded; i++)
         difference |= (unsigned char)(padded[i] ^ token->bytes[i]);
+    explicit_bzero(padded, sizeof padded); // it may be the token
     return difference == 0;
 }
 

@@ -55,6 +55,8 @@ struct options {
     unsigned socket_buffer;                             // bytes; 0: the kernel's choice
     const char *token_file;                             // NULL: none named; points into argv
     const char *name;                                   // the same, of --name
+    const char *user;                                   // the same, of --user
+    bool no_sandbox;                                    // --no-sandbox
     bool dscp_reflect;                                  // --dscp=reflect
     struct probe probe;                                 // --probe
     enum log_level log_level;

@@ -25,6 +25,6 @@ struct facts service_facts(struct service *service, enum protocol protocol,
         .time = time,
         .now = now,
         .counters = service_counters(service, now),
-        .gate = &service->gate,
+        .gate = service->gate,
     };
 }

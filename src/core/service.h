@@ -18,7 +18,7 @@ struct service {
     struct counters counters; // but active_udp_peers: see service_counters
     struct peers peers;
     struct guard_ports ports;
-    struct gate gate;
+    struct gate *gate;
     const char *name; // --name, or NULL
 };
 

@@ -9,7 +9,6 @@
 #include <netinet/udp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/number.h"
@@ -197,20 +196,25 @@ uint32_t net_interface(const char *name)
     return (uint32_t)index;
 }
 
-int net_adopt(int fd, int type, const char **call)
+int net_settle(int fd, int type, const char **call)
 {
     int family;
     socklen_t length = sizeof family;
 
+    *call = "getsockopt";
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+        return -1;
+    return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+}
+
+int net_adopt(int fd, int type, const char **call)
+{
     *call = "fcntl";
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -1;
-    *call = "getsockopt";
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
-        return -1;
-    return set_up(fd, type, family, call) < 0 ? -1 : reset(fd);
+    return net_settle(fd, type, call);
 }
 
 int net_tell_class(int fd)
@@ -274,12 +278,17 @@ ssize_t net_peek(int fd)
     return got;
 }
 
-int net_unsent(int fd)
+bool net_all_sent(int fd)
 {
-    enum { SIOCOUTQNSD = 0x894b }; // <linux/sockios.h>, which musl does without
-    int unsent = 0;
+    enum { NOT_SENT = 144 }; // as <linux/tcp.h> has it, from Linux 4.6 on
+    struct {
+        char others[NOT_SENT];
+        uint32_t not_sent;
+    } info;
+    socklen_t length = sizeof info;
 
-    return ioctl(fd, SIOCOUTQNSD, &unsent) < 0 ? 0 : unsent;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && length == sizeof info &&
+           info.not_sent == 0;
 }
 
 int net_writable_when_sent(int fd)

@@ -27,6 +27,8 @@ int net_connect(int type, const struct address *address);
 // The index of the interface that NAME is the name or the number of, as in fe80::1%2. 0 with errno:
 // there is none.
 uint32_t net_interface(const char *name);
+// Sets the options alone, of a socket that is non-blocking.
+int net_settle(int fd, int type, const char **call);
 
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
@@ -47,8 +49,9 @@ struct address net_peer(int fd);
 // error.
 ssize_t net_peek(int fd);
 
-// Bytes that a TCP socket has taken and not sent yet (SIOCOUTQNSD); 0 where nobody can tell.
-int net_unsent(int fd);
+// Whether a TCP socket has sent all that it has taken. False where nobody can tell: see
+// net_writable_when_sent for another way.
+bool net_all_sent(int fd);
 
 // From now on EPOLLOUT means that all is sent (tcp(7), TCP_NOTSENT_LOWAT): 0, or -1 with errno.
 int net_writable_when_sent(int fd);

@@ -47,7 +47,9 @@ static uint64_t open_descriptors(int directory)
 {
     struct stat status;
 
-    return directory < 0 || fstat(directory, &status) < 0 ? 0 : (uint64_t)status.st_size;
+    return directory < 0 || fstatat(directory, "", &status, AT_EMPTY_PATH) < 0
+               ? 0
+               : (uint64_t)status.st_size;
 }
 
 struct usage process_usage(const struct process *process)

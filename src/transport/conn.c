@@ -84,7 +84,7 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
         held_drop(&conn->held, &pool->given_back);
-        balance->flushed = net_unsent(conn->watch.fd) == 0;
+        balance->flushed = net_all_sent(conn->watch.fd);
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
     case LIFE_WAITING:
         return delays_add(&pool->delays, &conn->held->delay,

@@ -123,7 +123,7 @@ static void set_late(const struct port *port, int fd)
 {
     const char *call;
 
-    if (net_adopt(fd, SOCK_STREAM, &call) == 0)
+    if (net_settle(fd, SOCK_STREAM, &call) == 0)
         limit_buffers(port, fd);
 }
 

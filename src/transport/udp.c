@@ -286,9 +286,8 @@ static void count_sent(struct udp *udp, const struct mmsghdr *out, int count)
 
 // The number of answers that went out. One that cannot be sent does not keep back the others; if
 // there is no room at all, the rest is dropped, as the network might have done.
-static size_t send_batch(struct udp *udp, int fd, size_t count)
+static size_t send_all(struct udp *udp, int fd, struct mmsghdr *out, size_t count)
 {
-    struct mmsghdr *out = udp->batch->out;
     size_t sent = 0;
 
     for (size_t at = 0; at < count;) {
@@ -336,7 +335,7 @@ int udp_turn(struct udp *udp, struct port *port)
     }
     if (batch->fragment != port->fragment)
         net_fragment(port->watch.fd, port->fragment = batch->fragment);
-    size_t sent = send_batch(udp, port->watch.fd, answers);
+    size_t sent = send_all(udp, port->watch.fd, batch->out, answers);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
                     LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
@@ -353,22 +352,16 @@ static void send_delayed(struct udp *udp, struct delayed *delayed)
 {
     struct counters *counters = &udp->pool->service->counters;
     struct iovec bytes = {delayed->bytes + delayed->control_length, delayed->length};
-    struct msghdr message = {.msg_name = &delayed->to,
-                             .msg_namelen = delayed->to_length,
-                             .msg_iov = &bytes,
-                             .msg_iovlen = 1,
-                             .msg_control = delayed->bytes,
-                             .msg_controllen = (socklen_t)delayed->control_length}; // musl
-    ssize_t sent;
+    struct mmsghdr out = {.msg_hdr = {.msg_name = &delayed->to,
+                                      .msg_namelen = delayed->to_length,
+                                      .msg_iov = &bytes,
+                                      .msg_iovlen = 1,
+                                      .msg_control = delayed->bytes,
+                                      .msg_controllen = delayed->control_length}};
+    size_t sent = send_all(udp, delayed->port->watch.fd, &out, 1);
 
-    do
-        sent = sendmsg(delayed->port->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN)
-        tell_lost(udp, errno);
-    counters->udp_answered += sent >= 0;
-    counters->udp_dropped[DROP_SEND] += sent < 0;
-    counters->sent[PROTOCOL_UDP] += sent > 0 ? (size_t)sent : 0;
+    counters->udp_answered += sent;
+    counters->udp_dropped[DROP_SEND] += 1 - sent;
 }
 
 void udp_wake(struct udp *udp, uint64_t now)

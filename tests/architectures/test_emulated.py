@@ -4,9 +4,12 @@ position-independent, if libc has the start file for it. The long form.
 
 import pathlib
 import re
+import signal
 import subprocess
 
-from conftest import BUILD, elf, need
+from conftest import BUILD, ROOT, elf, need
+from harness.clients import Client, Peer
+from harness.daemon import Daemon
 from others import ARCHITECTURES, build, for_each, under
 
 
@@ -47,3 +50,33 @@ def test_a_static_program_is_position_independent_where_it_can_be_and_runs(name)
     emulator = words[:1] if words[0].startswith("qemu") else []
     version = subprocess.run([*emulator, program, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert version.stdout.startswith("epoll-echo ")
+
+
+CALLED = re.compile(r"^\d+ (\w+)\(", re.MULTILINE)
+
+
+@for_each
+def test_the_sandbox_has_a_row_for_each_call_that_a_daemon_makes(name, tmp_path):
+    """By the emulator's trace, for no emulator has a filter."""
+    log = tmp_path / "trace"
+    emulator = under(name)[0]
+    tracer = [emulator, "-strace", "-D"] if emulator.startswith("qemu") else ["strace", "--daemonize", "-f", "-o"]
+    token = tmp_path / "token"
+    token.write_text("token\n")
+    token.chmod(0o600)
+    program = BUILD / f"{name}-static/epoll-echo"
+    build(name, "LDFLAGS=-static", str(program), directory=program.parent)
+    with Daemon(f"--shutdown-token-file={token}", "--listen=http:127.0.0.1:0", binary=program,
+                wrapper=[*tracer, log]) as server:
+        with Client("127.0.0.1", server.tcp_port) as client, Peer("127.0.0.1", server.udp_port) as peer:
+            peer.send(b"question")  # not every emulator has its control messages
+            assert client.ask(b"/whoami\n").startswith(b"proto=tcp")
+        with Client("127.0.0.1", server.port_of("tcp", role="http")) as client:
+            assert b"process_cpu_seconds_total" in client.ask_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.signal(signal.SIGHUP)
+        server.await_record(msg="token read again")
+    calls = CALLED.findall(log.read_text(errors="replace").lower())
+    last = max(place for place, call in enumerate(calls) if call == "seccomp")
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("## The sandbox")[2].partition("\n## ")[0]
+    allowed = {call for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for call in re.findall(r"\w+", row)}
+    assert sorted(set(calls[last + 1:]) - allowed - {"socketcall"}) == []

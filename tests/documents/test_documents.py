@@ -66,6 +66,16 @@ def test_architecture_names_every_module_on_its_floor():
     assert named == there
 
 
+def test_architecture_gives_a_reason_for_each_call_of_the_sandbox():
+    rules = re.findall(r"\{\.number = SYS_(\w+)", read("src/system/sandbox.c"))
+    text = read("ARCHITECTURE.md").partition("## The sandbox")[2].partition("\n## ")[0]
+    table = [row.split("|")[1:3] for row in text.splitlines() if row.startswith("| `")]
+    assert all(reason.strip() for _, reason in table)
+    named = [name for calls, _ in table for name in re.findall(r"`(\w+)`", calls)] + ["socketcall"]
+    assert sorted(named) == sorted(set(rules))
+    assert len(table) <= 24
+
+
 @pytest.mark.parametrize("constant, header, quoted", [
     ("PEERS_MAX", "core/peers.h", "32768"),
     ("PEERS_LONGER_PER_PEER", "core/peers.h", "10 a second"),

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static unsigned long count;
+static unsigned long count; // of allocations so far
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t number, size_t size);
@@ -47,13 +47,22 @@ void *__wrap_realloc(void *block, size_t size)
     return fails() ? NULL : __real_realloc(block, size);
 }
 
-__attribute__((destructor)) static void tell_count(void)
+static int fd = -1;
+
+// Before the daemon can open nothing more.
+__attribute__((constructor)) static void open_count(void)
 {
     const char *path = getenv("FAIL_COUNT");
-    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
 
-    if (fd < 0)
-        return;
-    dprintf(fd, "%lu\n", count);
-    close(fd);
+    if (path)
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+__attribute__((destructor)) static void tell_count(void)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%lu\n", count);
+
+    if (fd >= 0 && write(fd, text, (size_t)length) == length)
+        close(fd);
 }

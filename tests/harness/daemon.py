@@ -27,6 +27,7 @@ PAIR = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
 # What a service manager tells: it is not for the daemons that are started here.
 OF_A_MANAGER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
                 "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY")
+AS_ROOT = "runs as root"
 OWN_PID = "$$"  # as a variable's value: the daemon's own number
 FIRST_PASSED = 3
 FREE_FROM = 1000  # descriptors that nothing here uses
@@ -96,6 +97,7 @@ class Daemon:
         self.pid = self.process.pid
         self.stderr = []
         self.records = []
+        self.of_root = []  # what it says because the tests run as root, and for no other reason
         self.malformed = []
         self.log_ended = False
         self.changed = threading.Condition()
@@ -130,7 +132,8 @@ class Daemon:
             with self.changed:
                 self.stderr.append(line)
                 try:
-                    self.records.append(parse_logfmt(line.removesuffix(b"\n")))
+                    record = parse_logfmt(line.removesuffix(b"\n"))
+                    (self.of_root if record["msg"] == AS_ROOT else self.records).append(record)
                 except ValueError:
                     self.malformed.append(line)
                 self.changed.notify_all()

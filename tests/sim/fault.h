@@ -21,7 +21,6 @@
     ROW(GETRLIMIT, EPERM)                                                                          \
     ROW(GETSOCKNAME, ENOBUFS)                                                                      \
     ROW(GETSOCKOPT, ENOPROTOOPT, EINVAL)                                                           \
-    ROW(IOCTL, EINVAL, ENOTTY)                                                                     \
     ROW(LISTEN, EADDRINUSE, EOPNOTSUPP)                                                            \
     ROW(MEMORY, ENOMEM)                                                                            \
     ROW(OPEN, EINTR, EMFILE, ENFILE, ENOMEM, EACCES, ELOOP)                                        \

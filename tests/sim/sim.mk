@@ -4,7 +4,8 @@
 #     build/sim/sim-asan     the same under ASan and UBSan
 #     build/alloc/epoll-echo the daemon whose Nth allocation fails
 #     build/static/epoll-echo
-#                            one whose first system calls are its own, for strace
+#                            one whose first system calls are its own, for strace, and that is
+#                            killed by one that the sandbox refuses
 #
 #     check-sim              a few thousand seeds of each, in half a minute
 #     check-sim-long         a hundred thousand seeds
@@ -13,15 +14,16 @@
 # SIM_B may name another directory to build in.
 
 SIM_B ?= $(B)/sim
-SIM_DAEMON = $(filter-out main probe,$(DAEMON))
+# A sandbox would hold the simulation too.
+SIM_DAEMON = $(sort $(filter-out main probe $(CONFINED),$(DAEMON)) $(UNCONFINED))
 SIM = main universe world fault files netsock flow header expect judge questions calls calls_udp memory \
 	client talk sender fifo reader
 SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
-	getpeername getrandom getrlimit getsockname getsockopt if_nametoindex ioctl isatty listen malloc open poll \
+	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex isatty listen malloc open poll \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write
 # Objects that know 64-bit files on every architecture call these by another name.
-SIM_WRAPPED_64 = fstat getrlimit open setrlimit
+SIM_WRAPPED_64 = fstat fstatat getrlimit open setrlimit
 SIM_LINK = $(SIM_WRAPPED:%=-Wl,--wrap=%) \
 	$(foreach f,$(SIM_WRAPPED_64),-Wl,--wrap=$f64,--defsym=__wrap_$f64=__wrap_$f)
 # Fortified calls have other names (__read_chk), which could not be wrapped.
@@ -68,7 +70,7 @@ $(B)/alloc/fail.o: tests/faults/fail.c $(B)/flags
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/static/epoll-echo: FORCE
-	+@$(MAKE) --no-print-directory LDFLAGS=-static B=$(B)/static $@
+	+@$(MAKE) --no-print-directory LDFLAGS=-static SANDBOX_KILL=1 B=$(B)/static $@
 
 .PHONY: check-sim check-sim-long check-faults check-faults-long
 

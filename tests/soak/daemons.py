@@ -72,7 +72,9 @@ class Account:
 
     def _options(self):
         """With small buffers, who does not read is soon not read from."""
-        return [*OPTIONS, "--socket-buffer=16384", f"--shutdown-token-file={self.token}"]
+        # The sandbox would refuse what a preloaded mistake does.
+        free = ["--no-sandbox"] if "LD_PRELOAD" in self.environment else []
+        return [*OPTIONS, *free, "--socket-buffer=16384", f"--shutdown-token-file={self.token}"]
 
     def account_for_end(self):
         """After a process has ended."""

@@ -9,7 +9,7 @@ SOAK_SEED ?=
 .PHONY: soak soak-programs check-soak
 
 soak-programs: epoll-echo $(B)/alloc/epoll-echo $(B)/soak/leak.so $(B)/impaired/lose.so
-	+@$(MAKE) --no-print-directory -s ENABLE_SYSTEMD=1 B=build/systemd build/systemd/epoll-echo
+	+@$(MAKE) --no-print-directory -s ENABLE_SYSTEMD=1 SANDBOX_KILL=1 B=build/systemd build/systemd/epoll-echo
 
 soak: soak-programs
 	tests/netns tests/soak/soak --seconds=$(SOAK_SECONDS) $(SOAK_SEED:%=--seed=%)

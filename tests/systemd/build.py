@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = ["make", "-C", str(ROOT), "--no-print-directory", "-j2"]
-SYSTEMD = [*MAKE, "ENABLE_SYSTEMD=1", "B=build/systemd"]
+SYSTEMD = [*MAKE, "ENABLE_SYSTEMD=1", "SANDBOX_KILL=1", "B=build/systemd"]
 
 
 def make(*arguments):

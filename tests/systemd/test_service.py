@@ -26,7 +26,7 @@ DROP_IN = "/run/systemd/system/epoll-echo.service.d/test.conf"
 
 # While the socket triggers it, a stopped service comes back with the next client.
 UNDO = f"""
-rm -f {TOKEN} /etc/echo-token /etc/default/epoll-echo
+rm -rf {TOKEN} /etc/echo-token /etc/echo /etc/default/epoll-echo
 systemctl stop epoll-echo.socket {SERVICE} {STANDALONE}
 if [ -e {RAW} ]; then systemctl disable --now epoll-echo-raw.socket; rm {RAW}; fi 2>/dev/null
 if rm {DROP_IN}; then systemctl daemon-reload; fi 2>/dev/null
@@ -269,15 +269,15 @@ def test_started_once_it_is_ready(guest):
 def test_reload_reads_the_token_again(guest):
     """With a file: systemd hands credentials over at the start, and not again."""
     # With a user of that name, DynamicUser= takes it, and its file can be made beforehand.
-    drop_in(guest, "User=games")
-    options(guest, "--shutdown-token-file=/etc/echo-token")
-    write(guest, "/etc/echo-token", "old", 0o600)
-    guest.run("chown", "games", "/etc/echo-token")
+    drop_in(guest, "User=games", "BindReadOnlyPaths=/etc/echo")
+    options(guest, "--shutdown-token-file=/etc/echo/token")
+    write(guest, "/etc/echo/token", "old", 0o600)
+    guest.run("chown", "games", "/etc/echo/token")
     assert ask(b"/shutdown wrong\n") == TOKEN_INVALID
     pid = main_pid(guest)
 
     def reload(token, event):
-        guest.path("/etc/echo-token").write_text(token)
+        guest.path("/etc/echo/token").write_text(token)
         guest.run("systemctl", "reload", SERVICE)
         wait_until(lambda: guest.journal(f"_PID={pid}", f"ECHO_EVENT={event}"), event)
 
@@ -320,7 +320,7 @@ def test_stop_drains(guest):
 # 6: units
 
 
-@pytest.mark.parametrize("unit, most", [(SERVICE, 0.6), ("epoll-echo@1.service", 0.6), (STANDALONE, 1.2)])
+@pytest.mark.parametrize("unit, most", [(SERVICE, 0.1), ("epoll-echo@1.service", 0.1), (STANDALONE, 1.0)])
 def test_exposure(guest, figure, unit, most):
     text = guest.run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit).stdout
     level = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text)[1])
@@ -355,6 +355,21 @@ def test_sandbox_holds(guest):
     assert os.readlink(guest.path(f"/proc/{pid}/ns/net")) != own  # PrivateNetwork=
     files = [open_files(guest, number) for number in ("1", pid)]
     assert files[1] == [min(65536, files[0][1])] * 2  # LimitNOFILE=, as far as the guest allows
+
+
+def test_sandbox_of_its_own_is_inside(guest):
+    options(guest, "-vv")
+    serves(PORT)
+    (entry,) = guest.journal("ECHO_EVENT=sandbox", f"_PID={main_pid(guest)}")
+    assert (entry["ECHO_PRIVILEGES"], entry["ECHO_CALLS"]) == ("dropped", "filtered")
+    assert entry["ECHO_FILES"] in ("closed", "Function not implemented", "Operation not supported")
+
+
+def test_files_are_those_that_it_needs(guest):
+    serves(PORT)
+    root = guest.path(f"/proc/{main_pid(guest)}/root")
+    assert not (root / "etc").exists() or not list((root / "etc").iterdir())
+    assert not (root / "home").exists()
 
 
 def test_standalone(guest):

@@ -27,7 +27,7 @@ enum { IDLE_SECONDS = 5, LINE_SECONDS = 2, NO_BOUND = 1 << 30 };
 static struct {
     int recv, peek, send, shutdown, control, option, name;
     unsigned memory_left, bound;    // allocations before one fails; what send(2) takes from now on
-    int unsent;                     // SIOCOUTQNSD
+    uint32_t unsent;                // TCP_INFO's tcpi_notsent_bytes, which libc does not know
     uint32_t sent, acked, received; // milliseconds ago: TCP_INFO
     bool no_info;
     unsigned seconds, clock_reads, names, controls, trims;
@@ -98,6 +98,8 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     return told(&kernel.option) ? -1 : __real_setsockopt(fd, level, name, value, length);
 }
 
+enum { NOT_SENT = 144 }; // where kernel.unsent stands
+
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int __wrap_getsockopt(int fd, int level, int name, void *value, const socklen_t *length)
 {
@@ -107,6 +109,8 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, const socklen_t 
 
     assert_true(fd >= 0 && level == IPPROTO_TCP && name == TCP_INFO);
     memcpy(value, &info, size_min(*length, sizeof info));
+    if (*length == NOT_SENT + sizeof kernel.unsent)
+        memcpy((char *)value + NOT_SENT, &kernel.unsent, sizeof kernel.unsent);
     return kernel.no_info ? -1 : 0;
 }
 
@@ -115,15 +119,6 @@ int __wrap_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 {
     kernel.names++;
     return told(&kernel.name) ? -1 : __real_getpeername(fd, name, length);
-}
-
-int __real_ioctl(int fd, unsigned long request, int *value);
-int __wrap_ioctl(int fd, unsigned long request, int *value)
-{
-    if (request == FIONREAD || request == FIONBIO)
-        return __real_ioctl(fd, request, value);
-    *value = kernel.unsent;
-    return 0;
 }
 
 int __wrap_malloc_trim(size_t kept)
@@ -155,6 +150,7 @@ static struct {
     struct loop loop;
     struct options options;
     struct service service;
+    struct gate gate;
     struct pool pool;
     struct port port;
     struct conn *conn; // the latest
@@ -234,6 +230,7 @@ static void begin(unsigned idle_seconds)
                                     .idle_timeout = idle_seconds,
                                     .line_timeout = LINE_SECONDS};
     assert_int_equal(loop_init(&test.loop, expire), 0);
+    test.service.gate = &test.gate;
     assert_true(peers_init(&test.service.peers, (uint64_t[2]){1, 2}));
     assert_true(pool_init(&test.pool, &test.loop, &test.options, &test.service));
     test.port = (struct port){.watch.fd = -1, .role = &role_echo, .pool = &test.pool};
@@ -708,7 +705,8 @@ TEST(what_fails_closes_its_connection)
     static const struct {
         int *error, number;
         const char *says, *logged;
-        int unsent, memory;
+        unsigned unsent;
+        int memory;
         size_t bound;
     } row[] = {
         {&kernel.recv, ECONNRESET, "x", "Connection reset by peer", 0, -1, NO_BOUND},
@@ -1208,7 +1206,7 @@ TEST(without_an_announcement_the_addresses_are_the_real_ones)
              port, net_local(test.conn->watch.fd).port, port);
     hears(expected);
     assert_null(test.conn->held);
-    test.service.gate.token = (struct token){1, "x"};
+    test.gate.token = (struct token){1, "x"};
     says("/shutdown x\n");
     hears("ERR shutdown-loopback-required\n");
 }

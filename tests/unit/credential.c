@@ -7,11 +7,17 @@
 
 #include "system/credential.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+void *__real_malloc(size_t size);
+void __real_free(void *block);
+
 static struct {
     char directory[64], path[128];
     struct token token;
     char error[256];
-    int free; // the lowest descriptor that is
+    uid_t owner; // as whom the server is to run
+    int free;    // the lowest descriptor that is
 } file;
 
 BEFORE_EACH
@@ -20,6 +26,7 @@ BEFORE_EACH
     assert_non_null(mkdtemp(file.directory));
     snprintf(file.path, sizeof file.path, "%s/shutdown-token", file.directory);
     file.token = (struct token){.length = 1, .bytes = "x"};
+    file.owner = geteuid();
     unsetenv("CREDENTIALS_DIRECTORY");
     file.free = dup(STDERR_FILENO);
     close(file.free);
@@ -48,7 +55,7 @@ static void put(const char *content, size_t length, mode_t mode)
 static bool load(const char *path)
 {
     struct text error = text_in(file.error, sizeof file.error);
-    bool loaded = credential_load(path, &file.token, &error);
+    bool loaded = credential_load(path, file.owner, &file.token, &error);
 
     text_end(&error);
     assert_int_equal(loaded, error.length == 0);
@@ -158,6 +165,14 @@ TEST(who_may_read_the_file_depends_on_whose_it_is)
     }
 }
 
+TEST(whose_the_file_is_counts_for_the_user_to_come)
+{
+    put("sesame", 6, 0440);
+    expect_problem(file.path, GROUP);
+    file.owner++;
+    expect_token(file.path);
+}
+
 TEST(what_cannot_be_read_is_named)
 {
     static const char *const row[][2] = {
@@ -208,4 +223,80 @@ TEST(a_directory_too_long_is_an_error)
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
     assert_false(load(NULL));
     assert_string_equal(file.error, "CREDENTIALS_DIRECTORY is too long");
+}
+
+TEST(a_path_too_long_is_an_error)
+{
+    static char path[5000];
+
+    memset(path, 'x', sizeof path - 1);
+    assert_false(load(path));
+    assert_string_equal(file.error, "--shutdown-token-file is too long");
+}
+
+static void *allocated; // the last block, and what has become of it
+static bool out_of_memory, wiped;
+
+void *__wrap_malloc(size_t size)
+{
+    return allocated = out_of_memory ? NULL : __real_malloc(size);
+}
+
+void __wrap_free(void *block)
+{
+    if (block && block == allocated)
+        wiped = memmem(block, 2 * (size_t)getpagesize(), "sesame", 6) == NULL;
+    __real_free(block);
+}
+
+// The flags of the mapping that ADDRESS is in: proc(5), smaps.
+static void mapping_flags(const void *address, char flags[256])
+{
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    char line[256];
+    unsigned long begin, end;
+    bool here = false;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            here = (unsigned long)address >= begin && (unsigned long)address < end;
+        if (here && strncmp(line, "VmFlags:", 8) == 0)
+            strcpy(flags, line);
+    }
+    fclose(maps);
+}
+
+TEST(a_gate_lies_where_no_core_dump_has_it)
+{
+    struct gate *gate = credential_gate();
+    char flags[256] = "";
+
+    assert_non_null(gate);
+    assert_int_equal((uintptr_t)gate % (size_t)getpagesize(), 0);
+    assert_int_equal(gate->token.length, 0);
+    assert_false(gate->passed);
+    mapping_flags(gate, flags);
+    assert_non_null(strstr(flags, " dd "));
+    credential_forget(gate);
+}
+
+TEST(a_gate_that_is_given_up_is_wiped)
+{
+    struct gate *gate = credential_gate();
+
+    put("sesame", 6, 0600);
+    file.token.length = 0;
+    assert_true(load(file.path));
+    gate->token = file.token;
+    credential_forget(gate);
+    assert_true(wiped);
+    credential_forget(NULL);
+}
+
+TEST(without_memory_there_is_no_gate)
+{
+    out_of_memory = true;
+    assert_null(credential_gate());
+    out_of_memory = false;
 }

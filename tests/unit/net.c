@@ -215,3 +215,25 @@ TEST(what_is_no_connection_has_been_silent_for_ever)
 {
     assert_int_equal(net_silent_milliseconds(-1), UINT32_MAX);
 }
+
+TEST(what_is_unsent_is_told)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    static char bytes[1 << 16];
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, length), 0);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(net_all_sent(fd));
+    while (send(fd, bytes, sizeof bytes, 0) > 0)
+        continue;
+    assert_false(net_all_sent(fd)); // nobody reads
+    close(client);
+    close(listener);
+    close(fd);
+    assert_false(net_all_sent(fd)); // nobody can tell
+}

@@ -4,7 +4,8 @@
 
 UNIT = $(filter-out unit,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c)))
 UNIT_PROGRAMS = $(UNIT:%=$(B)/unit/%)
-UNIT_DAEMON = $(addprefix $(B)/src/,$(addsuffix .o,$(filter-out main,$(DAEMON))))
+# With the sandbox, also where the daemon has none.
+UNIT_DAEMON = $(patsubst %,$(B)/src/%.o,$(sort $(filter-out main $(UNCONFINED),$(DAEMON)) $(CONFINED)))
 UNIT_BENCH = $(patsubst bench/src/%.c,$(B)/bench/%.o,$(filter-out %/main.c,$(wildcard bench/src/*.c)))
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -37,12 +38,15 @@ $(B)/unit/%.o: tests/unit/%.c $(B)/flags
 wrap = $(foreach f,$1,-Wl,--wrap=$f $(foreach name,__$f64 __$f_time64,-Wl,--wrap=$(name),--defsym=__wrap_$(name)=__wrap_$f))
 $(B)/unit/listen: UNIT_WRAP = $(call wrap,duty_find net_open)
 $(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
-$(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt ioctl malloc malloc_trim \
+$(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt malloc malloc_trim \
 	realloc recv send setsockopt shutdown)
 $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl recvmmsg sendmmsg setsockopt)
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
 $(B)/unit/udp: UNIT_WRAP = $(call wrap,net_fragment recvmmsg sendmmsg)
+$(B)/unit/credential: UNIT_WRAP = $(call wrap,free malloc)
+$(B)/unit/sandbox: UNIT_WRAP = $(call wrap,prctl syscall)
+$(B)/unit/user: UNIT_WRAP = $(call wrap,geteuid getresuid prctl setgroups setresgid setresuid syscall) -Wl,--wrap=fopen64
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
@@ -57,4 +61,4 @@ $(B)/unit/%: $(B)/unit/%.o $(B)/unit/unit.o $(B)/unit/daemon.a
 
 .PRECIOUS: $(B)/unit/%.o
 
--include $(UNIT:%=$(B)/unit/%.d) $(B)/unit/unit.d
+-include $(UNIT:%=$(B)/unit/%.d) $(B)/unit/unit.d $(B)/src/$(CONFINED).d
