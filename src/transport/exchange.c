@@ -165,8 +165,7 @@ static void conn_read(struct conn *conn)
     char *input = conn_pool(conn)->input;
     size_t before = held_of(conn->held)->input;
     bool blind = conn->port->role->blind && conn_life(conn) != LIFE_OPENING;
-    ssize_t got = recv(conn->watch.fd, input + before, blind ? BLIND_MAX_BYTES : READ_MAX_BYTES,
-                       blind ? MSG_TRUNC : 0);
+    ssize_t got = recv(conn->watch.fd, input + before, READ_MAX_BYTES, blind ? MSG_TRUNC : 0);
     size_t fresh = got > 0 ? (size_t)got : 0;
 
     if (got < 0 && errno != EAGAIN && errno != EINTR) {

@@ -21,7 +21,6 @@ enum {
     OBSERVING_SECONDS = 5,     // the same for an observer's question, and for its goodbye
     OBSERVERS_MAX = 16,        // connections; the oldest makes room
     KEPT_MAX_BYTES = 8192,     // of a header, or an observer's question
-    BLIND_MAX_BYTES = 1 << 20, // as READ_MAX_BYTES, where they are not copied
     OWING_SECONDS = 60, // how often it is asked whether one that is owed something is still there
     VANISHED_SECONDS = 180,  // without a sign of a client's system, which answers a probe every 120
     GIVE_BACK_BYTES = 65536, // freed: worth a system call, and

@@ -17,7 +17,6 @@
 enum {
     FUTILE_MAX = 60,                      // turns in a row that do nothing
     TURN_BYTES_MAX = 65536,               // that one turn reads of one connection
-    BLIND_BYTES_MAX = 1 << 20,            // where they are not copied
     ACCEPTS_MAX = 64,                     // of one listener in one turn
     GOODBYES_MAX = 256,                   // "Server Busy" at the same time
     RESERVED_MIN = 16,                    // descriptors beside listeners and connections
@@ -230,11 +229,6 @@ static void take_end(struct flow *flow)
     expect_end_of_input(flow);
 }
 
-static long most_in_turn(const struct flow *flow)
-{
-    return flow->role == &role_discard ? BLIND_BYTES_MAX : TURN_BYTES_MAX;
-}
-
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short)
 {
     flow->left_behind = cut_short || result < 0 ? 0 : flow->rx.length;
@@ -244,7 +238,7 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
         told(flow, result);
         return;
     }
-    if (result > most_in_turn(flow))
+    if (result > TURN_BYTES_MAX)
         fail("flow %u: %ld bytes are read in a turn", flow->number, result);
     world.progress = true;
     if (result > 0)

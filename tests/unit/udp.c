@@ -69,6 +69,8 @@ static void receive(const struct message *in, struct mmsghdr *into)
     message->msg_namelen = address_store(&peer, AF_INET6, message->msg_name);
     const struct in_pktinfo other = {0};
     const struct in6_pktinfo other6 = {.ipi6_ifindex = 0};
+    const uint8_t class = (uint8_t)test.class; // IPv4 has a single byte
+
     if (address_is_v4(&peer)) {
         struct address beside = parsed(in->beside ? in->beside : in->local, 0);
         struct in_pktinfo v4 = {in->interface, address_v4(&beside), address_v4(&local)};
@@ -85,7 +87,7 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IPV6, IPV6_RECVFRAGSIZE, &in->fragment, sizeof in->fragment);
     }
     if (test.class > 0 && address_is_v4(&peer))
-        put(message, &at, IPPROTO_IP, IP_TOS, &(uint8_t){(uint8_t)test.class}, 1);
+        put(message, &at, IPPROTO_IP, IP_TOS, &class, sizeof class);
     else if (test.class > 0)
         put(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &test.class, sizeof test.class);
     // The other level has other meanings for the same numbers.
