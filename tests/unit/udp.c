@@ -201,12 +201,23 @@ BEFORE_EACH
     begin(100);
 }
 
-AFTER_EACH
+static void end(void)
 {
     udp_finish(&test.udp);
     pool_finish(&test.pool);
     peers_finish(&test.service.peers);
     log_set_sink(NULL);
+}
+
+AFTER_EACH
+{
+    end();
+}
+
+static void begin_again(unsigned max_datagram)
+{
+    end();
+    begin(max_datagram);
 }
 
 static void turn(void)
@@ -271,8 +282,7 @@ TEST(a_datagram_that_is_too_long_is_told_so)
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
-        unit_after_each();
-        begin(row[i].most);
+        begin_again(row[i].most);
         expect(&(struct message){"192.0.2.1", "192.0.2.9", row[i].bytes, NULL, 1, 64, 0},
                row[i].sent);
     }
@@ -405,7 +415,7 @@ TEST(raw_answers_what_looks_like_an_error)
 // Nor is one too long for it, and none is dropped.
 TEST(discard_answers_nothing)
 {
-    begin(5);
+    begin_again(5);
     test.port.role = &role_discard;
     expect(&(struct message){"192.0.2.1", "192.0.2.9", "ERR x", NULL, 1, 64, 0}, "");
     expect(&(struct message){"192.0.2.1", "192.0.2.9", "longer", NULL, 1, 64, 0}, "");
