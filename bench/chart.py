@@ -159,8 +159,9 @@ class Svg:
                 f'aria-label="{html.escape(label, quote=True)}">{inner}' + "".join(self.parts) + "</svg>")
 
 
-def spread_out(wanted, gap):
-    """Heights for labels, as near to those that are WANTED as a distance of GAP allows, in their order."""
+def spread_out(wanted, gap, least):
+    """Heights for labels, as near to those that are WANTED as a distance of GAP allows, in their order, and
+    none less than LEAST."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = [wanted[i] for i in order]
     for _ in range(60):
@@ -169,7 +170,7 @@ def spread_out(wanted, gap):
             if lack > 0:
                 placed[i - 1] -= lack / 2
                 placed[i] += lack / 2
-    return {i: at for i, at in zip(order, placed)}
+    return {i: max(at, least + gap * place) for place, (i, at) in enumerate(zip(order, placed))}
 
 
 @dataclasses.dataclass
@@ -211,7 +212,7 @@ def curves(axes, all_curves, narrow, alone=False):
             svg.area([(x(p[0]), y(p[3])) for p in curve.points], [(x(p[0]), y(p[2])) for p in curve.points],
                      f"f{curve.style}")
     ends = [y(curve.points[-1][1]) for curve in all_curves]
-    heights = spread_out(ends, 15)
+    heights = spread_out(ends, 15, top)
     # Grey lies below the others, and the first colour on top.
     for i, curve in sorted(enumerate(all_curves), key=lambda pair: (pair[1].style != "g", pair[1].style == "0")):
         points = [(x(p[0]), y(p[1])) for p in curve.points]

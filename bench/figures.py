@@ -81,7 +81,7 @@ class Runs:
 
     @staticmethod
     def _pairs(names):
-        for subject in (matrix.SUBJECT, matrix.UDP_SUBJECT):
+        for subject in matrix.OWN:
             for other in names - {subject}:
                 if subject in names:
                     yield subject, other

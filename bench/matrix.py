@@ -18,6 +18,7 @@ class Server:
 
 SERVERS = [
     Server("epoll-echo", "this project", quick=True),
+    Server("raw", "this project, with the role raw"),
     Server("epoll", "epoll, edge-triggered, sends back what it reads without looking", quick=True),
     Server("libuv", "libuv with uv_try_write"),
     Server("libevent", "libevent's bufferevents"),
@@ -30,6 +31,8 @@ SERVERS = [
 ]
 SUBJECT = "epoll-echo"
 UDP_SUBJECT = "epoll-echo-udp"
+# The servers that are epoll-echo, by what opens their port; the others are models.
+OWN = {SUBJECT: ["--port=0"], "raw": ["--port=none", "--listen=raw:0/tcp"], UDP_SUBJECT: ["--port=0"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +122,8 @@ class Claim:
 CLAIMS = [
     Claim("CPU per message against a raw epoll loop, geometric mean over the TCP loads",
           "epoll-echo/epoll", "tcp-mean", "cpu_us", most=1.05),
+    Claim("… of the role raw, 4,000 bytes", "raw/epoll", "tcp-50-4000", "cpu_us", most=1.00),
+    Claim("… of the role raw, 50 × 16 in flight", "raw/epoll", "tcp-50x16", "cpu_us", most=1.00),
     Claim("… against libuv", "epoll-echo/libuv", "tcp-mean", "cpu_us", most=1.00),
     Claim("… against libevent", "epoll-echo/libevent", "tcp-mean", "cpu_us", most=0.65),
     Claim("… against a thread per client", "epoll-echo/thread", "tcp-mean", "cpu_us", most=0.80),

@@ -221,7 +221,7 @@ class Report:
                    and not (idle and column[0] in ("rate", "p50_us"))]  # more than four do not fit a phone
         body = [[html.escape(server.name)] + [cell(self.get(server.name, load.name, metric), write)
                                               for metric, _, write in columns] for server in servers]
-        kinds = ["subject" if server.name in (matrix.SUBJECT, matrix.UDP_SUBJECT) else "" for server in servers]
+        kinds = ["subject" if server.name in matrix.OWN else "" for server in servers]
         return (f"<h3>{html.escape(load.what[0].upper() + load.what[1:])}</h3>"
                 f"<p class='note'><code>echo-bench {html.escape(load.options)}</code>"
                 + (f", beside <code>echo-bench {html.escape(load.beside)}</code>" if load.beside else "") + "</p>"
@@ -233,7 +233,8 @@ class Report:
 
     def sizes(self):
         body = [[server.name, f"{found.median:,.0f}"] for server in matrix.SERVERS
-                if (found := self.get(server.name, "binary", "bytes")) and server.name != matrix.UDP_SUBJECT]
+                if (found := self.get(server.name, "binary", "bytes"))
+                and (server.name == matrix.SUBJECT or server.name not in matrix.OWN)]
         return chart.table(["", "bytes of the stripped binary, shared libraries apart"], body) if body else ""
 
     def glossary(self):

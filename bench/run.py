@@ -57,8 +57,8 @@ class Plan:
 
 
 def command_of(server, models):
-    if server.name in (matrix.SUBJECT, matrix.UDP_SUBJECT):
-        return [str(ROOT / "epoll-echo"), "--port=0", f"--max-tcp={DAEMON_MOST}"]
+    if server.name in matrix.OWN:
+        return [str(ROOT / "epoll-echo"), *matrix.OWN[server.name], f"--max-tcp={DAEMON_MOST}"]
     return [str(models / server.name), "0"]
 
 
