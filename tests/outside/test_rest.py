@@ -61,6 +61,17 @@ def heard_udp(stack, server):
     assert stack.enter_context(Peer("127.0.0.1", server.udp_port)).ask(b"once") == b"once"
 
 
+def waits_for_long(stack, server):
+    def faulty(kind, proto):
+        return stack.enter_context(kind("127.0.0.1", server.port_of(proto, role="faulty")))
+
+    faulty(Peer, "udp").send(b"/delay 3600000 x")
+    for command in (b"/delay 3600000 x\n", b"/drip 60000 x\n", b"/pause 3600000\n"):
+        faulty(Client, "tcp").send(command)
+        faulty(Client, "tcp").send(command + b"unread\n" * 100)
+    faulty(Client, "tcp").clog(b"/pause 3600000\n" + UNREAD)
+
+
 CASES = {
     "nothing": (nothing, []),
     "idle": (idle, []),
@@ -74,6 +85,8 @@ CASES = {
     "finished while owed": (finished_while_owed, []),
     "gone": (gone, []),
     "heard UDP": (heard_udp, []),
+    "waits for long": (waits_for_long, ["--listen=faulty:0"]),
+    "waits for long, edge-triggered": (waits_for_long, ["--listen=faulty:0", "--trigger=edge"]),
 }
 
 
