@@ -14,13 +14,13 @@
 #include "system/process.h"
 
 enum {
-    READ_MAX_BYTES = 65536,    // of one connection, in one turn
-    BUSY_MAX = 256,            // connections that are being told "Server Busy"
-    GOODBYE_SECONDS = 2,       // how long a client may take to close after our FIN
-    OPENING_SECONDS = 5,       // how long what a connection begins with may take
-    OBSERVING_SECONDS = 5,     // the same for an observer's question, and for its goodbye
-    OBSERVERS_MAX = 16,        // connections; the oldest makes room
-    KEPT_MAX_BYTES = 8192,     // of a header, or an observer's question
+    READ_MAX_BYTES = 65536, // of one connection, in one turn
+    BUSY_MAX = 256,         // connections that are being told "Server Busy"
+    GOODBYE_SECONDS = 2,    // how long a client may take to close after our FIN
+    OPENING_SECONDS = 5,    // how long what a connection begins with may take
+    OBSERVING_SECONDS = 5,  // the same for an observer's question, and for its goodbye
+    OBSERVERS_MAX = 16,     // connections; the oldest makes room
+    KEPT_MAX_BYTES = 8192,  // of a header, or an observer's question
     OWING_SECONDS = 60, // how often it is asked whether one that is owed something is still there
     VANISHED_SECONDS = 180,  // without a sign of a client's system, which answers a probe every 120
     GIVE_BACK_BYTES = 65536, // freed: worth a system call, and
