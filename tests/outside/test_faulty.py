@@ -175,7 +175,8 @@ def test_timeouts_stand_still_while_it_waits(start, dial):
     assert (begun.rest(), silent.rest()) == (b"x\nERR line-timeout\n", b"x\n")
 
 
-def test_who_resets_while_it_waits_is_gone_at_once(server, dial):
+def test_who_resets_while_it_waits_is_gone_at_once(start, dial, trigger):
+    server = start(f"--trigger={trigger}", "--listen=faulty:0", listening=4)
     settled = server.descriptors()
     clients = [dial(server, port=tcp(server)) for _ in range(3)]
     for client, command in zip(clients, ("/delay {} x", "/drip {} x", "/pause {}")):
