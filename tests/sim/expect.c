@@ -175,7 +175,7 @@ static void check_stats(const struct piece *piece, const struct facts *facts, co
     if (sscanf(line,
                "total_clients=%llu active_udp_peers=%llu connected_tcp=%llu busy_tcp=%llu "
                "udp_answered=%llu udp_dropped=%llu proxy_refused=%llu uptime_s=%*u tcp_lines=%*u "
-               "tcp_bytes_in=%*u tcp_bytes_out=%*u version=sim%n",
+               "tcp_bytes_in=%*u tcp_bytes_out=%*u version=%*s%n",
                &total, &peers, &connected, &busy, &answered, &dropped, &refused, &end) != 7 ||
         strcmp(line + end, name_shown()) != 0)
         bad(facts, "not an answer to /stats", line);
