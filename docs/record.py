@@ -63,6 +63,7 @@ def structure(name, text):
         lines = re.findall(r"(?m)^\$ .*|^#.*|^\$\d.*", text)
         text = "\n".join(re.sub(r"^#(\d+) +(?:0x\w+ in )?(?:__libc_|__)?(\w+).*", r"\1 \2", line)
                          for line in lines)
+    text = re.sub(r'TCP_INFO, ".*?"\.\.\., ', "TCP_INFO, ", text)  # what strace shows as bytes
     text = re.sub(r"(data|ino):\s*[0-9a-f]+", "N", text)
     text = re.sub(r"0x[0-9a-f]+|\b(?=[0.:]*[1-9])[0-9][0-9.:]*", "N", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
