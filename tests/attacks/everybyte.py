@@ -77,8 +77,12 @@ def every_byte(polite):
         figures = polite.end()
         client.close()
         server.stop()
-        allowed = {"ts", "level", "msg", "role", "proto", "addr", "peer", "fd", "reason", "input", "unanswered",
-                   "answer", "sent", "came", "answers", "suppressed", "cause"}
+        allowed = {
+            "ts", "level", "msg", "role", "proto", "addr", "peer", "conn", "fd", "reason", "input", "unanswered",
+            "answer", "sent", "came", "answers", "suppressed", "left_out", "cause", "privileges", "files", "calls",
+            "version", "sockets", "max_tcp", "max_line", "max_datagram", "idle_timeout_s", "line_timeout_s",
+            "drain_delay_s", "drain_timeout_s", "token", "root", "accepted", "busy", "lines", "datagrams",
+            "answered", "dropped", "received"}
         assert {key for record in server.records for key in record} <= allowed
         assert MARK.decode() not in server.log_text()
         return {**figures, "messages": asked}

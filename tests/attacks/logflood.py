@@ -8,7 +8,7 @@ from harness.clients import Peer
 from harness.wait import wait_until
 
 LINES_PER_SECOND = 20
-ALWAYS = {"listening", "stopping", "stopped"}  # what no client causes
+ALWAYS = {"listening", "started", "stopping", "stopped"}  # what no client causes
 NASTY = "level=error msg=forged"
 
 

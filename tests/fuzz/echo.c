@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
         sizes[i] = 1 + (size_t)fuzz_byte(&fuzz);
     const char *stream = (const char *)fuzz.at;
-    struct facts facts = {.time = {1795226463, 5}, .now = 1000};
+    struct facts facts = {.loopback = true, .time = {1795226463, 5}, .now = 1000};
     struct gate gate[3] = {{.token = {.length = 3, .bytes = "tok"}}};
     address_parse("::1", &facts.peer);
     gate[1] = gate[2] = gate[0];

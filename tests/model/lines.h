@@ -65,6 +65,7 @@ enum command_name {
     COMMAND_STATS,
     COMMAND_TIME,
     COMMAND_WHOAMI,
+    COMMAND_HEALTH,
     COMMAND_HELP,
     COMMAND_SHUTDOWN,
 };
@@ -78,11 +79,9 @@ struct command {
 // A command and what follows its name, both apart from white space and the line's end.
 static inline struct command lines_command(const char *message, size_t length)
 {
-    static const char *const names[] = {[COMMAND_STATS] = "/stats",
-                                        [COMMAND_TIME] = "/time",
-                                        [COMMAND_WHOAMI] = "/whoami",
-                                        [COMMAND_HELP] = "/help",
-                                        [COMMAND_SHUTDOWN] = "/shutdown"};
+    static const char *const names[] = {
+        [COMMAND_STATS] = "/stats",   [COMMAND_TIME] = "/time", [COMMAND_WHOAMI] = "/whoami",
+        [COMMAND_HEALTH] = "/health", [COMMAND_HELP] = "/help", [COMMAND_SHUTDOWN] = "/shutdown"};
     struct command command = {.name = COMMAND_UNKNOWN};
     size_t name = 0, argument;
 

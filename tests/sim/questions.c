@@ -219,6 +219,7 @@ static bool fits(const struct question *question, const struct iovec *answer)
     static const char *const begin[] = {[COMMAND_STATS] = "total_clients=",
                                         [COMMAND_TIME] = "20",
                                         [COMMAND_WHOAMI] = "proto=udp ",
+                                        [COMMAND_HEALTH] = "", // two that begin differently
                                         [COMMAND_HELP] = "/"};
     struct iovec text;
     enum command_name rule = rule_of(question, &text);
