@@ -50,14 +50,15 @@ def test_the_session_goes_as_it_is_shown(tmp_path):
         need(program)
     steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
     assert len(steps) == 9
+    log = tmp_path / "log"  # which the shell has to make first
     with Namespace() as network, Shell(tmp_path, network) as shell:
         for command, shown in steps:
             answer = shell.run(command)
             assert answer == shown, command
             if command.endswith("&"):
-                wait_until(lambda: "msg=started" in (tmp_path / "log").read_text(), "the daemon")
+                wait_until(lambda: log.exists() and "msg=started" in log.read_text(), "the daemon")
             elif command == "kill %1":
-                wait_until(lambda: "msg=stopping" in (tmp_path / "log").read_text(), "the signal to be taken")
+                wait_until(lambda: "msg=stopping" in log.read_text(), "the signal to be taken")
 
 
 def test_haproxy_takes_its_lines(tmp_path):
