@@ -290,9 +290,10 @@ static void come_by(struct port *port)
     struct address peer = net_local(test.client);
     test.pool.freed = false;
     exchange_open(port, fd, &peer);
-    test.conn = conn_of(!port->role->admitted ? test.pool.goodbye.list.previous
-                        : port->proxy         ? test.pool.opening.list.previous
-                                              : test.pool.idle.list.previous);
+    test.conn = conn_of(port->role->observer    ? test.pool.observing.list.previous
+                        : !port->role->admitted ? test.pool.goodbye.list.previous
+                        : port->proxy           ? test.pool.opening.list.previous
+                                                : test.pool.idle.list.previous);
 }
 
 static void come(const struct role *role)
@@ -1129,6 +1130,16 @@ TEST(who_is_late_is_told_when_there_is_room)
     turn();
     hears("ERR line-timeout\n");
     expect_state("goodbye, goodbye 9, in");
+}
+
+TEST(an_observer_that_is_late_is_told_so)
+{
+    come(&role_http);
+    says("GET /livez");
+    pass(OBSERVING_SECONDS + 1);
+    expire_now();
+    assert_int_equal(conn_life(test.conn), LIFE_GOODBYE);
+    hears(role_http.late);
 }
 
 TEST(who_has_no_words_for_the_late_says_goodbye_without)

@@ -79,6 +79,22 @@ static struct turn turn_of(const char *bytes, size_t length, size_t max_line)
                          .reply.buffer = buffer};
 }
 
+// In pieces of 64 bytes and one by one, and the unfinished one is none.
+TEST(lines_are_counted)
+{
+    char lines[201];
+
+    for (size_t i = 0; i < 100; i++)
+        memcpy(lines + 2 * i, "a\n", 2);
+    lines[200] = 'b';
+    for (size_t count = 0; count <= 100; count++) {
+        struct turn turn = turn_of(lines, 2 * count + (count == 100), 4096);
+
+        role_echo.stream(&memory, &turn);
+        assert_int_equal(turn.messages, count);
+    }
+}
+
 TEST(a_line_is_answered_at_its_end_and_an_overlong_one_before)
 {
     struct turn turn = turn_of("a\n/stats", 8, 4096);
