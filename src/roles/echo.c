@@ -33,13 +33,27 @@ static uint32_t count_lines(const char *bytes, size_t length)
     enum { PIECE = 64 };
     uint32_t lines = 0;
 
+    /*@ loop invariant lines + length <= \at(length, Pre);
+        loop invariant bytes == \at(bytes, Pre) + (\at(length, Pre) - length);
+        loop assigns bytes, length, lines;
+        loop variant length;
+    */
     for (; length >= PIECE; bytes += PIECE, length -= PIECE) {
         uint8_t in_piece = 0;
 
+        /*@ loop invariant 0 <= i <= PIECE && in_piece <= i;
+            loop assigns i, in_piece;
+            loop variant PIECE - i;
+        */
         for (int i = 0; i < PIECE; i++)
             in_piece = (uint8_t)(in_piece + (bytes[i] == '\n'));
         lines += in_piece;
     }
+    /*@ loop invariant lines + length <= \at(length, Pre);
+        loop invariant bytes == \at(bytes, Pre) + (\at(length, Pre) - length);
+        loop assigns bytes, length, lines;
+        loop variant length;
+    */
     for (; length > 0; length--)
         lines += *bytes++ == '\n';
     return lines;
@@ -112,14 +126,15 @@ static enum outcome echo_stream(struct memory *memory, struct turn *turn)
     turn->begun = 0;
     /*@ loop invariant turn_fits(turn);
         loop invariant memory_apart(memory, turn);
-        loop invariant bounded(turn) && placed(turn) && dropped(memory, turn);
+        loop invariant bounded(turn) && placed(turn) && dropped(memory, turn) && counted(turn);
         loop invariant turn->done >= \at(turn->done, Pre) && turn->begun <= turn->done;
         loop invariant outcome == TURN_CLOSE ==> memory->discarding;
         loop invariant outcome != TURN_AGAIN;
         loop invariant outcome == TURN_FACTS ==> turn->facts == \null;
         loop assigns outcome, memory->discarding, memory->overlong_before, turn->done, turn->begun,
-            *turn->facts->gate, turn->reply.bytes, turn->reply.length, turn->reply.texts,
-            turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->messages, turn->closing, *turn->facts->gate, turn->reply.bytes,
+            turn->reply.length, turn->reply.texts, turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.asked[0 .. COUNTED_COMMANDS_MAX - 1],
             turn->reply.buffer[0 .. turn->length + 262143];
         loop variant 2 * (turn->length - turn->done) + (memory->discarding ? 0 : 1);
     */

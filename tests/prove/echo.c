@@ -45,6 +45,8 @@
     is_placed(turn->reply.bytes, turn->reply.length, turn->reply.buffer, turn->input, done)
 #define bounded(turn) bounded_by(turn, turn->done)
 #define placed(turn) placed_by(turn, turn->done)
+// Each message is a byte that is done, or has a text: so they can be counted.
+#define counted(turn) (turn->messages <= turn->done + turn->reply.texts)
 
 // What is dropped follows an answer that is in the buffer, or nothing in this turn.
 #define dropped(memory, turn)                                                                      \
@@ -68,6 +70,7 @@ void text_string(struct text *text, const char *string);
     terminates \true;
     assigns reply->bytes \from reply->buffer;
     assigns *facts->gate, reply->length, reply->texts, reply->told[0 .. TURN_TOLD_MAX - 1],
+            reply->asked[0 .. COUNTED_COMMANDS_MAX - 1],
             reply->buffer[0 .. reply->length + TURN_TEXT_MAX_BYTES - 1];
     ensures reply->bytes == reply->buffer && reply->texts == \old(reply->texts) + 1;
     ensures reply->length <= \old(reply->length) + TURN_TEXT_MAX_BYTES;
@@ -93,17 +96,26 @@ PROVED(is_command);
 static size_t plain_lines(const char *bytes, size_t length, size_t max_line);
 PROVED(plain_lines);
 
-/*@ requires turn_fits(turn) && bounded(turn) && placed(turn);
+/*@ requires length <= 0x7fffffff && \valid_read(bytes + (0 .. length - 1));
+    terminates \true;
+    assigns \nothing;
+    ensures \result <= length;
+*/
+static uint32_t count_lines(const char *bytes, size_t length);
+PROVED(count_lines);
+
+/*@ requires turn_fits(turn) && bounded(turn) && placed(turn) && counted(turn);
     requires \valid(memory) && memory_apart(memory, turn);
     requires turn->reply.texts < TURN_TEXTS_MAX;
     terminates \true;
     assigns turn->reply.bytes \from turn->reply.buffer;
-    assigns memory->discarding, memory->overlong_before, turn->begun, turn->reply.length,
-            turn->reply.texts,
+    assigns memory->discarding, memory->overlong_before, turn->begun, turn->messages,
+            turn->closing, turn->reply.length, turn->reply.texts,
             turn->reply.buffer[0 .. turn->reply.length + TURN_TEXT_MAX_BYTES - 1];
     ensures turn->reply.length <= \old(turn->reply.length) + TURN_TEXT_MAX_BYTES;
     ensures turn->reply.texts == \old(turn->reply.texts) + 1;
     ensures turn->reply.bytes == turn->reply.buffer;
+    ensures turn->messages == \old(turn->messages) + 1;
     ensures memory->discarding != 0 && turn->begun == turn->done;
     ensures \result == TURN_CLOSE || \result == TURN_MORE;
 */
@@ -133,6 +145,7 @@ PROVED(discard);
     assigns turn->reply.bytes \from turn->reply.bytes, turn->reply.buffer, message;
     assigns *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.asked[0 .. COUNTED_COMMANDS_MAX - 1],
             turn->reply.buffer[0 .. reach(turn, length) - 1];
     ensures placed(turn);
     behavior echo:
@@ -151,17 +164,18 @@ PROVED(discard);
 static void answer_message(const char *message, size_t length, struct turn *turn);
 PROVED(answer_message);
 
-/*@ requires turn_fits(turn) && bounded(turn) && placed(turn);
+/*@ requires turn_fits(turn) && bounded(turn) && placed(turn) && counted(turn);
     requires \valid(memory) && memory_apart(memory, turn);
     requires turn->done < turn->length && turn->reply.texts < TURN_TEXTS_MAX;
     requires !memory->discarding;
     terminates \true;
     assigns turn->reply.bytes \from turn->reply.bytes, turn->reply.buffer, turn->input;
-    assigns memory->discarding, memory->overlong_before, turn->done, turn->begun,
-            *turn->facts->gate, turn->reply.length, turn->reply.texts,
+    assigns memory->discarding, memory->overlong_before, turn->done, turn->begun, turn->messages,
+            turn->closing, *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.asked[0 .. COUNTED_COMMANDS_MAX - 1],
             turn->reply.buffer[0 .. turn->length + 262143];
-    ensures bounded(turn);
+    ensures bounded(turn) && counted(turn);
     ensures placed(turn);
     ensures dropped(memory, turn);
     ensures turn->done >= \old(turn->done);
@@ -176,15 +190,16 @@ PROVED(answer_message);
 static enum outcome step(struct memory *memory, struct turn *turn);
 PROVED(step);
 
-/*@ requires turn_fits(turn) && bounded(turn) && placed(turn);
+/*@ requires turn_fits(turn) && bounded(turn) && placed(turn) && counted(turn);
     requires \valid(memory) && memory_apart(memory, turn) && dropped(memory, turn);
     terminates \true;
     assigns turn->reply.bytes \from turn->reply.bytes, turn->reply.buffer, turn->input;
-    assigns memory->discarding, memory->overlong_before, turn->done, turn->begun,
-            *turn->facts->gate, turn->reply.length, turn->reply.texts,
+    assigns memory->discarding, memory->overlong_before, turn->done, turn->begun, turn->messages,
+            turn->closing, *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.asked[0 .. COUNTED_COMMANDS_MAX - 1],
             turn->reply.buffer[0 .. turn->length + 262143];
-    ensures bounded(turn);
+    ensures bounded(turn) && counted(turn);
     ensures placed(turn);
     ensures dropped(memory, turn);
     ensures turn->done >= \old(turn->done);
@@ -218,6 +233,7 @@ PROVED(echo_pends);
     assigns turn->reply.bytes \from turn->reply.buffer, turn->input;
     assigns turn->done, turn->begun, *turn->facts->gate, turn->reply.length, turn->reply.texts,
             turn->reply.told[0 .. TURN_TOLD_MAX - 1],
+            turn->reply.asked[0 .. COUNTED_COMMANDS_MAX - 1],
             turn->reply.buffer[0 .. TURN_TEXT_MAX_BYTES - 1];
     behavior echo:
       assumes turn->length == 0 || turn->input[0] != '/';
