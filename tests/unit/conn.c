@@ -15,6 +15,7 @@
 #include "transport/conn.h"
 #include "transport/crowd.h"
 #include "transport/exchange.h"
+#include "transport/opening.h"
 #include "transport/ports.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
@@ -1244,6 +1245,21 @@ TEST(who_has_no_right_header_is_closed_and_counted)
         assert_int_equal(test.service.counters.proxy_refused, row[i].refused);
         begin_again(IDLE_SECONDS);
     }
+}
+
+TEST(a_refused_header_is_told_with_its_reason)
+{
+    log_set_level(LOG_INFO);
+    come_proxied(&role_echo);
+    says("hello\n");
+    assert_string_equal(test.logged, "proxy header refused tcp [::]:0 it is missing");
+}
+
+TEST(a_header_that_its_stream_ends_with_is_right)
+{
+    come_proxied(&role_echo);
+    assert_int_equal(opening_read(test.conn, HEADER, strlen(HEADER), true), strlen(HEADER));
+    assert_int_equal(opening_read(test.conn, HEADER, strlen(HEADER) - 1, true), -1);
 }
 
 TEST(a_header_that_does_not_come_is_not_waited_for)
