@@ -14,28 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.figures import figure, pytest_configure, pytest_terminal_summary  # noqa: F401
 from harness.network import own_namespace
 from harness.tree import ROOT, copy_tree, make
 from harness.wait import PATIENCE, wait_until
 
 # This machine's architecture, as packaging/architectures has it.
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
-figures = pytest.StashKey()
-
-
-def pytest_configure(config):
-    config.stash[figures] = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    for line in config.stash[figures]:
-        terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def figure(request):
-    """figure(text) has it printed at the end: what was measured, not only that it was good."""
-    return request.config.stash[figures].append
 
 
 def need(*programs):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.figures import figure, pytest_configure, pytest_terminal_summary  # noqa: F401
 from harness.tree import ROOT, copy_tree, make
 
-figures = pytest.StashKey()
 LONG = os.environ.get("DIST_LONG")
 PATIENCE = 3000  # seconds for seven libraries and seven times two programs on a busy machine
 
@@ -25,21 +25,6 @@ ROWS = [line.split() for line in (ROOT / "packaging/architectures").read_text().
 ARCHITECTURES = {row[0]: Architecture(*row[:4]) for row in ROWS}
 # This machine's processor runs them itself.
 NATIVE = {"x86_64": ("amd64", "i386"), "aarch64": ("arm64",)}.get(platform.machine(), ())
-
-
-def pytest_configure(config):
-    config.stash[figures] = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    for line in config.stash[figures]:
-        terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def figure(request):
-    """figure(text) has it printed at the end: what was measured, not only that it was good."""
-    return request.config.stash[figures].append
 
 
 def need(*programs):

@@ -8,28 +8,13 @@ from pathlib import Path
 import pytest
 
 from build import ROOT, SYSTEMD, make
+from harness.figures import figure, pytest_configure, pytest_terminal_summary  # noqa: F401
 from harness.guest import Guest, Impossible
 from harness.daemon import Daemon
 from harness.fixtures import strace, token_file  # noqa: F401
 from harness.network import own_network
 from manager import Manager
 
-figures = pytest.StashKey()
-
-
-def pytest_configure(config):
-    config.stash[figures] = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    for line in config.stash[figures]:
-        terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def figure(request):
-    """figure(text) has it printed at the end: what was measured, not only that it was good."""
-    return request.config.stash[figures].append
 
 
 @pytest.fixture(scope="session", autouse=True)
