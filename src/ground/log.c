@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "ground/log.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +15,7 @@ struct kind {
     uint64_t count;
 };
 
-enum { FIELDS_MAX = 24, LEFT_OUT_MAX_BYTES = 256 };
+enum { LEFT_OUT_MAX_BYTES = 256 };
 
 static struct {
     enum log_level level;
@@ -163,13 +162,12 @@ static void tell_suppressed(void)
 void log_write(enum log_level level, const struct log_field *fields, size_t count)
 {
     log_sink *sink = state.sink ? state.sink : write_line;
-    struct log_field all[FIELDS_MAX + 1];
+    struct log_field all[LOG_FIELDS_MAX + 1];
     char room[LEFT_OUT_MAX_BYTES];
     struct text text = text_in(room, sizeof room);
 
     if (level > state.level)
         return;
-    assert(count <= FIELDS_MAX);
     memcpy(all, fields, count * sizeof *fields);
     if (state.suppressed > 0)
         all[count] = LOG_TEXT("left_out", left_out(&text));

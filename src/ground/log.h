@@ -16,7 +16,7 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DETAIL, LOG_DEBUG };
 
 // Events that peers can cause are limited to so many a second, whatever they do: by default, and
 // LOG_KINDS_MAX of them are counted apart where they are left out.
-enum { LOG_RATE = 20, LOG_KINDS_MAX = 8 };
+enum { LOG_RATE = 20, LOG_KINDS_MAX = 8, LOG_FIELDS_MAX = 24 };
 
 // A field of an event, a text or a number. One with a text that is NULL is left out.
 struct log_field {
@@ -56,8 +56,8 @@ uint64_t log_suppressed(void);
 // Hands every event to SINK from now on; NULL is standard error again.
 void log_set_sink(log_sink *sink);
 
-// Logs MESSAGE, a string that lives as long as the process, with some 20 fields at most, LOG_TEXT
-// and LOG_NUMBER.
+// Logs MESSAGE, a string that lives as long as the process, with LOG_FIELDS_MAX fields at most,
+// LOG_TEXT and LOG_NUMBER.
 #define log_event(level, message, ...)                                                             \
     LOG_CALL(log_write, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
 
@@ -66,8 +66,13 @@ void log_set_sink(log_sink *sink);
     LOG_CALL(log_write_limited, level, LOG_TEXT("msg", message), ##__VA_ARGS__)
 
 #define LOG_CALL(function, level, ...)                                                             \
-    function(level, (const struct log_field[]){__VA_ARGS__},                                       \
-             sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+    function(level, (const struct log_field[]){__VA_ARGS__}, LOG_COUNT(__VA_ARGS__))
+#define LOG_COUNT(...)                                                                             \
+    (sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field) +                  \
+     0 * sizeof(char[LOG_FIELDS_MAX * sizeof(struct log_field) >=                                  \
+                             sizeof((const struct log_field[]){__VA_ARGS__})                       \
+                         ? 1                                                                       \
+                         : -1])) // a negative size: too many fields do not compile
 void log_write(enum log_level level, const struct log_field *fields, size_t count);
 void log_write_limited(enum log_level level, const struct log_field *fields, size_t count);
 

@@ -23,12 +23,10 @@ size_t conn_log_room(void)
 
 void conn_log_name(struct conn *conn, const struct address *peer)
 {
-    static uint64_t connections;
-
     if (!log_enabled(LOG_DETAIL))
         return;
     ((struct named *)conn)->peer = *peer;
-    ((struct named *)conn)->number = ++connections;
+    ((struct named *)conn)->number = ++conn_pool(conn)->logged;
 }
 
 void conn_log_opened(const struct conn *conn, const char *message)

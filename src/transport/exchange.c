@@ -265,12 +265,12 @@ static struct conn *create(struct port *port, int fd, const struct address *peer
 
     if (!conn)
         return NULL;
-    conn_log_name(conn, peer);
     *conn = (struct conn){.watch = {.ready = conn_ready,
                                     .fd = fd,
                                     .state = port->proxy ? LIFE_OPENING : LIFE_READING,
                                     .note = CLOSINGS},
                           .port = port};
+    conn_log_name(conn, peer);
     timeout_init(&conn->idle);
     if (loop_add(pool->loop, &conn->watch, EPOLLIN | (pool->options->edge ? EPOLLET : 0)) == 0)
         return conn;

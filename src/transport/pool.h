@@ -64,6 +64,7 @@ struct pool {
     struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
     unsigned busy, max_busy; // these, and how many there may be
     unsigned observers;
+    uint64_t logged;               // connections that the log has numbered
     const struct process *process; // for observers
     bool freed;                    // a connection has ended since this was last set to false
     size_t given_back;             // bytes that were held and were freed since the heap was trimmed
