@@ -32,7 +32,7 @@ enum drop {
     DROP_ERROR_TEXT, // it is an error message itself
     DROP_RATE,       // a limit for longer answers, or for rounds of a loop
     DROP_SEND,       // the answer could not be sent
-    DROP_KERNEL,     // there was no room in the socket's buffer
+    DROP_KERNEL,     // its socket's buffer had no room, or its checksum was wrong
     DROPS,
     DROP_NONE = DROPS, // it has an answer
     DROP_SILENT,       // its role has none for it

@@ -227,6 +227,15 @@ int net_tell_class(int fd)
     return set_known(fd, settings, ARRAY_LENGTH(settings));
 }
 
+uint32_t net_lost(int fd)
+{
+    enum { LOST = 8, COUNT = 9 }; // SK_MEMINFO_DROPS of <linux/sock_diag.h>, which musl does without
+    uint32_t info[COUNT] = {0};
+    socklen_t length = sizeof info;
+
+    return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0 ? 0 : info[LOST];
+}
+
 void net_fragment(int fd, unsigned bytes)
 {
     enum { LEAST = 1280 }; // RFC 8200, 5: no link of IPv6 is narrower

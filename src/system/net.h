@@ -37,6 +37,11 @@ int net_limit_buffers(int fd, unsigned bytes);
 // 0, or -1 with errno.
 int net_tell_class(int fd);
 
+// The datagrams that a socket has lost so far, for want of room or by a wrong checksum: what
+// SO_RXQ_OVFL tells from now on goes on from there. 0 where the kernel does not say (before Linux
+// 4.12).
+uint32_t net_lost(int fd);
+
 // From now on, an IPv6 datagram that is too large for its first link goes out in packets of BYTES
 // at most; 0: of what the path is known to allow.
 void net_fragment(int fd, unsigned bytes);

@@ -214,6 +214,8 @@ static int set_up(struct port *port)
         return -1;
     if (reflect && net_tell_class(port->watch.fd) < 0)
         return -1;
+    if (port->protocol == PROTOCOL_UDP && !port->own)
+        port->lost = net_lost(port->watch.fd); // before this process
     port->local = net_local(port->watch.fd);
     return port->local.port ? 0 : -1;
 }

@@ -535,6 +535,34 @@ TEST(who_cannot_be_given_them_is_served_without)
     assert_true(receive_buffer() > 2 * 20000);
 }
 
+// The service manager keeps a socket for many processes, and none counts what an earlier one has
+// lost.
+TEST(what_a_passed_socket_has_lost_before_is_not_counted)
+{
+    const int least = 1;
+    int fd = bound(SOCK_DGRAM), client = socket(AF_INET, SOCK_DGRAM, 0);
+    struct address address = net_local(fd);
+    struct sockaddr_storage storage;
+    socklen_t length = address_store(&address, AF_INET, &storage);
+    char byte = 'x';
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+    assert_int_equal(net_lost(fd), 0);
+    for (int i = 0; i < 1000; i++)
+        sendto(client, &byte, 1, 0, (struct sockaddr *)&storage, length);
+    assert_true(net_lost(fd) > 0);
+    assert_int_equal(
+        ports_add(&test.ports, (struct duty){.role = &role_echo}, PROTOCOL_UDP, fd, false), 0);
+    const struct port *port = &test.ports.port[test.ports.count - 1];
+    assert_int_equal(port->lost, net_lost(fd));
+    while (udp_turn(&test.ports.udp, (struct port *)port) > 0)
+        continue;
+    assert_int_equal(sendto(client, &byte, 1, 0, (struct sockaddr *)&storage, length), 1);
+    udp_turn(&test.ports.udp, (struct port *)port); // which tells of those that were lost
+    assert_int_equal(test.service.counters.udp_dropped[DROP_KERNEL], 0);
+    close(client);
+}
+
 TEST(a_port_too_many_is_closed)
 {
     while (test.ports.count < PORTS_MAX)
