@@ -152,7 +152,8 @@ def test_a_header_has_five_seconds(start, dial):
     begun.send(V1[:20])
     in_time.send(V1)
     assert ended(silent) == ended(begun) == b""
-    assert len(server.find(msg="proxy header refused", reason="has not come in time")) == 2
+    late = {"msg": "proxy header refused", "reason": "has not come in time"}
+    wait_until(lambda: len(server.find(**late)) == 2, "a line for each")
     assert in_time.ask(b"here\n") == b"here\n"
     assert server.stats()["proxy_refused"] == 2
 

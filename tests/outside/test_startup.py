@@ -76,7 +76,7 @@ def test_what_cannot_be_printed_is_an_error(option):
 def test_a_port_in_use_is_named(address, kind):
     family = socket.AF_INET if address == "127.0.0.1" else socket.AF_INET6
     with socket.socket(family, kind) as taken:
-        taken.bind((address or "::", 0))
+        taken.bind((address or "::", next(unused_ports)))  # the kernel's choice may have the other protocol
         if kind == socket.SOCK_STREAM:
             taken.listen()
         port = taken.getsockname()[1]
