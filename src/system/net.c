@@ -229,8 +229,8 @@ int net_tell_class(int fd)
 
 uint32_t net_lost(int fd)
 {
-    enum { LOST = 8, COUNT = 9 }; // SK_MEMINFO_DROPS of <linux/sock_diag.h>, which musl does without
-    uint32_t info[COUNT] = {0};
+    enum { LOST = 8 }; // SK_MEMINFO_DROPS of <linux/sock_diag.h>, which musl does without
+    uint32_t info[LOST + 1] = {0};
     socklen_t length = sizeof info;
 
     return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0 ? 0 : info[LOST];
