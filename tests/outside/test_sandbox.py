@@ -97,6 +97,8 @@ def test_there_is_no_way_out(break_out, token_file, options):
     errors = break_out("", *options)
     errors.pop("read-token-file")
     assert len(errors) >= 28
+    if errors.get("int80") == errno.ENOSYS:  # this kernel has no calls of i386
+        errors.pop("int80")
     assert {attempt for attempt, error in errors.items() if error not in REFUSED} == set()
     assert token_file.read_bytes() == b"open sesame\n"
 
