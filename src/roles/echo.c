@@ -6,6 +6,31 @@
 #include "ground/util.h"
 #include "roles/role.h"
 
+enum { LINE_LONG_BYTES = 256 };
+
+// The length of the whole lines from BYTES on that are long, up to the first command, and in *LINES
+// how many they are. One pass for each is the least that can be done for them.
+static size_t long_lines(const char *bytes, size_t length, size_t max_line, uint32_t *lines)
+{
+    size_t done = 0;
+
+    *lines = 0;
+    /*@ loop invariant done <= length && *lines <= done;
+        loop assigns done, *lines;
+        loop variant length - done;
+    */
+    while (done < length && bytes[done] != '/') {
+        const char *from = bytes + done;
+        const char *newline = memchr(from, '\n', size_min(length - done, max_line + 1));
+
+        if (!newline || newline - from < LINE_LONG_BYTES)
+            break;
+        done += (size_t)(newline + 1 - from);
+        ++*lines;
+    }
+    return done;
+}
+
 // The length of the whole lines from BYTES on, within MAX_LINE + 1 bytes, up to the first command.
 // None of them can be too long. Two passes over all lines at once cost less than one for each.
 static size_t plain_lines(const char *bytes, size_t length, size_t max_line)
@@ -91,13 +116,27 @@ static void answer_message(const char *message, size_t length, struct turn *turn
         reply_echo(&turn->reply, message, length);
 }
 
-// One step: the whole lines up to the next command, or a command, or an overlong line.
+// Whole lines from BYTES on, up to the next command: their length, and in *LINES how many they are.
+static size_t lines_before_command(const char *bytes, size_t length, size_t max_line,
+                                   uint32_t *lines)
+{
+    size_t done = long_lines(bytes, length, max_line, lines);
+
+    if (done > 0)
+        return done;
+    done = plain_lines(bytes, length, max_line);
+    *lines = count_lines(bytes, done);
+    return done;
+}
+
+// One step: some whole lines before the next command, or a command, or an overlong line.
 // TURN_MORE with nothing done: only an unfinished line is left.
 static enum outcome step(struct memory *memory, struct turn *turn)
 {
     const char *from = turn->input + turn->done;
     size_t left = turn->length - turn->done;
-    size_t length = plain_lines(from, left, turn->max_line);
+    uint32_t lines;
+    size_t length = lines_before_command(from, left, turn->max_line, &lines);
 
     if (length == 0) {
         const char *newline = memchr(from, '\n', size_min(left, turn->max_line + 1));
@@ -109,10 +148,9 @@ static enum outcome step(struct memory *memory, struct turn *turn)
         if (is_command(from, left) && !turn->facts)
             return TURN_FACTS;
         length = newline ? (size_t)(newline + 1 - from) : left;
-        turn->messages++;
-    } else {
-        turn->messages += count_lines(from, length);
+        lines = 1;
     }
+    turn->messages += lines;
     memory->overlong_before = false;
     turn->done += length;
     answer_message(from, length, turn);
