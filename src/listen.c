@@ -18,6 +18,7 @@ static const struct address any_v4 = {.ip.s6_addr[10] = 0xff, .ip.s6_addr[11] = 
 // An endpoint that is being opened, and what was tried last: enough to say what failed.
 struct attempt {
     struct ports *ports;
+    struct handover *handover;
     const struct options *options;
     const struct endpoint *endpoint;
     struct duty duty;
@@ -85,7 +86,13 @@ static int open_one(struct attempt *attempt, struct address address, enum net_st
 
     address.port = attempt->address.port;
     attempt->address = address;
-    int fd = net_open(type, &address, stack, attempt->options->backlog, &attempt->call);
+    int fd = handover_claim(attempt->handover, attempt->duty, attempt->protocol, &address,
+                            stack == NET_DUAL);
+    if (fd >= 0 && net_settle(fd, type, &attempt->call) < 0)
+        log_event(LOG_WARNING, "a socket goes on with the options that it had",
+                  LOG_TEXT("call", attempt->call), LOG_TEXT("error", strerror(errno)));
+    if (fd < 0)
+        fd = net_open(type, &address, stack, attempt->options->backlog, &attempt->call);
     if (fd < 0)
         return -1;
     attempt->call = "getsockname or setsockopt";
@@ -217,12 +224,15 @@ static int open_endpoint(struct attempt *attempt)
     return 0;
 }
 
-static int open_own(struct ports *ports, const struct options *options)
+static int open_own(struct ports *ports, const struct options *options, struct handover *handover)
 {
     for (size_t i = 0; i < options->endpoint_count; i++) {
         const struct endpoint *endpoint = &options->endpoint[i];
-        struct attempt attempt = {
-            .ports = ports, .options = options, .endpoint = endpoint, .duty = duty_of(endpoint)};
+        struct attempt attempt = {.ports = ports,
+                                  .handover = handover,
+                                  .options = options,
+                                  .endpoint = endpoint,
+                                  .duty = duty_of(endpoint)};
 
         if (open_endpoint(&attempt) < 0)
             return -1;
@@ -274,7 +284,26 @@ static int adopt_all(struct ports *ports, const struct options *options, struct 
     return ports->count > 0 ? 0 : refused("none of them is of use");
 }
 
-int listen_open(struct ports *ports, const struct options *options, struct passed *passed)
+// Those that were passed to the process in whose place this one is.
+static int adopt_again(struct ports *ports, struct handover *handover)
 {
-    return passed->count > 0 ? adopt_all(ports, options, passed) : open_own(ports, options);
+    struct state_port port;
+    int fd;
+
+    while ((fd = handover_next_passed(handover, &port)) >= 0)
+        if (adopt_one(ports, port.name, port.protocol, fd) < 0)
+            return refused(strerror(errno));
+    return 0;
+}
+
+int listen_open(struct ports *ports, const struct options *options, struct passed *passed,
+                struct handover *handover)
+{
+    bool flight = passed->flight >= 0;
+
+    if (passed->count > (flight ? 1 : 0))
+        return adopt_all(ports, options, passed);
+    if (adopt_again(ports, handover) < 0)
+        return -1;
+    return ports->count > 0 ? 0 : open_own(ports, options, handover);
 }

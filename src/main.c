@@ -55,13 +55,13 @@ static int probe(const struct probe *probe)
     return status;
 }
 
-static int serve(const struct options *options)
+static int serve(const struct options *options, char *arguments[])
 {
     struct server server;
 
     log_set_level(options->log_level);
     log_set_rate(options->log_rate);
-    if (server_init(&server, options) < 0)
+    if (server_init(&server, options, arguments) < 0)
         return EXIT_FAILURE;
     int result = server_run(&server);
     server_finish(&server);
@@ -86,5 +86,5 @@ int main(int argc, char *argv[])
         return print("epoll-echo " VERSION "\n");
     if (options.probe.text)
         return probe(&options.probe);
-    return serve(&options);
+    return serve(&options, argv);
 }

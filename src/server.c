@@ -35,11 +35,12 @@ static int failed(const char *what)
     return -1;
 }
 
-static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
+static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR2};
 
 // What a write or a terminal may cause beside these: a reader that is gone, a limit for files,
-// keys, a background job that writes, or a descriptor that somebody has set O_ASYNC for.
-static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO};
+// keys, a background job that writes, or a descriptor that somebody has set O_ASYNC for. A child
+// that has ended, which nobody waits for.
+static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO, SIGCHLD};
 
 static void signals_taken(sigset_t *set)
 {
@@ -124,6 +125,124 @@ static void end_asked(struct server *server, const char *cause)
     server->signalled = true;
 }
 
+static void cannot_hand_over(const char *call)
+{
+    log_event(LOG_WARNING, "cannot hand over", LOG_TEXT("call", call),
+              LOG_TEXT("error", strerror(errno)));
+}
+
+// Leaves everything to the process that the manager starts next. Where that fails, this process
+// still has it, and ends as if it were stopped: the manager waits for its end.
+static void leave_to_next(struct server *server)
+{
+    struct flight *flight = &server->flight;
+    int far = flight->far;
+
+    flight->far = -1;
+    if (far < 0) {
+        errno = ENOTSUP;
+        cannot_hand_over("socketpair");
+    } else if (!handover_give(&server->ports, flight, false)) {
+        cannot_hand_over("sendmmsg");
+        close(far);
+    } else if (!notify_store(&server->notify, far, flight->near)) {
+        cannot_hand_over("FDSTORE=1");
+    } else {
+        log_event(LOG_INFO, "handed over",
+                  LOG_NUMBER("connections", server->service.counters.connected_tcp));
+        server->service.phase = PHASE_OVER;
+        server->handed_over = true;
+        return;
+    }
+    leave(server, "SIGUSR2");
+}
+
+// Becomes the successor, which has shown that it can go on. Where that fails, all is as before.
+static void become_successor(struct server *server)
+{
+    struct flight flight;
+    const char *call = "memfd_create";
+
+    if (flight_open(&flight)) {
+        call = "sendmmsg";
+        if (handover_give(&server->ports, &flight, true)) {
+            log_event(LOG_INFO, "handed over",
+                      LOG_NUMBER("connections", server->service.counters.connected_tcp));
+            call = "execve";
+            successor_become(&server->successor, flight.far);
+        }
+    }
+    cannot_hand_over(call);
+    flight_close(&flight);
+}
+
+static void end_trial(struct server *server)
+{
+    loop_remove(&server->loop, &server->trial);
+    close(server->trial.fd);
+    server->trial.fd = -1;
+}
+
+static void trial_ready(struct watch *watch, uint32_t events)
+{
+    struct server *server = container_of(watch, struct server, trial);
+    char byte;
+    ssize_t got = read(watch->fd, &byte, 1);
+
+    (void)events;
+    if (got < 0)
+        return; // EAGAIN
+    end_trial(server);
+    if (got == 1)
+        server->handing_over = true;
+    else
+        log_event(LOG_WARNING, "cannot hand over",
+                  LOG_TEXT("error", "the program that would go on cannot: see the lines before"),
+                  LOG_TEXT("path", server->successor.path));
+}
+
+static void try_successor(struct server *server)
+{
+    struct flight flight;
+    const char *call = "memfd_create";
+
+    if (flight_open(&flight)) {
+        call = "sendmmsg";
+        if (handover_give(&server->ports, &flight, true)) {
+            call = "fork";
+            server->trial.fd = successor_try(&server->successor, flight.far);
+        }
+    }
+    if (server->trial.fd < 0 || loop_add(&server->loop, &server->trial, EPOLLIN) < 0)
+        cannot_hand_over(call);
+    flight_close(&flight);
+}
+
+// SIGUSR2.
+static void hand_over(struct server *server)
+{
+    if (server->service.phase >= PHASE_DRAIN || server->trial.fd >= 0)
+        log_event(LOG_WARNING, "nothing is handed over",
+                  LOG_TEXT("error", server->trial.fd >= 0 ? "that is under way already"
+                                                          : "the end is under way"));
+    else if (notify_has_store(&server->notify))
+        server->handing_over = true;
+    else
+        try_successor(server);
+}
+
+// Between turns, when every connection is at rest.
+static void hand_over_now(struct server *server)
+{
+    server->handing_over = false;
+    if (server->service.phase >= PHASE_DRAIN)
+        return;
+    if (notify_has_store(&server->notify))
+        leave_to_next(server);
+    else
+        become_successor(server);
+}
+
 static void signals_ready(struct watch *watch, uint32_t events)
 {
     struct server *server = container_of(watch, struct server, signals);
@@ -134,6 +253,8 @@ static void signals_ready(struct watch *watch, uint32_t events)
         return; // EAGAIN: nothing came after all
     if (info.ssi_signo == SIGHUP)
         reload(server);
+    else if (info.ssi_signo == SIGUSR2)
+        hand_over(server);
     else
         end_asked(server, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
 }
@@ -225,18 +346,25 @@ static int load_token(struct server *server)
 
 static bool take_memory(struct server *server, const struct options *options, const uint64_t key[2])
 {
+    static const struct flight no_flight = {.memory = -1, .near = -1, .far = -1};
+
     *server = (struct server){.options = *options,
                               .service.name = options->name,
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
                               .notify.fd = -1,
+                              .passed.flight = -1,
                               .process = {.statm = -1, .descriptors = -1},
+                              .flight = no_flight,
+                              .trial = {.ready = trial_ready, .fd = -1},
+                              .trial_of = -1,
                               .leave_over = TICKS_NEVER,
                               .drain_over = TICKS_NEVER};
     // All, so that server_finish finds each in a state to be finished in.
     bool peers = peers_init(&server->service.peers, key);
     server->service.gate = credential_gate();
     bool ports = ports_init(&server->ports, &server->loop, &server->options, &server->service);
+    handover_open(&server->handover, -1);
 
     return peers && ports && server->service.gate;
 }
@@ -254,6 +382,20 @@ static int open_manager(struct server *server)
         return -1;
     }
     notify_open(&server->notify);
+    if (notify_has_store(&server->notify) && !flight_open(&server->flight))
+        return failed("memfd_create or socketpair");
+    return 0;
+}
+
+// Looks whether a process before has left anything, and where the loop's time begins.
+static int open_loop(struct server *server, int flight)
+{
+    if (loop_init(&server->loop, expired) < 0)
+        return failed("epoll_create1 or timerfd_create");
+    handover_open(&server->handover, flight >= 0 ? flight : server->passed.flight);
+    if (!server->handover.problem && handover_comes(&server->handover) &&
+        !loop_continue(&server->loop, server->handover.header.start))
+        server->handover.problem = "it is of another time";
     return 0;
 }
 
@@ -304,41 +446,52 @@ static int confine(struct server *server)
 static int start(struct server *server)
 {
     struct rlimit limit;
+    int flight = successor_given(&server->trial_of);
 
+    if (server->trial_of >= 0)
+        log_set_level(LOG_ERROR); // all else will be told by who goes on
     if (open_manager(server) < 0 || raise_descriptors(&limit) < 0)
         return -1;
     if (!user_find(server->options.user, &server->user) || load_token(server) < 0)
         return -1;
-    if (loop_init(&server->loop, expired) < 0)
-        return failed("epoll_create1 or timerfd_create");
-    if (watch_signals(server) < 0)
+    if (open_loop(server, flight) < 0 || watch_signals(server) < 0)
         return -1;
-    if (listen_open(&server->ports, &server->options, &server->passed) < 0)
+    if (listen_open(&server->ports, &server->options, &server->passed, &server->handover) < 0)
         return -1;
     size_t observers = ports_observe(&server->ports) ? OBSERVERS_MAX : 0;
     if (fit_descriptors(&server->options, &limit, server->ports.count + observers,
                         &server->ports.pool.max_busy) < 0)
         return -1;
     if (observers > 0)
-        process_open(&server->process, limit.rlim_cur);
+        process_open(&server->process, limit.rlim_cur, server->handover.process);
     server->ports.pool.process = &server->process;
     if (confine(server) < 0)
         return -1;
+    bool came = handover_comes(&server->handover);
+    handover_take(&server->handover, &server->ports);
+    if (server->trial_of >= 0)
+        return 0;
     if (ports_serve(&server->ports) < 0)
         return failed("epoll_ctl");
     tell_start(server);
-    notify(server, NOTICE_READY);
+    notify(server, came ? NOTICE_READY | NOTICE_TAKEN : NOTICE_READY);
     return 0;
 }
 
-int server_init(struct server *server, const struct options *options)
+int server_init(struct server *server, const struct options *options, char *arguments[])
 {
     uint64_t key[2];
 
     sandbox_prepare();
     if (getrandom(key, sizeof key, 0) != sizeof key)
         return failed("getrandom");
-    int result = take_memory(server, options, key) ? start(server) : failed("malloc");
+    int result = -1;
+    if (!take_memory(server, options, key)) {
+        failed("malloc");
+    } else {
+        successor_init(&server->successor, arguments);
+        result = start(server);
+    }
     if (result < 0)
         server_finish(server);
     return result;
@@ -346,6 +499,10 @@ int server_init(struct server *server, const struct options *options)
 
 void server_finish(struct server *server)
 {
+    if (server->trial.fd >= 0)
+        end_trial(server);
+    handover_close(&server->handover);
+    flight_close(&server->flight);
     ports_finish(&server->ports);
     peers_finish(&server->service.peers);
     credential_forget(server->service.gate);
@@ -388,12 +545,19 @@ int server_run(struct server *server)
 {
     struct service *service = &server->service;
 
+    if (server->trial_of >= 0) {
+        successor_can(server->trial_of);
+        return 0;
+    }
+
     for (bool more = false; !finished(server, more); more = drain_some(server)) {
         if (loop_arm(&server->loop, next_due(server)) < 0 ||
             loop_arm_at(&server->loop, ports_next_at(&server->ports)) < 0)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop, !more) < 0)
             return failed("epoll_wait");
+        if (server->handing_over)
+            hand_over_now(server);
         ports_resume(&server->ports);
         notify(server, 0);
         if (service->gate->passed && service->phase == PHASE_READY)

@@ -201,6 +201,45 @@ bool peers_allow_round(struct peers *peers, uint32_t number, uint32_t digest)
     return false;
 }
 
+bool peers_next_kept(const struct peers *peers, uint32_t *at, struct peer_kept *kept)
+{
+    *at = *at == 0 ? peers->oldest : peers->peer[*at].newer;
+    if (*at == 0)
+        return false;
+    const struct peer *peer = &peers->peer[*at];
+    *kept = (struct peer_kept){.address = address_of_peer(peer),
+                               .heard = peer->heard,
+                               .second = peer->second,
+                               .digest = peer->digest,
+                               .weight = peer->weight,
+                               .longer = peer->longer,
+                               .rounds = peer->rounds};
+    return true;
+}
+
+void peers_take_kept(struct peers *peers, const struct peer_kept *kept, ticks now)
+{
+    uint32_t *bucket = bucket_of(peers, &kept->address);
+
+    advance(peers, now);
+    if (find(peers, *bucket, &kept->address) != 0)
+        return;
+    // In the order of being heard, whatever it says.
+    ticks before = peers->newest ? peers->peer[peers->newest].heard : 0;
+    ticks heard = kept->heard < before ? before : ticks_sooner(kept->heard, now);
+    uint32_t number = add(peers, bucket, &kept->address);
+    struct peer *peer = &peers->peer[number];
+    peer->heard = heard;
+    peer->second = kept->second;
+    peer->digest = kept->digest;
+    peer->weight = kept->weight;
+    peer->longer = kept->longer < PEERS_LONGER_PER_PEER ? kept->longer : PEERS_LONGER_PER_PEER;
+    peer->rounds = kept->rounds;
+    order_newest(peers, number);
+    if (active(peers, peer))
+        count(peers, peer, true);
+}
+
 void peers_expire(struct peers *peers, ticks now)
 {
     advance(peers, now);

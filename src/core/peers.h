@@ -30,6 +30,14 @@ enum {
 
 struct peer;
 
+// What the process that goes on after this one is to know of a peer.
+struct peer_kept {
+    struct address address;
+    ticks heard;
+    uint32_t second, digest, weight; // as struct peer has them
+    uint8_t longer, rounds;
+};
+
 struct peers {
     struct peer *peer; // PEERS_MAX of them, numbered from 1; 0 is none
     uint32_t *bucket;  // the first peer of each chain
@@ -58,6 +66,12 @@ bool peers_allow_longer(struct peers *peers, uint32_t peer, ticks now);
 // answers never ends by itself: now and then one is left out, which ends it. A peer that repeats
 // itself loses one datagram in PEERS_ROUNDS_MAX, another one in PEERS_NEW_ROUNDS_MAX.
 bool peers_allow_round(struct peers *peers, uint32_t peer, uint32_t digest);
+
+// The peers from the one that was silent longest on: *AT is 0 before the first. False: that was all.
+bool peers_next_kept(const struct peers *peers, uint32_t *at, struct peer_kept *kept);
+
+// Takes in a peer, in that order, at NOW. One that is known already is left out.
+void peers_take_kept(struct peers *peers, const struct peer_kept *kept, ticks now);
 
 // Forgets those whose window is over, some at a time. Then peers->count is the number of active
 // ones at NOW.

@@ -57,6 +57,16 @@ void loop_finish(struct loop *loop)
         close(loop->epoll);
 }
 
+bool loop_continue(struct loop *loop, uint64_t start)
+{
+    uint64_t now = nanoseconds();
+
+    if (start > now || (now - start) / NANOSECONDS_PER_TICK >= TICKS_NEVER / 2)
+        return false;
+    loop->start = start;
+    return true;
+}
+
 static int control(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};

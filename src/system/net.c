@@ -236,6 +236,14 @@ uint32_t net_lost(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0 ? 0 : info[LOST];
 }
 
+bool net_is_dual(int fd)
+{
+    int only = 1;
+    socklen_t length = sizeof only;
+
+    return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length) == 0 && only == 0;
+}
+
 void net_fragment(int fd, unsigned bytes)
 {
     enum { LEAST = 1280 }; // RFC 8200, 5: no link of IPv6 is narrower

@@ -46,6 +46,9 @@ uint32_t net_lost(int fd);
 // at most; 0: of what the path is known to allow.
 void net_fragment(int fd, unsigned bytes);
 
+// Whether an IPv6 socket serves IPv4 too.
+bool net_is_dual(int fd);
+
 // getsockname(2) and getpeername(2) as values; port 0: that failed, as it does after a reset.
 struct address net_local(int fd);
 struct address net_peer(int fd);

@@ -2,12 +2,16 @@
 #include "system/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +20,9 @@
 #include "ground/log.h"
 #include "ground/util.h"
 
+#define STORED "connections" // its name in the manager's store
+
+enum { STORE_TRIES = 200, STORE_WAIT_MILLISECONDS = 10, BARRIER_MILLISECONDS = 5000 };
 enum { MICROSECONDS_PER_TICK = TICK_MILLISECONDS * 1000 };
 
 static void failed(const char *error)
@@ -59,7 +66,11 @@ void notify_open(struct notify *notify)
 {
     const char *path = getenv("NOTIFY_SOCKET");
 
-    *notify = (struct notify){.fd = -1, .retry = TICKS_NEVER, .beat_due = TICKS_NEVER};
+    *notify = (struct notify){.fd = -1,
+                              .barrier = {-1, -1},
+                              .wait = -1,
+                              .retry = TICKS_NEVER,
+                              .beat_due = TICKS_NEVER};
     if (!path || !*path)
         return;
     if (!find_manager(notify, path)) {
@@ -72,12 +83,18 @@ void notify_open(struct notify *notify)
         return;
     }
     notify->beat = read_watchdog();
+    notify->wait = epoll_create1(EPOLL_CLOEXEC);
+    if (notify->wait < 0 || pipe2(notify->barrier, O_CLOEXEC) < 0)
+        failed(strerror(errno));
 }
 
 void notify_close(struct notify *notify)
 {
-    if (notify->fd >= 0)
-        close(notify->fd);
+    int fds[] = {notify->fd, notify->barrier[0], notify->barrier[1], notify->wait};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
 }
 
 // Not by connect(2): a manager that binds its socket anew at the same path is found that way.
@@ -92,6 +109,73 @@ __attribute__((format(printf, 2, 3))) static bool tell(const struct notify *noti
     va_end(arguments);
     return sendto(notify->fd, message, (size_t)length, MSG_NOSIGNAL,
                   (const struct sockaddr *)&notify->manager, notify->length) >= 0;
+}
+
+// Sends TEXT with FD, as soon as the manager takes it. False with errno.
+static bool tell_with(const struct notify *notify, const char *text, int fd)
+{
+    union {
+        alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof fd)];
+    } control = {.bytes = ""};
+    struct sockaddr_un manager = notify->manager;
+    struct iovec bytes = {(void *)(uintptr_t)text, strlen(text)};
+    struct mmsghdr message = {.msg_hdr = {.msg_name = &manager,
+                                          .msg_namelen = notify->length,
+                                          .msg_iov = &bytes,
+                                          .msg_iovlen = 1,
+                                          .msg_control = &control,
+                                          .msg_controllen = sizeof control}};
+    struct cmsghdr *at = CMSG_FIRSTHDR(&message.msg_hdr);
+    struct epoll_event none;
+
+    at->cmsg_level = SOL_SOCKET;
+    at->cmsg_type = SCM_RIGHTS;
+    at->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(at), &fd, sizeof fd);
+    for (int tries = 0; tries < STORE_TRIES; tries++) {
+        if (sendmmsg(notify->fd, &message, 1, MSG_NOSIGNAL) == 1)
+            return true;
+        if (errno != EAGAIN && errno != EINTR)
+            return false;
+        epoll_wait(notify->wait, &none, 1, STORE_WAIT_MILLISECONDS); // where nothing happens yet
+    }
+    return false;
+}
+
+bool notify_has_store(const struct notify *notify)
+{
+    return notify->fd >= 0 && notify->wait >= 0 && notify->barrier[0] >= 0;
+}
+
+static bool watch(const struct notify *notify, int fd)
+{
+    struct epoll_event hangup = {.events = 0, .data.fd = fd}; // EPOLLHUP is told unasked
+
+    return epoll_ctl(notify->wait, EPOLL_CTL_ADD, fd, &hangup) == 0;
+}
+
+bool notify_store(struct notify *notify, int far, int near)
+{
+    struct epoll_event event = {.data.fd = -1};
+    // In the store, a hang-up is not to be taken for a reason to let it go: NEAR will be closed.
+    bool told = tell_with(notify, "FDSTORE=1\nFDNAME=" STORED "\nFDPOLL=0\n", far) &&
+                tell_with(notify, "BARRIER=1", notify->barrier[1]);
+    int error = errno;
+
+    close(far);
+    close(notify->barrier[1]);
+    notify->barrier[1] = -1;
+    errno = error;
+    if (!told || !watch(notify, notify->barrier[0]))
+        return false;
+    int came = epoll_wait(notify->wait, &event, 1, BARRIER_MILLISECONDS);
+    errno = came == 0 ? ETIMEDOUT : errno;
+    if (came != 1 || !watch(notify, near))
+        return false;
+    // The manager has come to the barrier. It has refused if nobody has the far end by now.
+    epoll_ctl(notify->wait, EPOLL_CTL_DEL, notify->barrier[0], &event);
+    errno = ENOTSUP;
+    return epoll_wait(notify->wait, &event, 1, 0) == 0;
 }
 
 static bool tell_status(struct notify *notify, const struct counters *counters, const char *before)
@@ -126,6 +210,9 @@ static bool tell_notices(struct notify *notify, const struct counters *counters)
     if ((notify->notices & NOTICE_READY) && notify->beat > 0)
         notify->beat_due = 1; // long ago: at once
     notify->notices &= ~(unsigned)NOTICE_READY;
+    if ((notify->notices & NOTICE_TAKEN) && !tell(notify, "FDSTOREREMOVE=1\nFDNAME=" STORED "\n"))
+        return false;
+    notify->notices &= ~(unsigned)NOTICE_TAKEN;
     if ((notify->notices & NOTICE_STOPPING) && !tell(notify, "STOPPING=1\n"))
         return false;
     notify->notices = 0;

@@ -21,7 +21,12 @@ enum {
 };
 
 // What the manager is to hear once, in this order.
-enum notice { NOTICE_RELOADING = 1, NOTICE_READY = 2, NOTICE_STOPPING = 4 };
+enum notice {
+    NOTICE_RELOADING = 1,
+    NOTICE_READY = 2,
+    NOTICE_TAKEN = 4, // what notify_store has left there before is to be let go
+    NOTICE_STOPPING = 8,
+};
 
 struct notify {
     int fd; // -1: nobody is to be told
@@ -35,6 +40,8 @@ struct notify {
     ticks beat_due;   // or TICKS_NEVER: also until READY=1 has been told
     ticks status_due; // when STATUS= would be due, if there were no burst
     struct counters told;
+    int barrier[2]; // a pipe, whose second end the manager closes when it has come to it
+    int wait;       // an epoll instance for that
 };
 
 // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Where that fails, the log says so, and
@@ -47,6 +54,14 @@ void notify_close(struct notify *notify);
 // have changed and STATUS_BURST allows it; else a later turn does.
 void notify_turn(struct notify *notify, struct loop *loop, const struct counters *counters,
                  unsigned notices);
+
+// Whether there is a manager that can be asked to keep a descriptor.
+bool notify_has_store(const struct notify *notify);
+
+// Has the manager keep FAR, which is closed here, for the process that it starts next. NEAR is its
+// other end, which tells if nobody has FAR any more. Waits for the manager to have done so, some
+// seconds at most: false if it has not, with errno.
+bool notify_store(struct notify *notify, int far, int near);
 
 // When the loop has to turn for the manager, or TICKS_NEVER.
 ticks notify_next(const struct notify *notify);

@@ -11,6 +11,7 @@
 #include "core/address.h"
 #include "core/number.h"
 #include "ground/log.h"
+#include "system/flight.h"
 #include "system/net.h"
 
 enum { FIRST_PASSED = 3, MULTIPATH_TCP = 262 /* IPPROTO_MPTCP of newer headers */ };
@@ -34,10 +35,22 @@ static const char *count(struct passed *passed)
     return NULL;
 }
 
+// Neither the order nor the names tell which it is. If there are several, the others are closed as
+// of no use.
+static void find_flight(struct passed *passed)
+{
+    for (int i = 0; i < passed->count && passed->flight < 0; i++)
+        if (arrival_is(FIRST_PASSED + i))
+            passed->flight = FIRST_PASSED + i;
+}
+
 const char *passed_open(struct passed *passed)
 {
-    *passed = (struct passed){.count = 0};
+    *passed = (struct passed){.flight = -1};
     const char *problem = count(passed);
+
+    if (!problem)
+        find_flight(passed);
 
     // A program that this process becomes or starts must not take them for its own.
     unsetenv("LISTEN_PID");
@@ -92,9 +105,11 @@ int passed_take(struct passed *passed, enum protocol *protocol, const char **nam
     while (passed->taken < passed->count) {
         int fd = FIRST_PASSED + passed->taken++;
         const char *own = strsep(&passed->names_left, ":");
-        const char *problem = judge(fd, protocol);
+        const char *problem = fd == passed->flight ? NULL : judge(fd, protocol);
 
         *name = own ? own : "";
+        if (fd == passed->flight)
+            continue;
         if (!problem)
             return fd;
         passed_refuse(fd, *name, problem);

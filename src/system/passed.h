@@ -8,6 +8,7 @@
 struct passed {
     int count;   // sockets that were handed over, be they of use or not, as descriptors from 3 on
     int taken;   // of these, by passed_take
+    int flight;  // what an earlier process has left in the manager's store, or -1: see flight.h
     char *names; // of the sockets, with colons in between; or NULL
     char *names_left; // those of the sockets not yet taken
 };
@@ -17,6 +18,8 @@ struct passed {
 // itself. passed_close frees what was taken either way, but closes no socket.
 const char *passed_open(struct passed *passed);
 void passed_close(struct passed *passed);
+
+// What the manager's store has is the caller's: it is none of those that passed_take looks at.
 
 // The next of them that can be served, listening for TCP or bound for UDP: it is the caller's from
 // now on. Others are closed, and the log says why. -1: there are no more. NAME: as the socket unit

@@ -8,14 +8,22 @@
 #include <time.h>
 #include <unistd.h>
 
-void process_open(struct process *process, uint64_t max_descriptors)
+static int take_or_open(int *given, const char *path, int flags)
+{
+    int fd = *given >= 0 ? *given : open(path, flags | O_RDONLY | O_CLOEXEC);
+
+    *given = -1;
+    return fd;
+}
+
+void process_open(struct process *process, uint64_t max_descriptors, int given[2])
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now); // cannot fail for this clock
     *process = (struct process){
-        .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
-        .descriptors = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        .statm = take_or_open(&given[0], "/proc/self/statm", 0),
+        .descriptors = take_or_open(&given[1], "/proc/self/fd", O_DIRECTORY),
         .max_descriptors = max_descriptors,
         .start_milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
     };

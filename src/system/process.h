@@ -14,7 +14,9 @@ struct process {
 };
 
 // To be called at the start. What cannot be opened is not known: no error. process_close closes it.
-void process_open(struct process *process, uint64_t max_descriptors);
+// GIVEN: what statm and descriptors were before this process has become another program, or -1;
+// what is taken of it is made -1.
+void process_open(struct process *process, uint64_t max_descriptors, int given[2]);
 void process_close(struct process *process);
 
 // A few system calls, however many descriptors there are.

@@ -29,6 +29,18 @@ void notify_turn(struct notify *notify, struct loop *loop, const struct counters
     (void)notify, (void)loop, (void)counters, (void)notices;
 }
 
+bool notify_has_store(const struct notify *notify)
+{
+    (void)notify;
+    return false;
+}
+
+bool notify_store(struct notify *notify, int far, int near)
+{
+    (void)notify, (void)far, (void)near;
+    return false;
+}
+
 ticks notify_next(const struct notify *notify)
 {
     (void)notify;
@@ -37,7 +49,7 @@ ticks notify_next(const struct notify *notify)
 
 const char *passed_open(struct passed *passed)
 {
-    *passed = (struct passed){.count = 0};
+    *passed = (struct passed){.flight = -1};
     return NULL;
 }
 

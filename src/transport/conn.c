@@ -106,6 +106,18 @@ static const char *why_closed(enum life life, enum life next, enum outcome outco
     return life == LIFE_GOODBYE ? "goodbye" : "end of input";
 }
 
+int conn_await(struct conn *conn)
+{
+    enum life life = conn_life(conn);
+    // With EPOLLIN in the mask, a client that does not read its answers would be reported for as
+    // long as it sends.
+    uint32_t events = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT
+                      : life == LIFE_WAITING                        ? 0
+                                                                    : EPOLLIN;
+
+    return loop_change(conn_pool(conn)->loop, &conn->watch, events);
+}
+
 void conn_lead(struct conn *conn, struct balance balance)
 {
     enum life life = conn_life(conn), next;
@@ -120,11 +132,6 @@ void conn_lead(struct conn *conn, struct balance balance)
         }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
-    // With EPOLLIN in the mask, a client that does not read its answers would be reported for as
-    // long as it sends.
-    uint32_t waits_for = life == LIFE_WRITING || life == LIFE_FLUSHING ? EPOLLOUT
-                         : life == LIFE_WAITING                        ? 0
-                                                                       : EPOLLIN;
-    if (loop_change(conn_pool(conn)->loop, &conn->watch, waits_for) < 0)
+    if (conn_await(conn) < 0)
         conn_close(conn, CLOSED_RESET, strerror(errno));
 }

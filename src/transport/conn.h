@@ -17,6 +17,9 @@ void conn_time(struct conn *conn);
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);
 
+// Registers what its life waits for, and nothing else: 0, or -1 with errno.
+int conn_await(struct conn *conn);
+
 // Leads CONN from life to life until one has to wait, and registers what that one waits for and
 // nothing else. May close CONN.
 void conn_lead(struct conn *conn, struct balance balance);

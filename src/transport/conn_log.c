@@ -29,6 +29,17 @@ void conn_log_name(struct conn *conn, const struct address *peer)
     ((struct named *)conn)->number = ++conn_pool(conn)->logged;
 }
 
+uint64_t conn_log_number(const struct conn *conn)
+{
+    return log_enabled(LOG_DETAIL) ? named(conn)->number : 0;
+}
+
+void conn_log_renumber(struct conn *conn, uint64_t number)
+{
+    if (log_enabled(LOG_DETAIL) && number > 0)
+        ((struct named *)conn)->number = number;
+}
+
 void conn_log_opened(const struct conn *conn, const char *message)
 {
     if (log_enabled(LOG_DETAIL))

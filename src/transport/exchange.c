@@ -258,7 +258,7 @@ static void conn_ready(struct watch *watch, uint32_t events)
     }
 }
 
-static struct conn *create(struct port *port, int fd, const struct address *peer)
+struct conn *exchange_create(struct port *port, int fd, const struct address *peer)
 {
     struct pool *pool = port->pool;
     struct conn *conn = malloc(conn_log_room());
@@ -283,7 +283,7 @@ void exchange_open(struct port *port, int fd, const struct address *peer)
     struct pool *pool = port->pool;
     struct counters *counters = &pool->service->counters;
     bool busy = port == &pool->busy_port;
-    struct conn *conn = create(port, fd, peer);
+    struct conn *conn = exchange_create(port, fd, peer);
 
     if (!conn) {
         log_limited(LOG_WARNING, "connection refused", LOG_TEXT("proto", "tcp"),

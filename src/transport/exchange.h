@@ -14,6 +14,9 @@
 // connections are logged (LOG_DETAIL) must not change as long as there are any.
 void exchange_open(struct port *port, int fd, const struct address *peer);
 
+// The same without counting it, or a first turn: NULL with errno, and FD as it was.
+struct conn *exchange_create(struct port *port, int fd, const struct address *peer);
+
 // A turn of CONN, for which epoll reports EVENTS, or might. May close CONN.
 static inline void exchange_turn(struct conn *conn, uint32_t events)
 {

@@ -103,6 +103,31 @@ bool held_keep_header(struct held **held, struct conn *conn, const char *header,
     return true;
 }
 
+bool held_resume(struct held **held, struct conn *conn, const struct state_connection *state)
+{
+    size_t output = state->output_length, input = state->input_length, none = 0;
+
+    if (output + input + state->header_length == 0 && memory_empty(&state->memory) &&
+        state->outcome == TURN_MORE)
+        return true;
+    if (!held_reserve(held, conn, &none, output + input))
+        return false;
+    if (state->header_length > 0 &&
+        !held_keep_header(held, conn, state->header, state->header_length))
+        return false;
+    struct held *own = *held;
+    own->memory = state->memory;
+    own->outcome = state->outcome;
+    own->wait_ms = state->wait_ms;
+    own->output = output;
+    own->input = input;
+    if (output > 0)
+        memcpy(own->bytes, state->output, output);
+    if (input > 0)
+        memcpy(own->bytes + output, state->input, input);
+    return true;
+}
+
 void held_time(struct held *held, const struct turn *turn, struct pool *pool)
 {
     if (!held)

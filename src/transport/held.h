@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "core/delays.h"
+#include "core/state.h"
 #include "core/timeouts.h"
 #include "core/turn.h"
 #include "transport/pool.h"
@@ -53,6 +54,9 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
 
 // Keeps in *HELD, which may be NULL, a copy of the PROXY header. False without memory.
 bool held_keep_header(struct held **held, struct conn *conn, const char *header, size_t length);
+
+// Makes *HELD, which is NULL, what a connection of STATE holds. False without memory.
+bool held_resume(struct held **held, struct conn *conn, const struct state_connection *state);
 
 // Has HELD, which may be NULL, stand in pool->line while the message that has begun in TURN is
 // waited for.

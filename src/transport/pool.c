@@ -6,12 +6,16 @@
 
 #include "ground/log.h"
 
+size_t pool_input_bytes(const struct pool *pool)
+{
+    size_t most = pool->options->max_line;
+
+    return READ_MAX_BYTES + (most > KEPT_MAX_BYTES ? most : KEPT_MAX_BYTES);
+}
+
 bool pool_init(struct pool *pool, struct loop *loop, const struct options *options,
                struct service *service)
 {
-    size_t kept = options->max_line > KEPT_MAX_BYTES ? options->max_line : KEPT_MAX_BYTES;
-    size_t input = READ_MAX_BYTES + kept;
-
     *pool =
         (struct pool){.loop = loop, .options = options, .service = service, .max_busy = BUSY_MAX};
     pool->busy_port = (struct port){.watch.fd = -1, .role = &role_busy, .pool = pool};
@@ -25,6 +29,7 @@ bool pool_init(struct pool *pool, struct loop *loop, const struct options *optio
                                     : OWING_SECONDS);
     list_init(&pool->undrained);
     timeouts_init(&pool->goodbye, GOODBYE_SECONDS);
+    size_t input = pool_input_bytes(pool);
     pool->input = malloc(input);
     pool->output = malloc(input + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES);
     return pool->input && pool->output;

@@ -77,6 +77,9 @@ bool pool_init(struct pool *pool, struct loop *loop, const struct options *optio
                struct service *service);
 void pool_finish(struct pool *pool);
 
+// How many bytes there are room for in pool->input.
+size_t pool_input_bytes(const struct pool *pool);
+
 // When pool_trim has something to do, or TICKS_NEVER.
 ticks pool_trim_due(const struct pool *pool);
 

@@ -246,6 +246,19 @@ int ports_add(struct ports *ports, struct duty duty, enum protocol protocol, int
     return -1;
 }
 
+struct port *ports_add_closed(struct ports *ports, struct duty duty, const struct address *local)
+{
+    if (ports->count == PORTS_MAX)
+        return NULL;
+    struct port *port = &ports->port[ports->count++];
+    *port = (struct port){.watch.fd = -1,
+                          .role = duty.role,
+                          .proxy = duty.proxy,
+                          .pool = &ports->pool,
+                          .local = *local};
+    return port;
+}
+
 void ports_forget(struct ports *ports, size_t first)
 {
     while (ports->count > first)
@@ -279,6 +292,8 @@ int ports_serve(struct ports *ports)
     for (size_t i = 0; i < ports->count; i++) {
         struct port *port = &ports->port[i];
 
+        if (port->watch.fd < 0)
+            continue;
         if (!watch(port))
             return -1;
         if (port->protocol == PROTOCOL_UDP)
@@ -301,8 +316,8 @@ static void watch_listeners(struct ports *ports)
 {
     ports->failures = 0;
     for (size_t i = 0; i < ports->count; i++)
-        if (ports->port[i].protocol == PROTOCOL_TCP && !ports->port[i].watched &&
-            !watch(&ports->port[i])) {
+        if (ports->port[i].protocol == PROTOCOL_TCP && ports->port[i].watch.fd >= 0 &&
+            !ports->port[i].watched && !watch(&ports->port[i])) {
             accept_failed(ports, errno);
             return;
         }

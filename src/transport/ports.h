@@ -39,6 +39,10 @@ void ports_finish(struct ports *ports);
 // PORTS_MAX with that in the log.
 int ports_add(struct ports *ports, struct duty duty, enum protocol protocol, int fd, bool own);
 
+// Adds a port that has no socket, for the sake of connections that have come by one: NULL if there
+// are PORTS_MAX. LOCAL was its address.
+struct port *ports_add_closed(struct ports *ports, struct duty duty, const struct address *local);
+
 // Forgets the ports that were added from number FIRST on, and closes them. Used where a set of them
 // has to be chosen anew.
 void ports_forget(struct ports *ports, size_t first);

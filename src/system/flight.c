@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "system/flight.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// <linux/fcntl.h>; the C library has them too, where it is new enough.
+#ifndef F_ADD_SEALS
+enum { F_ADD_SEALS = 1033, F_GET_SEALS };
+enum { F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8 };
+#endif
+
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, BYTES_MAX = INT32_MAX };
+
+union control {
+    alignas(struct cmsghdr) char bytes[CMSG_SPACE(FLIGHT_BATCH_MAX * sizeof(int))];
+};
+
+bool flight_open(struct flight *flight)
+{
+    int pair[2] = {-1, -1};
+
+    *flight = (struct flight){.near = -1, .far = -1};
+    flight->memory = memfd_create("epoll-echo", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (flight->memory < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return false;
+    flight->near = pair[0];
+    flight->far = pair[1];
+    return true;
+}
+
+void flight_close(struct flight *flight)
+{
+    int fds[] = {flight->memory, flight->near, flight->far};
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    flight->memory = flight->near = flight->far = -1;
+}
+
+bool flight_flush(struct flight *flight)
+{
+    size_t length = flight->count * sizeof(int);
+    union control control = {.bytes = ""};
+    uint8_t count = (uint8_t)flight->count;
+    struct iovec byte = {&count, 1};
+    // By sendmmsg(2), as what the sandbox lets pass is not to grow by a call that does the same.
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &byte,
+                                          .msg_iovlen = 1,
+                                          .msg_control = &control,
+                                          .msg_controllen = CMSG_SPACE(length)}};
+    struct cmsghdr *at = CMSG_FIRSTHDR(&message.msg_hdr);
+
+    if (count == 0)
+        return true;
+    at->cmsg_level = SOL_SOCKET;
+    at->cmsg_type = SCM_RIGHTS;
+    at->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(at), flight->batch, length);
+    flight->count = 0;
+    return sendmmsg(flight->near, &message, 1, MSG_NOSIGNAL) == 1;
+}
+
+bool flight_send(struct flight *flight, int fd)
+{
+    flight->batch[flight->count++] = fd;
+    return flight->count < FLIGHT_BATCH_MAX || flight_flush(flight);
+}
+
+bool flight_send_bytes(struct flight *flight, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(flight->memory, bytes, length);
+
+        if (written < 0 && errno != EINTR)
+            return false;
+        bytes += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    return fcntl(flight->memory, F_ADD_SEALS, SEALS | F_SEAL_SEAL) == 0 &&
+           flight_send(flight, flight->memory) && flight_flush(flight);
+}
+
+bool arrival_is(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t length = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+// Fills the batch, of which the kernel drops what this process may not have. False at the end.
+static bool receive(struct arrival *arrival)
+{
+    union control control;
+    uint8_t count = 0;
+    struct iovec byte = {&count, 1};
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &byte,
+                                          .msg_iovlen = 1,
+                                          .msg_control = &control,
+                                          .msg_controllen = sizeof control}};
+    struct cmsghdr *at = NULL;
+    size_t had = 0;
+
+    // Looked at and left where it is: who comes next finds it all if this process ends meanwhile.
+    if (recvmmsg(arrival->socket, &message, 1, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL) !=
+            1 ||
+        message.msg_len != 1)
+        return false;
+    at = CMSG_FIRSTHDR(&message.msg_hdr);
+    if (at && at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) {
+        had = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(arrival->fds, CMSG_DATA(at), had * sizeof(int));
+    }
+    arrival->at = 0;
+    arrival->count = count <= FLIGHT_BATCH_MAX ? count : FLIGHT_BATCH_MAX;
+    if ((size_t)arrival->count < had)
+        arrival->count = (int)had;
+    for (size_t i = had; i < (size_t)arrival->count; i++)
+        arrival->fds[i] = ARRIVAL_LOST;
+    return arrival->count > 0;
+}
+
+int arrival_next(struct arrival *arrival)
+{
+    if (arrival->at == arrival->count && !receive(arrival))
+        return ARRIVAL_END;
+    return arrival->fds[arrival->at++];
+}
+
+// NULL, or what is wrong with what MEMORY holds.
+static const char *read_memory(struct arrival *arrival, int memory)
+{
+    struct stat status;
+    size_t done = 0;
+
+    if ((fcntl(memory, F_GET_SEALS) & SEALS) != SEALS)
+        return "what tells about them is not sealed";
+    if (fstat(memory, &status) < 0 || status.st_size <= 0 || status.st_size > BYTES_MAX)
+        return "what tells about them cannot be read";
+    arrival->bytes = malloc((size_t)status.st_size);
+    if (!arrival->bytes)
+        return "there is no memory";
+    for (ssize_t got = 1; got > 0; done += (size_t)(got > 0 ? got : 0))
+        got = pread(memory, arrival->bytes + done, (size_t)status.st_size - done, (off_t)done);
+    arrival->length = done;
+    return NULL;
+}
+
+const char *arrival_open(struct arrival *arrival, int socket)
+{
+    static const int begin = 0;
+
+    *arrival = (struct arrival){.socket = socket};
+    // socket(7): from the first message on, each MSG_PEEK looks at the next one.
+    if (setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &begin, sizeof begin) < 0)
+        return strerror(errno);
+    int memory = arrival_next(arrival);
+
+    if (memory < 0)
+        return "nothing tells about them";
+    const char *problem = read_memory(arrival, memory);
+    close(memory);
+    return problem;
+}
+
+void arrival_close(struct arrival *arrival)
+{
+    int fd;
+
+    if (arrival->socket < 0)
+        return;
+    while ((fd = arrival_next(arrival)) != ARRIVAL_END)
+        if (fd >= 0)
+            close(fd);
+    close(arrival->socket);
+    free(arrival->bytes);
+    *arrival = (struct arrival){.socket = -1};
+}

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: MIT
+#include "transport/handover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ground/log.h"
+#include "ground/util.h"
+#include "system/net.h"
+#include "transport/conn.h"
+#include "transport/conn_log.h"
+#include "transport/exchange.h"
+
+// Giving.
+
+// The connections of one list: they are found by the deadline that each has at any time.
+static struct list *const *lists_of(struct pool *pool, struct list *lists[])
+{
+    struct list *all[] = {&pool->opening.list, &pool->idle.list,    &pool->owing.list,
+                          &pool->waiting.list, &pool->goodbye.list, &pool->observing.list};
+
+    memcpy(lists, all, sizeof all);
+    return lists;
+}
+
+enum { LISTS = 6 };
+
+static struct conn *conn_of(struct list *link)
+{
+    return container_of(link, struct conn, idle.link);
+}
+
+static struct state_connection describe(const struct conn *conn, const struct ports *ports)
+{
+    const struct held *held = conn->held;
+    bool busy = conn->port == &ports->pool.busy_port;
+    struct state_connection state = {
+        .port = busy ? STATE_BUSY : (uint32_t)(conn->port - ports->port),
+        .life = conn_life(conn),
+        .closing = conn->watch.note,
+        .outcome = held_of(held)->outcome,
+        .idle_due = conn->idle.due,
+        .number = conn_log_number(conn),
+    };
+
+    if (!held)
+        return state;
+    state.memory = held->memory;
+    state.wait_ms = held->wait_ms;
+    state.due = held->delay.due;
+    state.line_due = timeout_running(&held->line) ? held->line.due : 0;
+    state.header = held->header;
+    state.header_length = (uint32_t)held->header_length;
+    state.output = held->bytes + held->sent;
+    state.output_length = (uint32_t)(held->output - held->sent);
+    state.input = held->bytes + held->output;
+    state.input_length = (uint32_t)held->input;
+    return state;
+}
+
+static uint32_t count(struct pool *pool)
+{
+    struct list *lists[LISTS];
+    uint32_t connections = 0;
+
+    lists_of(pool, lists);
+    for (int i = 0; i < LISTS; i++)
+        for (const struct list *at = lists[i]->next; at != lists[i]; at = at->next)
+            connections++;
+    return connections;
+}
+
+static bool goes_along(const struct port *port, bool passed)
+{
+    return port->watch.fd >= 0 && (port->own || passed);
+}
+
+static void write_port(struct state_writer *writer, const struct port *port, bool passed)
+{
+    struct state_port state = {.protocol = port->protocol,
+                               .local = port->local,
+                               .open = goes_along(port, passed),
+                               .own = port->own,
+                               .lost = port->lost};
+    struct text name = text_in(state.name, sizeof state.name);
+
+    text_format(&name, "%s%s", port->role->name, port->proxy ? DUTY_PROXY : "");
+    text_end(&name);
+    state_write_port(writer, &state);
+}
+
+static void write_datagrams(struct state_writer *writer, const struct ports *ports)
+{
+    const struct delays *delays = &ports->udp.delayed.delays;
+
+    for (uint32_t i = 0; i < delays->count; i++) {
+        const struct delayed *delayed = container_of(delays->heap[i], struct delayed, delay);
+        struct state_datagram state = {.port = (uint32_t)(delayed->port - ports->port),
+                                       .due = delayed->delay.due,
+                                       .to = (const char *)&delayed->to,
+                                       .to_length = delayed->to_length,
+                                       .control = delayed->bytes,
+                                       .control_length = delayed->control_length,
+                                       .bytes = delayed->bytes + delayed->control_length,
+                                       .length = (uint32_t)delayed->length};
+
+        state_write_datagram(writer, &state);
+    }
+}
+
+static void write_connections(struct state_writer *writer, struct ports *ports)
+{
+    struct list *lists[LISTS];
+
+    lists_of(&ports->pool, lists);
+    for (int i = 0; i < LISTS; i++)
+        for (struct list *at = lists[i]->next; at != lists[i]; at = at->next) {
+            struct state_connection state = describe(conn_of(at), ports);
+
+            state_write_connection(writer, &state);
+        }
+}
+
+// Whether what the process is asked by goes along: it is of use to the same process alone.
+static bool knows(const struct process *process, bool passed)
+{
+    return passed && process && process->statm >= 0 && process->descriptors >= 0;
+}
+
+static void write_all(struct state_writer *writer, struct ports *ports, bool passed)
+{
+    struct pool *pool = &ports->pool;
+    struct peers *peers = &pool->service->peers;
+    struct state_header header = {.version = STATE_VERSION,
+                                  .start = pool->loop->start,
+                                  .logged = pool->logged,
+                                  .ports = (uint32_t)ports->count,
+                                  .peers = peers->known,
+                                  .datagrams = ports->udp.delayed.delays.count,
+                                  .connections = count(pool),
+                                  .process = knows(pool->process, passed)
+                                                 ? HANDOVER_PROCESS_MAX
+                                                 : 0,
+                                  .counters = pool->service->counters};
+    struct peer_kept peer;
+
+    header.counters.wakeups = pool->loop->turns;
+    header.counters.log_suppressed = log_suppressed();
+    state_write_header(writer, &header);
+    for (size_t i = 0; i < ports->count; i++)
+        write_port(writer, &ports->port[i], passed);
+    for (uint32_t at = 0; peers_next_kept(peers, &at, &peer);)
+        state_write_peer(writer, &peer);
+    write_datagrams(writer, ports);
+    write_connections(writer, ports);
+}
+
+// In the order of what tells about them.
+static bool send_descriptors(struct ports *ports, struct flight *flight, bool passed)
+{
+    const struct process *process = ports->pool.process;
+    struct list *lists[LISTS];
+
+    for (size_t i = 0; i < ports->count; i++)
+        if (goes_along(&ports->port[i], passed) && !flight_send(flight, ports->port[i].watch.fd))
+            return false;
+    if (knows(process, passed) &&
+        (!flight_send(flight, process->statm) || !flight_send(flight, process->descriptors)))
+        return false;
+    lists_of(&ports->pool, lists);
+    for (int i = 0; i < LISTS; i++)
+        for (struct list *at = lists[i]->next; at != lists[i]; at = at->next)
+            if (!flight_send(flight, conn_of(at)->watch.fd))
+                return false;
+    return flight_flush(flight);
+}
+
+bool handover_give(struct ports *ports, struct flight *flight, bool passed)
+{
+    struct state_writer writer = {.bytes = NULL};
+
+    write_all(&writer, ports, passed);
+    errno = ENOMEM;
+    bool given = !writer.failed && flight_send_bytes(flight, writer.bytes, writer.length) &&
+                 send_descriptors(ports, flight, passed);
+    int error = errno;
+    state_free(&writer);
+    errno = error;
+    return given;
+}
+
+// Taking.
+
+static bool read_ports(struct handover *handover)
+{
+    struct state_reader *reader = &handover->reader;
+
+    if (handover->header.ports > PORTS_MAX || handover->header.process > HANDOVER_PROCESS_MAX) {
+        reader->problem = "there are too many ports";
+        return false;
+    }
+    handover->ports = calloc(PORTS_MAX, sizeof *handover->ports);
+    if (!handover->ports) {
+        reader->problem = "there is no memory";
+        return false;
+    }
+    for (uint32_t i = 0; i < handover->header.ports; i++) {
+        struct inherited *inherited = &handover->ports[i];
+
+        inherited->fd = -1;
+        if (!state_read_port(reader, &inherited->port))
+            return false;
+    }
+    return true;
+}
+
+// Before this nothing is taken by its place: where the bytes are of no use, the descriptors have to
+// tell themselves what they are.
+static void take_descriptors(struct handover *handover)
+{
+    for (uint32_t i = 0; i < handover->header.ports; i++)
+        if (handover->ports[i].port.open)
+            handover->ports[i].fd = arrival_next(&handover->arrival);
+    for (uint32_t i = 0; i < handover->header.process; i++)
+        handover->process[i] = arrival_next(&handover->arrival);
+}
+
+void handover_open(struct handover *handover, int socket)
+{
+    *handover = (struct handover){.arrival = {.socket = -1}, .process = {-1, -1}};
+    if (socket < 0)
+        return;
+    handover->problem = arrival_open(&handover->arrival, socket);
+    if (handover->problem)
+        return;
+    handover->reader =
+        (struct state_reader){.at = handover->arrival.bytes, .left = handover->arrival.length};
+    if (state_read_header(&handover->reader, &handover->header) && read_ports(handover))
+        take_descriptors(handover);
+    else
+        handover->header = (struct state_header){.version = handover->header.version};
+    handover->problem = handover->reader.problem;
+}
+
+bool handover_comes(const struct handover *handover)
+{
+    return handover->arrival.socket >= 0;
+}
+
+int handover_next_passed(struct handover *handover, struct state_port *port)
+{
+    for (uint32_t i = 0; i < handover->header.ports; i++) {
+        struct inherited *inherited = &handover->ports[i];
+        int fd = inherited->fd;
+
+        if (fd < 0 || inherited->port.own)
+            continue;
+        *port = inherited->port;
+        inherited->fd = -1;
+        return fd;
+    }
+    return -1;
+}
+
+static bool is_for(const struct port *port, struct duty duty)
+{
+    return port->role == duty.role && port->proxy == duty.proxy;
+}
+
+int handover_claim(struct handover *handover, struct duty duty, enum protocol protocol,
+                   const struct address *address, bool both)
+{
+    for (uint32_t i = 0; i < handover->header.ports; i++) {
+        struct inherited *inherited = &handover->ports[i];
+        const struct state_port *port = &inherited->port;
+
+        if (inherited->fd < 0 || port->protocol != protocol || !port->own ||
+            memcmp(&port->local.ip, &address->ip, sizeof address->ip) != 0 ||
+            port->local.scope != address->scope || net_is_dual(inherited->fd) != both)
+            continue;
+        struct duty own = duty_find(port->name, strlen(port->name));
+        if (address->port == 0 ? own.role == duty.role && own.proxy == duty.proxy
+                               : port->local.port == address->port) {
+            int fd = inherited->fd;
+
+            inherited->fd = -1;
+            return fd;
+        }
+    }
+    return -1;
+}
+
+// The port whose connections those of WAS are now: at the same address if there is one, else any of
+// that duty, else one without a socket. NULL: no role of this program's has that duty.
+static struct port *find_port(struct ports *ports, const struct state_port *was)
+{
+    struct duty duty = duty_find(was->name, strlen(was->name));
+    struct port *like = NULL;
+
+    if (!duty.role || !duty_is_for(duty, was->protocol))
+        return NULL;
+    for (size_t i = 0; i < ports->count; i++) {
+        struct port *port = &ports->port[i];
+
+        if (!is_for(port, duty) || port->protocol != was->protocol)
+            continue;
+        if (port->local.port == was->local.port &&
+            memcmp(&port->local.ip, &was->local.ip, sizeof was->local.ip) == 0)
+            return port;
+        like = like ? like : port;
+    }
+    return like ? like : ports_add_closed(ports, duty, &was->local);
+}
+
+// A port for connections that nothing more is known of than that they are there.
+static struct port *last_port(struct ports *ports)
+{
+    struct state_port none = {.name = "discard", .protocol = PROTOCOL_TCP};
+
+    return find_port(ports, &none);
+}
+
+// One tick after NOW has the whole of TIMEOUTS' time to go, and no more, whatever was said to be
+// left.
+static void time_anew(struct timeouts *timeouts, struct timeout *timeout, ticks due, ticks now)
+{
+    timeouts_start(timeouts, timeout, now);
+    timeout->due = ticks_sooner(timeout->due, due);
+}
+
+static void count_in(struct pool *pool, const struct role *role)
+{
+    if (role->admitted)
+        pool->service->counters.connected_tcp++;
+    else if (role->observer)
+        pool->observers++;
+    else
+        pool->busy++;
+}
+
+// CONN goes on where STATE has left it. False with errno.
+static bool go_on(struct conn *conn, const struct state_connection *state)
+{
+    struct pool *pool = conn->port->pool;
+    ticks now = loop_now(pool->loop);
+    struct held *held;
+
+    conn->watch.state = state->life & 0xf;
+    conn->watch.note = state->closing & 0xf;
+    conn->watch.more = true;
+    time_anew(pool_deadline(pool, conn->port->role, state->life), &conn->idle, state->idle_due,
+              now);
+    if (!held_resume(&conn->held, conn, state))
+        return false;
+    held = conn->held;
+    if (held && state->life == LIFE_READING && state->line_due > 0)
+        time_anew(&pool->line, &held->line, state->line_due, now);
+    if (state->life == LIFE_WAITING && !delays_add(&pool->delays, &held->delay, state->due))
+        return false;
+    return conn_await(conn) == 0;
+}
+
+// The bytes that are read anew with what is there have to fit.
+static bool fits(const struct pool *pool, const struct state_connection *state)
+{
+    size_t most = state->outcome == TURN_AGAIN || state->outcome == TURN_WAIT
+                      ? pool_input_bytes(pool)
+                      : pool_input_bytes(pool) - READ_MAX_BYTES;
+
+    return state->input_length <= most;
+}
+
+// What is owed goes out, then FIN.
+static void end(struct conn *conn)
+{
+    if (conn_life(conn) < LIFE_WRITING || conn_life(conn) == LIFE_WAITING)
+        conn_lead(conn, (struct balance){.outcome = TURN_CLOSE});
+}
+
+static struct state_connection ended(const struct state_connection *state)
+{
+    struct state_connection last = *state;
+
+    last.outcome = TURN_CLOSE;
+    last.input_length = last.header_length = 0;
+    last.memory = (struct memory){.discarding = false};
+    if (last.life == LIFE_WRITING && last.output_length == 0)
+        last.life = LIFE_READING;
+    if (last.life == LIFE_WAITING || last.life == LIFE_OPENING)
+        last.life = LIFE_READING;
+    return last;
+}
+
+// Whether the connection of FD goes on. PORT is NULL: it ends by a goodbye.
+static bool take(struct ports *ports, struct port *port, int fd,
+                 const struct state_connection *state)
+{
+    bool goes_on = port && fits(&ports->pool, state);
+    struct address peer = net_peer(fd);
+    struct port *at = goes_on ? port : last_port(ports);
+    struct conn *conn = at ? exchange_create(at, fd, &peer) : NULL;
+    struct state_connection last = ended(state);
+
+    if (!conn) {
+        close(fd);
+        return false;
+    }
+    count_in(&ports->pool, at->role);
+    conn_log_renumber(conn, state->number);
+    if (!go_on(conn, goes_on ? state : &last)) {
+        conn_close(conn, CLOSED_RESET, strerror(errno));
+        return false;
+    }
+    if (!goes_on)
+        end(conn);
+    return goes_on;
+}
+
+static struct port *port_of(struct ports *ports, const struct handover *handover, uint32_t number)
+{
+    if (number == STATE_BUSY)
+        return &ports->pool.busy_port;
+    return number < handover->header.ports ? find_port(ports, &handover->ports[number].port) : NULL;
+}
+
+// What has come by another end than this one is no connection.
+static bool is_connection(int fd)
+{
+    return net_peer(fd).port != 0;
+}
+
+static void take_connections(struct handover *handover, struct ports *ports)
+{
+    static const struct state_connection unknown = {.closing = CLOSINGS, .outcome = TURN_CLOSE};
+    unsigned taken = 0, ended = 0, lost = 0;
+    int fd;
+
+    while ((fd = arrival_next(&handover->arrival)) != ARRIVAL_END) {
+        struct state_connection state = unknown;
+        bool known = !handover->problem && state_read_connection(&handover->reader, &state);
+
+        if (!known)
+            state = unknown;
+        if (fd < 0) {
+            lost++;
+        } else if (!is_connection(fd)) { // it was reset on its way, or is no connection
+            close(fd);
+            lost++;
+        } else if (take(ports, known ? port_of(ports, handover, state.port) : NULL, fd, &state)) {
+            taken++;
+        } else {
+            ended++;
+        }
+    }
+    if (!handover->problem)
+        handover->problem = handover->reader.problem;
+    log_event(handover->problem || lost + ended > 0 ? LOG_WARNING : LOG_INFO,
+              "connections taken over", LOG_NUMBER("count", taken), LOG_NUMBER("ended", ended),
+              LOG_NUMBER("lost", lost), LOG_TEXT("error", handover->problem));
+}
+
+static void take_datagrams(struct handover *handover, struct ports *ports)
+{
+    struct state_datagram state;
+
+    for (uint32_t i = 0; i < handover->header.datagrams; i++) {
+        if (!state_read_datagram(&handover->reader, &state))
+            return;
+        struct port *port = port_of(ports, handover, state.port);
+        struct sockaddr_storage to = {.ss_family = AF_UNSPEC};
+        struct iovec answer = {(void *)(uintptr_t)state.bytes, state.length};
+        struct msghdr message = {.msg_name = &to,
+                                 .msg_namelen = state.to_length,
+                                 .msg_iov = &answer,
+                                 .msg_iovlen = 1,
+                                 .msg_control = (void *)(uintptr_t)state.control,
+                                 .msg_controllen = state.control_length};
+
+        memcpy(&to, state.to, state.to_length);
+        if (port && port->protocol == PROTOCOL_UDP && port->watch.fd >= 0)
+            ports->pool.service->counters.udp_dropped[DROP_SEND] +=
+                delayed_keep(&ports->udp.delayed, port, &message, state.due);
+    }
+}
+
+static void take_peers(struct handover *handover, struct ports *ports)
+{
+    struct peer_kept peer;
+
+    for (uint32_t i = 0; i < handover->header.peers; i++) {
+        if (!state_read_peer(&handover->reader, &peer))
+            return;
+        peers_take_kept(&ports->pool.service->peers, &peer, loop_now(ports->pool.loop));
+    }
+}
+
+void handover_take(struct handover *handover, struct ports *ports)
+{
+    struct pool *pool = &ports->pool;
+
+    if (!handover_comes(handover))
+        return;
+    if (!handover->problem) {
+        pool->service->counters = handover->header.counters;
+        pool->loop->turns = handover->header.counters.wakeups;
+        pool->logged = handover->header.logged;
+        take_peers(handover, ports);
+        take_datagrams(handover, ports);
+    }
+    take_connections(handover, ports);
+    handover_close(handover);
+}
+
+void handover_close(struct handover *handover)
+{
+    for (uint32_t i = 0; i < handover->header.ports; i++)
+        if (handover->ports[i].fd >= 0)
+            close(handover->ports[i].fd);
+    for (int i = 0; i < HANDOVER_PROCESS_MAX; i++)
+        if (handover->process[i] >= 0)
+            close(handover->process[i]);
+    free(handover->ports);
+    arrival_close(&handover->arrival);
+    *handover = (struct handover){.arrival = {.socket = -1}, .process = {-1, -1}};
+}
