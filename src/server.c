@@ -439,7 +439,8 @@ static int confine(struct server *server)
         return -1;
     credential_path(server->options.token_file, &path);
     if (!server->options.no_sandbox)
-        sandbox_enter(path.length > 0 ? text_end(&path) : NULL);
+        sandbox_enter(path.length > 0 ? text_end(&path) : NULL,
+                      notify_has_store(&server->notify) ? NULL : server->successor.path);
     return 0;
 }
 

@@ -67,7 +67,8 @@ bool peers_allow_longer(struct peers *peers, uint32_t peer, ticks now);
 // itself loses one datagram in PEERS_ROUNDS_MAX, another one in PEERS_NEW_ROUNDS_MAX.
 bool peers_allow_round(struct peers *peers, uint32_t peer, uint32_t digest);
 
-// The peers from the one that was silent longest on: *AT is 0 before the first. False: that was all.
+// The peers from the one that was silent longest on: *AT is 0 before the first. False: that was
+// all.
 bool peers_next_kept(const struct peers *peers, uint32_t *at, struct peer_kept *kept);
 
 // Takes in a peer, in that order, at NOW. One that is known already is left out.

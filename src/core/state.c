@@ -114,9 +114,8 @@ static void end(struct state_writer *writer, size_t begun)
 
 static void put_counters(struct state_writer *writer, const struct counters *counters)
 {
-    const uint64_t single[] = {counters->total_clients, counters->accepted_tcp,
-                               counters->busy_tcp,      counters->proxy_refused,
-                               counters->udp_answered,  counters->wakeups,
+    const uint64_t single[] = {counters->total_clients, counters->accepted_tcp, counters->busy_tcp,
+                               counters->proxy_refused, counters->udp_answered, counters->wakeups,
                                counters->log_suppressed};
 
     put_all(writer, single, ARRAY_LENGTH(single));
@@ -188,8 +187,9 @@ enum { DISCARDING = 1, OVERLONG_BEFORE = 2, WAITED = 4, PAUSED = 8 };
 
 static unsigned flags_of(const struct memory *memory)
 {
-    return (memory->discarding ? DISCARDING : 0U) | (memory->overlong_before ? OVERLONG_BEFORE : 0U) |
-           (memory->waited ? WAITED : 0U) | (memory->paused ? PAUSED : 0U);
+    return (memory->discarding ? DISCARDING : 0U) |
+           (memory->overlong_before ? OVERLONG_BEFORE : 0U) | (memory->waited ? WAITED : 0U) |
+           (memory->paused ? PAUSED : 0U);
 }
 
 void state_write_connection(struct state_writer *writer, const struct state_connection *connection)

@@ -22,11 +22,13 @@ enum { STATE_VERSION = 1, STATE_NAME_MAX_BYTES = 32, STATE_CONTROL_MAX_BYTES = 2
 
 // What comes first: how many there are of each record, in this order.
 struct state_header {
-    uint64_t start; // of the loop, in nanoseconds of CLOCK_MONOTONIC: every time below counts from it
+    uint64_t
+        start; // of the loop, in nanoseconds of CLOCK_MONOTONIC: every time below counts from it
     uint32_t version;
     uint32_t ports, peers, datagrams, connections;
     uint64_t logged; // connections that the log has numbered
-    uint32_t process; // of the descriptors that come with it, those behind the ports': see process.h
+    uint32_t
+        process; // of the descriptors that come with it, those behind the ports': see process.h
     struct counters counters;
 };
 
@@ -56,10 +58,10 @@ struct state_connection {
     enum outcome outcome;
     struct memory memory;
     uint32_t wait_ms;
-    uint64_t due;    // while it waits
-    ticks idle_due;  // TICKS_NEVER: never
-    ticks line_due;  // 0: no message has begun
-    uint64_t number; // in the log; 0: none
+    uint64_t due;                        // while it waits
+    ticks idle_due;                      // TICKS_NEVER: never
+    ticks line_due;                      // 0: no message has begun
+    uint64_t number;                     // in the log; 0: none
     const char *header, *output, *input; // its PROXY header, unsent, not done
     uint32_t header_length, output_length, input_length;
 };
@@ -77,8 +79,7 @@ void state_write_header(struct state_writer *writer, const struct state_header *
 void state_write_port(struct state_writer *writer, const struct state_port *port);
 void state_write_peer(struct state_writer *writer, const struct peer_kept *peer);
 void state_write_datagram(struct state_writer *writer, const struct state_datagram *datagram);
-void state_write_connection(struct state_writer *writer,
-                            const struct state_connection *connection);
+void state_write_connection(struct state_writer *writer, const struct state_connection *connection);
 
 // Bytes that are read, and what is wrong with them: NULL as long as nothing is.
 struct state_reader {

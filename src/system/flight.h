@@ -18,8 +18,8 @@ struct flight {
     size_t count; // in the batch
 };
 
-// All of the following that return a bool return false with errno. What was taken before is freed by
-// flight_close, also after a failure.
+// All of the following that return a bool return false with errno. What was taken before is freed
+// by flight_close, also after a failure.
 
 // To be called before the sandbox, where that lets nothing be made anew.
 bool flight_open(struct flight *flight);
@@ -27,8 +27,8 @@ bool flight_open(struct flight *flight);
 // Sends BYTES, which end the memfd. To be called once.
 bool flight_send_bytes(struct flight *flight, const char *bytes, size_t length);
 
-// Sends a duplicate of FD, at the latest with flight_flush. ETOOMANYREFS: this user has more of them
-// on their way than RLIMIT_NOFILE allows.
+// Sends a duplicate of FD, at the latest with flight_flush. ETOOMANYREFS: this user has more of
+// them on their way than RLIMIT_NOFILE allows.
 bool flight_send(struct flight *flight, int fd);
 bool flight_flush(struct flight *flight);
 

@@ -56,8 +56,8 @@ int loop_init(struct loop *loop, void (*expired)(struct loop *loop));
 void loop_finish(struct loop *loop);
 
 // Has the loop go on from START, the start of another one of this machine, in nanoseconds of
-// CLOCK_MONOTONIC: to be called before anything counts from the loop's own. False: there cannot have
-// been such a loop.
+// CLOCK_MONOTONIC: to be called before anything counts from the loop's own. False: there cannot
+// have been such a loop.
 bool loop_continue(struct loop *loop, uint64_t start);
 
 // WATCH->fd and WATCH->ready are set. EVENTS with EPOLLET: the watch is edge-triggered from now on.

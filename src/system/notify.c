@@ -66,11 +66,8 @@ void notify_open(struct notify *notify)
 {
     const char *path = getenv("NOTIFY_SOCKET");
 
-    *notify = (struct notify){.fd = -1,
-                              .barrier = {-1, -1},
-                              .wait = -1,
-                              .retry = TICKS_NEVER,
-                              .beat_due = TICKS_NEVER};
+    *notify = (struct notify){
+        .fd = -1, .barrier = {-1, -1}, .wait = -1, .retry = TICKS_NEVER, .beat_due = TICKS_NEVER};
     if (!path || !*path)
         return;
     if (!find_manager(notify, path)) {

@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +85,7 @@ static const struct rule rules[] = {
     {.number = SYS_close},
     {.number = SYS_epoll_ctl},
     {.number = SYS_exit_group},
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
     {.number = SYS_getpeername},
     {.number = SYS_getsockname},
     {.number = SYS_getsockopt},
@@ -154,7 +158,62 @@ static const struct rule rules[] = {
 #endif
 };
 
-enum { RULE_MAX = 6, PROGRAM_MAX = 5 + RULE_MAX * (int)ARRAY_LENGTH(rules) };
+// Where a program may go on in this one's place, it starts within the filter, which outlives this
+// one: these calls are what that needs besides. What could do harm is still refused: no socket of
+// the network, no memory of its own that can be executed, no namespace, no other process.
+#if defined __x86_64__ || defined __aarch64__ || defined __riscv || defined __powerpc64__
+enum { CAN_SUCCEED = true };
+static const uint32_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                   CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+static const struct rule succession[] = {
+    {.number = SYS_capget},
+    {.number = SYS_clone, .argument = 0, .mask = namespaces},
+    {.number = SYS_epoll_create1},
+    {.number = SYS_execve},
+    {.number = SYS_fcntl, .argument = 1, .mask = ~7U}, // up to F_SETLKW
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_GET_SEALS},
+    {.number = SYS_getegid},
+    {.number = SYS_geteuid},
+    {.number = SYS_getrandom},
+    {.number = SYS_getresuid},
+    {.number = SYS_lseek},
+    {.number = SYS_memfd_create},
+    {.number = SYS_mmap, .argument = 2, .mask = PROT_EXEC},
+    {.number = SYS_mmap, .argument = 3, .mask = MAP_ANONYMOUS}, // a library, then
+    {.number = SYS_mprotect, .argument = 2, .mask = PROT_EXEC},
+    {.number = SYS_munmap},
+    {.number = SYS_pipe2},
+    {.number = SYS_prctl, .argument = 1, .mask = UINT32_MAX}, // to ask, or not to be dumpable
+    {.number = SYS_prlimit64},
+    {.number = SYS_rseq},
+    {.number = SYS_rt_sigaction},
+    {.number = SYS_rt_sigprocmask},
+    {.number = SYS_set_robust_list},
+    {.number = SYS_set_tid_address},
+    {.number = SYS_setitimer},
+    {.number = SYS_signalfd4},
+    {.number = SYS_socketpair, .argument = 0, .mask = UINT32_MAX, .value = AF_UNIX},
+    {.number = SYS_timerfd_create},
+#ifdef SYS_alarm
+    {.number = SYS_alarm},
+#endif
+#ifdef SYS_arch_prctl
+    {.number = SYS_arch_prctl},
+#endif
+#ifdef SYS_fork
+    {.number = SYS_fork},
+#endif
+};
+#else // whose mmap(2) or clone(2) hide from a filter what they do
+enum { CAN_SUCCEED = false };
+static const struct rule succession[] = {{.number = (uint32_t)-1}};
+#endif
+
+enum {
+    RULE_MAX = 6,
+    PROGRAM_MAX = 5 + RULE_MAX * (int)(ARRAY_LENGTH(rules) + ARRAY_LENGTH(succession)),
+};
 
 static struct instruction load(size_t offset)
 {
@@ -190,7 +249,7 @@ static struct instruction *add(struct instruction *program, const struct rule *r
 
 // False with errno. Not by prctl(2), as it slows the process down where the kernel fears for
 // seccomp's users (before Linux 5.16), and takes valgrind's own calls for ours.
-static bool filter_calls(void)
+static bool filter_calls(bool succeeds)
 {
     struct instruction program[PROGRAM_MAX], *end = program;
     struct {
@@ -208,6 +267,8 @@ static bool filter_calls(void)
     *end++ = load(offsetof(struct call, number));
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++)
         end = add(end, &rules[i]);
+    for (size_t i = 0; succeeds && i < ARRAY_LENGTH(succession); i++)
+        end = add(end, &succession[i]);
     *end++ = (struct instruction){.code = RETURN, .value = refuse};
     filter.length = (unsigned short)(end - program);
     return syscall(SYS_seccomp, SECCOMP_FILTER, SECCOMP_UNSLOWED, &filter) == 0 ||
@@ -216,7 +277,8 @@ static bool filter_calls(void)
 
 // <linux/landlock.h>, where every architecture has the same numbers.
 enum { CREATE_RULESET = 444, ADD_RULE, RESTRICT_SELF };
-enum { RULESET_VERSION = 1, PATH_BENEATH = 1, READ_FILE = 1 << 2, SIGNALS = 1 << 1 };
+enum { RULESET_VERSION = 1, PATH_BENEATH = 1, SIGNALS = 1 << 1 };
+enum { EXECUTE_FILE = 1 << 0, READ_FILE = 1 << 2 };
 
 struct ruleset {
     uint64_t files, network, scoped;
@@ -236,8 +298,8 @@ static struct ruleset everything(long version, size_t *size)
     return (struct ruleset){.files = (UINT64_C(1) << rights) - 1, .network = 3, .scoped = SIGNALS};
 }
 
-// Lets files in the directory of PATH be read. Of the root directory, that is PATH alone.
-static void let_read(int ruleset, const char *path)
+// Grants RIGHTS to the files in the directory of PATH. Of the root directory, that is PATH alone.
+static void grant_there(int ruleset, const char *path, uint64_t rights)
 {
     char directory[PATH_MAX] = ".";
     const char *slash = strrchr(path, '/');
@@ -251,17 +313,41 @@ static void let_read(int ruleset, const char *path)
     struct {
         uint64_t allowed;
         int fd;
-    } __attribute__((packed)) beneath = {READ_FILE, open(directory, O_PATH | O_CLOEXEC)};
+    } __attribute__((packed)) beneath = {rights, open(directory, O_PATH | O_CLOEXEC)};
     if (beneath.fd < 0)
         return; // it can be read no better then
     syscall(ADD_RULE, ruleset, PATH_BENEATH, &beneath, 0);
     close(beneath.fd);
 }
 
-// False with errno.
-static bool close_files(const char *token_file)
+static void grant(int ruleset, const char *path, uint64_t rights)
 {
     char real[PATH_MAX];
+
+    grant_there(ruleset, path, rights);
+    if (realpath(path, real)) // it may be a link
+        grant_there(ruleset, real, rights);
+}
+
+// For one of the files that this program consists of.
+static int grant_library(struct dl_phdr_info *library, size_t size, void *ruleset)
+{
+    (void)size;
+    if (library->dlpi_name[0] == '/')
+        grant(*(int *)ruleset, library->dlpi_name, READ_FILE | EXECUTE_FILE);
+    return 0;
+}
+
+// What a program needs to start in this one's place.
+static void grant_succession(int ruleset, const char *successor)
+{
+    grant(ruleset, successor, READ_FILE | EXECUTE_FILE);
+    dl_iterate_phdr(grant_library, &ruleset);
+}
+
+// False with errno.
+static bool close_files(const char *token_file, const char *successor)
+{
     size_t size;
     long version = syscall(CREATE_RULESET, NULL, (size_t)0, RULESET_VERSION);
 
@@ -272,9 +358,9 @@ static bool close_files(const char *token_file)
     if (fd < 0)
         return false;
     if (token_file)
-        let_read(fd, token_file);
-    if (token_file && realpath(token_file, real)) // it may be a link
-        let_read(fd, real);
+        grant(fd, token_file, READ_FILE);
+    if (successor)
+        grant_succession(fd, successor);
     bool closed = syscall(RESTRICT_SELF, fd, 0) == 0;
     int error = errno;
     close(fd);
@@ -297,16 +383,19 @@ void sandbox_prepare(void)
 static bool drop_privileges(void)
 {
     bool undumpable = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
-    bool settled = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    bool settled = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
+                   prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1; // by the program before this one
 
     return user_drop_capabilities() && undumpable && settled;
 }
 
-void sandbox_enter(const char *token_file)
+void sandbox_enter(const char *token_file, const char *successor)
 {
+    bool succeeds = CAN_SUCCEED && successor;
     const char *privileges = drop_privileges() ? "dropped" : "not all dropped";
-    const char *files = close_files(token_file) ? "closed" : strerror(errno);
-    const char *calls = filter_calls() ? "filtered" : strerror(errno);
+    const char *files =
+        close_files(token_file, succeeds ? successor : NULL) ? "closed" : strerror(errno);
+    const char *calls = filter_calls(succeeds) ? "filtered" : strerror(errno);
 
     log_event(LOG_DEBUG, "sandbox", LOG_TEXT("privileges", privileges), LOG_TEXT("files", files),
               LOG_TEXT("calls", calls));

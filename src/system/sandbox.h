@@ -12,4 +12,8 @@ void sandbox_prepare(void);
 // Enters the sandbox, for good: no new privileges, no capability, not dumpable, no system call but
 // those of ARCHITECTURE.md, and no file but those in the directory of TOKEN_FILE, which may be NULL
 // for none. What the system does not have is left out; the log says so at debug.
-void sandbox_enter(const char *token_file);
+//
+// With the path of a SUCCESSOR, a program that can go on in this one's place, the sandbox has room
+// for its start: it and all that comes after it stay within. Where an architecture cannot have
+// that, or with NULL, nothing is ever executed.
+void sandbox_enter(const char *token_file, const char *successor);

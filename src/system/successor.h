@@ -24,8 +24,8 @@ void successor_init(struct successor *successor, char *argv[]);
 // out of it.
 int successor_given(int *trial);
 
-// Has a child try, with the FLIGHT's end. Returns a descriptor from which one byte can be read if it
-// can go on, and the end, without a byte, if it cannot. -1 with errno.
+// Has a child try, with the FLIGHT's end. Returns a descriptor from which one byte can be read if
+// it can go on, and the end, without a byte, if it cannot. -1 with errno.
 int successor_try(const struct successor *successor, int flight);
 
 // Says by TRIAL that this child can go on.

@@ -8,8 +8,8 @@ void sandbox_prepare(void)
 {
 }
 
-void sandbox_enter(const char *token_file)
+void sandbox_enter(const char *token_file, const char *successor)
 {
-    (void)token_file;
+    (void)token_file, (void)successor;
     log_event(LOG_DEBUG, "no sandbox in this build");
 }

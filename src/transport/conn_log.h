@@ -16,7 +16,8 @@ void conn_log_name(struct conn *conn, const struct address *peer);
 // The number of CONN in the log; 0 where connections are not logged.
 uint64_t conn_log_number(const struct conn *conn);
 
-// CONN, which has come to another process, goes on with the NUMBER that it had there, if it had one.
+// CONN, which has come to another process, goes on with the NUMBER that it had there, if it had
+// one.
 void conn_log_renumber(struct conn *conn, uint64_t number);
 
 // CONN has come, as MESSAGE has it; and it ends by CLOSING, because of REASON.

@@ -141,9 +141,8 @@ static void write_all(struct state_writer *writer, struct ports *ports, bool pas
                                   .peers = peers->known,
                                   .datagrams = ports->udp.delayed.delays.count,
                                   .connections = count(pool),
-                                  .process = knows(pool->process, passed)
-                                                 ? HANDOVER_PROCESS_MAX
-                                                 : 0,
+                                  .process =
+                                      knows(pool->process, passed) ? HANDOVER_PROCESS_MAX : 0,
                                   .counters = pool->service->counters};
     struct peer_kept peer;
 

@@ -25,7 +25,7 @@ struct handover {
     struct inherited {
         struct state_port port;
         int fd; // -1: it has been taken, or did not come
-    } *ports;   // header.ports of them
+    } * ports;  // header.ports of them
     int process[HANDOVER_PROCESS_MAX];
 };
 
