@@ -504,7 +504,7 @@ void server_finish(struct server *server)
         end_trial(server);
     handover_close(&server->handover);
     flight_close(&server->flight);
-    ports_finish(&server->ports);
+    ports_finish(&server->ports, server->handed_over ? "handed over" : "drain timeout");
     peers_finish(&server->service.peers);
     credential_forget(server->service.gate);
     notify_close(&server->notify);

@@ -44,10 +44,10 @@ static void shut(struct port *port)
     port->watch.fd = -1;
 }
 
-void ports_finish(struct ports *ports)
+void ports_finish(struct ports *ports, const char *reason)
 {
     ports_forget(ports, 0);
-    crowd_close(&ports->pool, "drain timeout");
+    crowd_close(&ports->pool, reason);
     udp_finish(&ports->udp);
     pool_finish(&ports->pool);
 }

@@ -29,10 +29,11 @@ struct ports {
     ticks rest_over, rest_told;
 };
 
-// False without memory; ports_finish frees what was taken either way, and closes everything.
+// False without memory; ports_finish frees what was taken either way, and closes everything: REASON
+// is for the log.
 bool ports_init(struct ports *ports, struct loop *loop, const struct options *options,
                 struct service *service);
-void ports_finish(struct ports *ports);
+void ports_finish(struct ports *ports, const char *reason);
 
 // Adds FD, a listening socket or a bound one for datagrams, which belongs to ports from now on;
 // OWN: opened by this process. Returns 0, or -1 with errno and FD closed; for one more than

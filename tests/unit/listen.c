@@ -79,7 +79,7 @@ BEFORE_EACH
 
 AFTER_EACH
 {
-    ports_finish(&test.ports);
+    ports_finish(&test.ports, "the test is over");
     loop_finish(&test.loop);
     log_set_sink(NULL);
 }
@@ -138,12 +138,13 @@ TEST(a_role_is_not_for_a_protocol_that_it_has_not)
 // Behind the two of the echo port, it is the third.
 TEST(a_role_with_one_protocol_has_one_socket)
 {
-    struct passed none = {.count = 0};
+    struct passed none = {.flight = -1};
+    struct handover nothing = {.arrival.socket = -1};
 
     for (int udp = 0; udp < 2; udp++) {
         begin_again(!udp, udp);
         parse("--listen=test:127.0.0.1:0");
-        assert_int_equal(listen_open(&test.ports, &test.options, &none), 0);
+        assert_int_equal(listen_open(&test.ports, &test.options, &none, &nothing), 0);
         assert_int_equal(test.ports.count, 3);
         assert_ptr_equal(test.ports.port[2].role, &test.role);
         assert_int_equal(test.ports.port[2].protocol, udp ? PROTOCOL_UDP : PROTOCOL_TCP);
@@ -157,12 +158,13 @@ TEST(a_link_local_address_needs_its_interface)
         const char *option;
         bool told;
     } row[] = {{"--bind=fe80::1", true}, {"--bind=fe80::1%1", false}, {"--bind=::1", false}};
-    struct passed none = {.count = 0};
+    struct passed none = {.flight = -1};
+    struct handover nothing = {.arrival.socket = -1};
 
     test.error = EINVAL;
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         parse(row[i].option);
-        assert_int_equal(listen_open(&test.ports, &test.options, &none), -1);
+        assert_int_equal(listen_open(&test.ports, &test.options, &none, &nothing), -1);
         assert_string_equal(test.remedy, row[i].told ? "a link-local address needs its interface, "
                                                        "as fe80::1%eth0"
                                                      : "");

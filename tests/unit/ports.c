@@ -146,7 +146,7 @@ BEFORE_EACH
 
 AFTER_EACH
 {
-    ports_finish(&test.ports);
+    ports_finish(&test.ports, "the test is over");
     peers_finish(&test.service.peers);
     loop_finish(&test.loop);
     while (test.clients > 0)

@@ -229,7 +229,7 @@ TEST(a_filter_has_few_calls_and_none_that_opens_a_way_out)
     };
     size_t count = 0;
 
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     for (long number = 0; number < NUMBERS; number++)
         count += allows(number, 0, 0, 0);
 #if defined __x86_64__ && defined __GLIBC__
@@ -244,7 +244,7 @@ TEST(a_filter_has_few_calls_and_none_that_opens_a_way_out)
 
 TEST(what_is_refused_fails_with_EPERM)
 {
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     struct seccomp_data call = {.nr = SYS_execve, .arch = architecture()};
 #ifdef SANDBOX_KILL
     assert_int_equal(decide(&call), SECCOMP_RET_KILL_PROCESS);
@@ -255,7 +255,7 @@ TEST(what_is_refused_fails_with_EPERM)
 
 TEST(another_architecture_s_numbers_are_not_taken_for_ours)
 {
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     struct seccomp_data call = {.nr = SYS_read, .arch = architecture() ^ 0x100};
 
     assert_int_not_equal(decide(&call), SECCOMP_RET_ALLOW);
@@ -266,7 +266,7 @@ TEST(files_are_opened_for_reading_alone)
 {
     static const int flags[] = {O_WRONLY, O_RDWR, O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC};
 
-    sandbox_enter("/run/token");
+    sandbox_enter("/run/token", NULL);
     assert_true(allows(SYS_openat, 0, 0, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
         assert_false(allows(SYS_openat, 0, 0, (uint64_t)flags[i]));
@@ -274,7 +274,7 @@ TEST(files_are_opened_for_reading_alone)
 
 TEST(no_memory_becomes_a_program)
 {
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
 #ifdef SYS_mmap
     assert_false(allows(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC));
     assert_false(allows(SYS_mmap, 0, 4096, PROT_EXEC));
@@ -284,7 +284,7 @@ TEST(no_memory_becomes_a_program)
 
 TEST(it_has_no_privileges_and_no_tracer)
 {
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     assert_true(kernel.no_capabilities && kernel.undumpable && kernel.no_new_privileges);
     assert_true(kernel.restricted);
     assert_string_equal(kernel.logged, "dropped, closed, filtered");
@@ -293,22 +293,22 @@ TEST(it_has_no_privileges_and_no_tracer)
 TEST(a_system_that_lacks_something_gets_the_rest)
 {
     kernel.version = 0;
-    sandbox_enter("/run/token");
+    sandbox_enter("/run/token", NULL);
     assert_string_equal(kernel.logged, "dropped, Function not implemented, filtered");
     kernel.version = 1;
     kernel.ruleset_fails = EOPNOTSUPP;
-    sandbox_enter("/run/token");
+    sandbox_enter("/run/token", NULL);
     assert_string_equal(kernel.logged, "dropped, Operation not supported, filtered");
     kernel.ruleset_fails = 0;
     kernel.flags = -1;
-    sandbox_enter("/run/token");
+    sandbox_enter("/run/token", NULL);
     assert_string_equal(kernel.logged, "dropped, closed, Invalid argument");
 }
 
 TEST(a_kernel_that_does_not_know_the_flag_filters_without_it)
 {
     kernel.flags = 0;
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     assert_string_equal(kernel.logged, "dropped, closed, filtered");
     assert_false(allows(SYS_execve, 0, 0, 0));
 }
@@ -318,16 +318,16 @@ TEST(a_failure_is_told_in_its_place_and_keeps_nothing_else_back)
     static const char told[] = "not all dropped, closed, filtered";
 
     kernel.failing = PR_SET_NO_NEW_PRIVS;
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     assert_string_equal(kernel.logged, "not all dropped, Operation not permitted, filtered");
     assert_true(kernel.undumpable && kernel.no_capabilities);
     kernel.failing = PR_SET_DUMPABLE;
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     assert_string_equal(kernel.logged, told);
     assert_true(kernel.no_new_privileges && kernel.no_capabilities);
     kernel.failing = -1;
     kernel.capabilities_stay = true;
-    sandbox_enter(NULL);
+    sandbox_enter(NULL, NULL);
     assert_string_equal(kernel.logged, told);
 }
 
@@ -345,7 +345,7 @@ TEST(each_version_of_landlock_is_asked_for_all_that_it_has)
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
         memset(kernel.ruleset, 0, sizeof kernel.ruleset);
         kernel.version = row[i].version;
-        sandbox_enter(NULL);
+        sandbox_enter(NULL, NULL);
         assert_int_equal(kernel.ruleset_size, row[i].size);
         assert_int_equal(kernel.ruleset[0], row[i].files);
         assert_int_equal(kernel.ruleset[1], row[i].network);
@@ -365,7 +365,7 @@ static bool same_file(const struct stat *status, const char *path)
 static void expect_readable(const char *token_file, const char *path)
 {
     kernel.rules = 0;
-    sandbox_enter(token_file);
+    sandbox_enter(token_file, NULL);
     assert_in_range(kernel.rules, 1, 2);
     assert_int_equal(kernel.allowed[0], LANDLOCK_ACCESS_FS_READ_FILE);
     assert_true(same_file(&kernel.beneath[0], path));
@@ -380,10 +380,10 @@ TEST(what_can_be_read_is_the_token_s_directory)
     expect_readable("none", ".");
     expect_readable("../none", "..");
     kernel.rules = 0;
-    sandbox_enter("/none/none");
+    sandbox_enter("/none/none", NULL);
     memset(long_path, '/', sizeof long_path - 2);
     long_path[sizeof long_path - 2] = 'x';
-    sandbox_enter(long_path);
+    sandbox_enter(long_path, NULL);
     assert_int_equal(kernel.rules, 0);
 }
 
@@ -391,7 +391,7 @@ TEST(of_the_root_directory_the_token_alone_can_be_read)
 {
     expect_readable("/etc", "/etc"); // which is a directory, for want of a file
     kernel.rules = 0;
-    sandbox_enter("/none");
+    sandbox_enter("/none", NULL);
     assert_int_equal(kernel.rules, 0);
 }
 
