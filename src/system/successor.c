@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/number.h"
+#include "system/flight.h"
 
 // FLIGHT, or FLIGHT:TRIAL, two descriptors.
 #define VARIABLE "EPOLL_ECHO_HANDOVER"
@@ -35,13 +36,13 @@ int successor_given(int *trial)
     uint64_t flight = 0, answer = 0;
 
     *trial = -1;
-    if (!text || !number_parse(text, length, INT_MAX, &flight) ||
-        fcntl((int)flight, F_SETFD, FD_CLOEXEC) < 0)
-        return -1;
-    if (text[length] == ':' && number_of(text + length + 1, INT_MAX, &answer) &&
-        fcntl((int)answer, F_SETFD, FD_CLOEXEC) == 0)
+    bool given = text && number_parse(text, length, INT_MAX, &flight) && arrival_is((int)flight);
+    if (given && text[length] == ':' && number_of(text + length + 1, INT_MAX, &answer) &&
+        answer > STDERR_FILENO && fcntl((int)answer, F_SETFD, FD_CLOEXEC) == 0)
         *trial = (int)answer;
     unsetenv(VARIABLE);
+    if (!given || fcntl((int)flight, F_SETFD, FD_CLOEXEC) < 0)
+        return -1; // meant for another program, or nobody
     return (int)flight;
 }
 

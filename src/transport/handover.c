@@ -428,7 +428,11 @@ static struct port *port_of(struct ports *ports, const struct handover *handover
 // What has come by another end than this one is no connection.
 static bool is_connection(int fd)
 {
-    return net_peer(fd).port != 0;
+    int type = 0;
+    socklen_t length = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM &&
+           net_peer(fd).port != 0;
 }
 
 static void take_connections(struct handover *handover, struct ports *ports)

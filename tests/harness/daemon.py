@@ -79,9 +79,10 @@ class Daemon:
     running = set()
 
     def __init__(self, *options, binary=BINARY, port=0, listening=2, sockets=(), wrapper=(), environment=None,
-                 stderr=subprocess.PIPE, **popen):
+                 stderr=subprocess.PIPE, pass_descriptors=(), **popen):
         """LISTENING lines about sockets that it has opened are waited for. SOCKETS are passed in their
-        order, as descriptors from 3 on; WRAPPER is a command in front of it."""
+        order, as descriptors from 3 on; WRAPPER is a command in front of it. PASS_DESCRIPTORS keep their
+        numbers."""
         self.valgrind_log = None
         ports = [] if port is None or sockets else [f"--port={port}"]
         command = [*wrapper, *self._instrument(binary), str(binary), *ports, *options]
@@ -91,7 +92,7 @@ class Daemon:
         self.stdout = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [*self._becoming(moved, variables), *command], stdin=subprocess.DEVNULL, stdout=self.stdout,
-            stderr=stderr, env=environment_with(variables), pass_fds=moved, **popen)
+            stderr=stderr, env=environment_with(variables), pass_fds=[*moved, *pass_descriptors], **popen)
         for fd in moved:
             os.close(fd)
         self.pid = self.process.pid

@@ -141,7 +141,9 @@ def test_twenty_restarts_under_load(guest, figure):
                 client.delivered()
             restart = subprocess.Popen(guest.command("systemctl", "restart", SERVICE))
             for client in clients:
-                assert client.rest() == b"".join(lines)  # all that is owed, and a clean end
+                assert client.read(len(b"".join(lines))) == b"".join(lines)
+                assert client.ask(b"still here\n") == b"still here\n"
+                client.close()
             assert restart.wait(60) == 0
             seen.add(main_pid(guest))
             load.await_more()
