@@ -453,7 +453,9 @@ static int start(struct server *server)
         log_set_level(LOG_ERROR); // all else will be told by who goes on
     if (open_manager(server) < 0 || raise_descriptors(&limit) < 0)
         return -1;
-    if (!user_find(server->options.user, &server->user) || load_token(server) < 0)
+    // Who goes on in the place of another is that user already, and may not read who there is.
+    if (!user_find(flight < 0 ? server->options.user : NULL, &server->user) ||
+        load_token(server) < 0)
         return -1;
     if (open_loop(server, flight) < 0 || watch_signals(server) < 0)
         return -1;

@@ -177,7 +177,6 @@ static const struct rule succession[] = {
     {.number = SYS_geteuid},
     {.number = SYS_getrandom},
     {.number = SYS_getresuid},
-    {.number = SYS_lseek},
     {.number = SYS_memfd_create},
     {.number = SYS_mmap, .argument = 2, .mask = PROT_EXEC},
     {.number = SYS_mmap, .argument = 3, .mask = MAP_ANONYMOUS}, // a library, then
