@@ -160,7 +160,7 @@ static const struct rule rules[] = {
 
 // Where a program may go on in this one's place, it starts within the filter, which outlives this
 // one: these calls are what that needs besides. What could do harm is still refused: no socket of
-// the network, no memory of its own that can be executed, no namespace, no other process.
+// the network, no anonymous memory that can be executed, no namespace, no other process.
 #if defined __x86_64__ || defined __aarch64__ || defined __riscv || defined __powerpc64__
 enum { CAN_SUCCEED = true };
 static const uint32_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
