@@ -14,6 +14,7 @@ class Conversation:
     """With one server, on one connection, as often as a restart comes."""
 
     role = "echo"
+    hurries = False  # has a few seconds for what it has begun
 
     def __init__(self, host, port, number):
         self.client = Client(host, port, **self.sockets())
@@ -73,8 +74,8 @@ class SlowReader(Conversation):
         return {"receive_buffer": 4096, "send_buffer": 65536}
 
     def begin(self):
-        self.lines = b"".join(b"%d of a slow reader's lines\n" % i for i in range(self.random.randrange(1000, 9000)))
-        self.sent = self.client.clog(self.lines, stalled=20)
+        self.lines = b"".join(b"%d of a slow reader's lines\n" % i for i in range(self.random.randrange(500, 4000)))
+        self.sent = self.client.clog(self.lines, stalled=0)
 
     def go_on(self):
         sender = self.client.send_in_background(self.lines[self.sent:], finish=False)
@@ -87,8 +88,8 @@ class Bulk(SlowReader):
     role = "raw"
 
     def begin(self):
-        self.lines = self.random.randbytes(self.random.randrange(100_000, 400_000))
-        self.sent = self.client.clog(self.lines, stalled=20)
+        self.lines = self.random.randbytes(self.random.randrange(30_000, 150_000))
+        self.sent = self.client.clog(self.lines, stalled=0)
 
 
 class Delayed(Conversation):
@@ -106,7 +107,7 @@ class Owed(Conversation):
     """Is owed many bytes that are made as they are sent."""
 
     role = "faulty"
-    count = 300_000
+    count = 100_000
 
     def sockets(self):
         return {"receive_buffer": 4096}
@@ -124,6 +125,7 @@ class Proxied(Conversation):
     """What its header has announced holds on."""
 
     role = "echo+proxy"
+    hurries = True
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -146,6 +148,8 @@ KINDS = (Idle, HalfLine, Overlong, SlowReader, Bulk, Delayed, Owed, Proxied)
 
 class Datagrams:
     """A peer that is known, and an answer that waits."""
+
+    hurries = False
 
     def __init__(self, host, port, late_port):
         self.peer, self.late = Peer(host, port), Peer(host, late_port)
@@ -180,10 +184,11 @@ class Conversations:
 
     def through(self, restart):
         """What happens to them while RESTART does."""
-        for conversation in self.all:
+        patient = sorted(self.all, key=lambda conversation: conversation.hurries)
+        for conversation in patient:
             conversation.begin()
         restart()
-        for conversation in self.all:
+        for conversation in reversed(patient):
             conversation.go_on()
 
     def end(self):

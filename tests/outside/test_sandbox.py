@@ -188,7 +188,7 @@ def test_the_calls_of_the_table_are_those_that_are_made(confined, start, dial, p
 def test_the_calls_of_a_start_are_those_that_are_made(confined, start, strace):
     """And what else it tries is refused, and not needed."""
     serving, starting = tables()
-    server = start("--user=nobody", wrapper=strace())
+    server = start("--user=nobody", wrapper=strace(), binary=ROOT / "epoll-echo")  # refused, not killed
     server.signal(signal.SIGUSR2)
     wait_until(lambda: len(server.find(msg="started")) == 2, "the successor")
     assert serves(server.tcp_port, server.udp_port)
