@@ -16,7 +16,8 @@ from harness.conversations import Conversations, Datagrams, was_reset
 from harness.wait import wait_until
 
 PORTS = {"echo": 2345, "raw": 2346, "faulty": 2347, "echo+proxy": 2348}
-OWN = "--port=2345 --listen=raw:2346 --listen=faulty:2347 --listen=echo+proxy:2348/tcp --max-tcp=5000 --socket-buffer=16384"
+OWN = ("--port=2345 --listen=raw:2346 --listen=faulty:2347 --listen=echo+proxy:2348/tcp --max-tcp=5000 "
+       "--socket-buffer=16384")
 PROGRAM = "/usr/local/bin/epoll-echo"
 
 
