@@ -10,8 +10,14 @@ from harness.wait import PATIENCE, wait_until
 TCP_THREADS, UDP_THREADS = 3, 1
 
 
+def loopback(turn):
+    """Every turn goes to another address of the loopback: each has all ports for itself."""
+    return f"127.0.{turn // 250 % 250}.{turn % 250 + 1}", None
+
+
 class Load:
-    """While it is entered, threads connect, ask, and leave; and send datagrams, unless UDP is false.
+    """While it is entered, threads connect, ask, and leave; and send datagrams, unless UDP is false. Where
+    a turn goes, and from which address and port (None: the kernel chooses), is what WAY says of its number.
 
     Outcomes of a connection: "answered"; "ended", a clean end before the answer, because the line
     came after the server had stopped reading; or what went wrong. Of a datagram: "udp answered",
@@ -20,8 +26,8 @@ class Load:
 
     GOOD = {"answered", "ended", "udp answered"}
 
-    def __init__(self, port, udp=True):
-        self.port = port
+    def __init__(self, port, udp=True, way=loopback):
+        self.port, self.way = port, way
         self.kinds = ("answered", "udp answered") if udp else ("answered",)
         self.counts = collections.Counter()
         self.lock = threading.Lock()
@@ -55,24 +61,23 @@ class Load:
         wait_until(lambda: self.over.is_set() or all(self.counts[k] >= n for k, n in wanted.items()), "answers")
 
     def _repeat(self, turn, number):
-        # Every connection goes to another address of the loopback: each has all ports for itself.
         for i in itertools.count(number, len(self.threads)):
             if self.over.is_set():
                 return
             try:
-                outcome = turn(f"127.0.{i // 250 % 250}.{i % 250 + 1}", b"%d\n" % i)
+                outcome = turn(*self.way(i), b"%d\n" % i)
             except OSError as error:
                 outcome = f"{turn.__name__} {type(error).__name__}"
             with self.lock:
                 self.counts[outcome] += 1
 
-    def _connect(self, address, line):
-        with Client(address, self.port) as client:
+    def _connect(self, address, source, line):
+        with Client(address, self.port, source) as client:
             answer = client.ask(line)
         if answer == line:
             return "answered"
         return "wrong" if answer else "ended"
 
-    def _send(self, address, line):
-        with Peer(address, self.port) as peer:
+    def _send(self, address, source, line):
+        with Peer(address, self.port, source) as peer:
             return "udp answered" if peer.ask(line) == line else "udp wrong"
