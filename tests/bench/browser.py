@@ -1,17 +1,12 @@
-"""A browser without a screen: what it has laid out of a page, and pictures of it, wide, as on a phone, dark."""
+"""What a browser has laid out of a page, and pictures of it, wide, as on a phone, dark."""
 
 import base64
 import json
-import os
 import re
-import shutil
 import struct
-import subprocess
-import tempfile
 from pathlib import Path
 
-import pytest
-
+from harness.browser import browse
 from harness.daemon import ROOT
 
 PHOTOGRAPHS = ROOT / "build/photographs"
@@ -41,16 +36,8 @@ ASK = """<script>addEventListener("load", () => {
 
 
 def _run(page, kind, size, *options):
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("chromium is not installed")
-    with tempfile.TemporaryDirectory() as home:
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                   "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                   f"--user-data-dir={home}", f"--blink-settings=preferredColorScheme={0 if kind == 'dark' else 1}",
-                   f"--window-size={size[0]},{size[1]}", *options, page.as_uri()]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": home},
-                              check=False)
+    return browse(page.as_uri(), f"--blink-settings=preferredColorScheme={0 if kind == 'dark' else 1}",
+                  f"--window-size={size[0]},{size[1]}", *options)
 
 
 def look(page, kind):

@@ -1,7 +1,8 @@
-"""Prometheus reads the metrics and contrib/'s files; HAProxy takes a daemon out before it ends, by its word."""
+"""Prometheus and a browser read the pages, promtool contrib/'s files; HAProxy takes a daemon out by its word."""
 
 import concurrent.futures
 import contextlib
+import html
 import itertools
 import json
 import re
@@ -14,6 +15,7 @@ import urllib.request
 import pytest
 
 from harness import pages
+from harness.browser import browse
 from harness.clients import Client
 from harness.daemon import ROOT, Daemon
 from harness.wait import wait_until
@@ -100,6 +102,18 @@ def test_prometheus_scrapes_it_and_takes_the_rules(monitored, tmp_path):
         wait_until(lambda: value_of('epoll_echo_connections_closed_total{reason="eof"}') == 1, "its end to be seen")
         rules = answer_of("rules")["groups"][0]["rules"]
         assert len(rules) == 7 and not any(rule.get("lastError") for rule in rules)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/nothing"])
+def test_a_browser_shows_the_page(monitored, path):
+    """As text, all of it; what it asks for by itself, an icon, is no fault of the server's."""
+    port = page_port(monitored)
+    done = browse(f"http://127.0.0.1:{port}{path}", "--dump-dom")
+    shown = re.search(r"<pre[^>]*>(.*)</pre>", done.stdout, re.DOTALL)
+    assert shown, done.stdout + done.stderr
+    names = re.compile(r"^[\w#].*?(?= [-+.\de]+$|$)", re.MULTILINE)  # the numbers differ
+    page = pages.get(port, path).body.decode()
+    assert names.findall(html.unescape(shown[1])) == names.findall(page)
 
 
 # HAProxy in front of three, by their words alone. The second port may try elsewhere once it is refused.
