@@ -2,14 +2,16 @@
 """The installed units under a real systemd: each point of what they promise."""
 import os
 import re
+import shutil
 import stat
 import subprocess
 
 import pytest
 
 from build import ROOT
-from harness import clients
+from harness import clients, pages
 from harness.clients import serves
+from harness.daemon import Daemon
 from harness.lines import GOODBYE, TOKEN_INVALID, TOKEN_MISSING, TOKEN_REQUIRED
 from harness.wait import wait_until
 from harness.load import Load
@@ -22,14 +24,14 @@ TOKEN = "/etc/credstore/epoll-echo.shutdown-token"
 
 
 RAW = "/etc/systemd/system/epoll-echo-raw.socket"
-DROP_IN = "/run/systemd/system/epoll-echo.service.d/test.conf"
+DROP_INS = "/run/systemd/system/{unit}.d/test.conf"
 
 # While the socket triggers it, a stopped service comes back with the next client.
 UNDO = f"""
 rm -rf {TOKEN} /etc/echo-token /etc/echo /etc/default/epoll-echo
 systemctl stop epoll-echo.socket {SERVICE} {STANDALONE}
 if [ -e {RAW} ]; then systemctl disable --now epoll-echo-raw.socket; rm {RAW}; fi 2>/dev/null
-if rm {DROP_IN}; then systemctl daemon-reload; fi 2>/dev/null
+if rm {DROP_INS.format(unit="epoll-echo*.service")}; then systemctl daemon-reload; fi 2>/dev/null
 systemctl reset-failed
 systemctl start epoll-echo.socket
 """
@@ -65,9 +67,9 @@ def options(guest, line):
     write(guest, "/etc/default/epoll-echo", f"EPOLL_ECHO_OPTIONS={line}\n")
 
 
-def drop_in(guest, *lines):
+def drop_in(guest, *lines, unit=SERVICE):
     """What `systemctl edit --runtime` would do."""
-    write(guest, DROP_IN, "\n".join(["[Service]", *lines, ""]))
+    write(guest, DROP_INS.format(unit=unit), "\n".join(["[Service]", *lines, ""]))
     guest.run("systemctl", "daemon-reload")
 
 
@@ -322,12 +324,19 @@ def test_stop_drains(guest):
 # 6: units
 
 
-@pytest.mark.parametrize("unit, most", [(SERVICE, 0.1), ("epoll-echo@1.service", 0.1), (STANDALONE, 1.0)])
-def test_exposure(guest, figure, unit, most):
+# What is left open: the journal's socket, and the clock that ProtectClock= adds to an empty list.
+LEFT = {"RestrictAddressFamilies=~AF_UNIX", "DeviceAllow="}
+NETWORK = {"RestrictAddressFamilies=~AF_(INET|INET6)", "PrivateNetwork=", "IPAddressDeny="}
+
+
+@pytest.mark.parametrize("unit, left, most", [(SERVICE, LEFT, 0.1), ("epoll-echo@1.service", LEFT, 0.1),
+                                              (STANDALONE, LEFT | NETWORK, 1.0)])
+def test_exposure(guest, figure, unit, left, most):
     text = guest.run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit).stdout
     level = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text)[1])
     figure(f"exposure of {unit}: {level}")
     assert level <= most
+    assert set(re.findall(r"^✗ (\S+)", text, re.MULTILINE)) == left
 
 
 def test_units_verify(guest):
@@ -374,18 +383,109 @@ def test_files_are_those_that_it_needs(guest):
     assert not (root / "home").exists()
 
 
-def test_standalone(guest):
+def standalone(guest, line):
+    """Starts the unit with sockets of its own, and these options."""
     guest.run("systemctl", "stop", "epoll-echo.socket", SERVICE)
-    options(guest, "--port=2345")
-    guest.run("systemctl", "start", STANDALONE)
+    options(guest, line)
+    guest.run("systemctl", "start", STANDALONE)  # comes back with READY=1
+
+
+def test_standalone(guest):
+    write(guest, TOKEN, "secret", 0o600)
+    standalone(guest, "--port=2345 --listen=http:127.0.0.1:9100")
     serves(2345, 2345)
+    assert pages.get(9100, "/readyz").status == 200
     guest.run("systemctl", "restart", STANDALONE)
     serves(2345, 2345)
-    guest.run("systemctl", "stop", STANDALONE)
+    entries = guest.journal("ECHO_EVENT=listening", f"_PID={main_pid(guest, STANDALONE)}")
+    assert field(entries, "ECHO_ADDR") == {"[::]:2345", "127.0.0.1:9100"}
+    assert re.match("total_clients=", guest.show(STANDALONE, "StatusText"))
+    with clients.Client("::1", 2345) as client:
+        assert client.ask(b"/shutdown secret\n") == GOODBYE
+    await_state(guest, "inactive", STANDALONE)
     assert guest.show(STANDALONE, "Result") == "success"
 
 
-# 7: more than one core
+def test_standalone_is_as_closed_as_the_others(guest):
+    """But for the network, which it needs."""
+    standalone(guest, "--port=2345")
+    status = guest.path(f"/proc/{main_pid(guest, STANDALONE)}/status").read_text()
+    assert re.search(r"NoNewPrivs:\t1\n", status) and re.search(r"CapBnd:\t0+\n", status)
+    root = guest.path(f"/proc/{main_pid(guest, STANDALONE)}/root")
+    assert not (root / "etc").exists() or not list((root / "etc").iterdir())
+
+
+# 7: the end, and a balancer that is told of it
+
+
+DRAINED = re.search(r"^  ```ini\n(.*?)^  ```$", README, re.MULTILINE | re.DOTALL)[1]
+OWN, OTHER = "127.0.0.2", "127.0.0.3"
+STOPS = 20
+
+
+def rules(*addresses):
+    """deploy/nftables for clients of this machine."""
+    text = (ROOT / "deploy/nftables/epoll-echo.nft").read_text()
+    for name, address in zip(("first", "second", "third"), addresses):
+        text = re.sub(rf"define {name} = .*", f"define {name} = {address}", text)
+    return text.replace("hook prerouting priority dstnat", "hook output priority -100")
+
+
+def fresh(turn):
+    """The address that is spread, from one that a router has not seen before."""
+    return "127.0.0.1", (f"127.{1 + turn // 62500}.{turn // 250 % 250}.{turn % 250 + 1}", 0)
+
+
+def test_of_twenty_stops_nobody_loses_an_answer(guest, figure):
+    """The README's lines for a balancer, which is nftables here."""
+    if not shutil.which("nft"):
+        pytest.skip("there is no nft (Debian: nftables)")
+    write(guest, "/etc/balancer/in.nft", rules(OWN, OTHER, OWN))
+    write(guest, "/etc/balancer/out.nft", rules(OTHER, OTHER, OTHER))
+    drop_in(guest, *DRAINED.replace("\n  ", "\n").splitlines()[1:], unit=STANDALONE)
+    standalone(guest, f"--bind={OWN} --drain-delay=1")
+    with Daemon(f"--bind={OTHER}", port=PORT), Load(PORT, way=fresh) as load:
+        for _ in range(STOPS):
+            guest.run("systemctl", "stop", STANDALONE)
+            assert guest.show(STANDALONE, "Result") == "success"
+            load.await_more()
+            guest.run("systemctl", "start", STANDALONE)
+            load.await_more()
+    subprocess.run(["nft", "delete", "table", "ip", "epoll_echo"], check=True)
+    figure(f"{STOPS} stops, taken out by ExecStop=: {load}")
+    assert load.counts.keys() == {"answered", "udp answered"}
+
+
+def test_a_stopped_service_is_back_for_the_next_client(guest, figure):
+    """While its socket listens, a delay only postpones the next process."""
+    options(guest, "--drain-delay=1")
+    with Load(PORT) as load:
+        for _ in range(3):
+            pid = main_pid(guest)
+            guest.run("systemctl", "stop", SERVICE)
+            load.await_more()
+            assert main_pid(guest) != pid
+    figure(f"3 stops, the socket stays: {load}")
+    assert load.failed() == {}
+
+
+def test_the_units_leave_time_for_the_end(guest):
+    for unit in (SERVICE, STANDALONE, "epoll-echo@1.service"):
+        assert guest.show(unit, "TimeoutStopUSec") == "1min 30s"
+
+
+@pytest.mark.parametrize("seconds, result", [(1, "timeout"), (60, "success")])
+def test_what_a_stop_takes_has_to_fit_into_its_timeout(guest, seconds, result):
+    """Who does not read takes all of --drain-timeout."""
+    drop_in(guest, f"TimeoutStopSec={seconds}", unit=STANDALONE)
+    standalone(guest, "--port=2345 --drain-delay=1 --drain-timeout=1")
+    with clients.Client("::1", 2345, receive_buffer=4096) as client:
+        client.clog((b"x" * 1000 + b"\n") * 20_000)
+        guest.run("systemctl", "stop", STANDALONE)
+    assert guest.show(STANDALONE, "Result") == result
+
+
+# 8: more than one core
 
 
 def test_one_process_for_each_socket(guest, figure):
