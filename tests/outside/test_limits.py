@@ -9,6 +9,7 @@ from harness.daemon import all_descriptors
 from harness.lines import TOO_LONG
 from harness.wait import wait_until
 
+PAGE_BYTES = 4096
 LINE = b"%07d " + b"x" * 91 + b"\n"  # a hundred bytes
 
 
@@ -48,7 +49,7 @@ def test_what_comes_behind_unread_megabytes_is_answered_in_its_place(server, dia
 
 
 @pytest.mark.plain
-def test_ten_thousand_connections_cost_at_most_96_bytes_each_when_idle(server, dial):
+def test_ten_thousand_connections_cost_at_most_64_bytes_each_when_idle(server, dial):
     if all_descriptors() < 10_500:
         pytest.skip(f"needs 10,500 descriptors, the hard limit is {all_descriptors()}")
     clients = []
@@ -64,7 +65,8 @@ def test_ten_thousand_connections_cost_at_most_96_bytes_each_when_idle(server, d
     assert server.stats()["connected_tcp"] == 10_001
     for client in random.Random(1).sample(clients, 500):
         assert client.ask(b"still here\n") == b"still here\n"
-    assert memory[10_000] - memory[5_000] <= 96 * 5_000
+    grown = memory[10_000] - memory[5_000]
+    assert grown <= 64 * 5_000 + PAGE_BYTES, f"{grown / 5_000:.1f} bytes each"
 
 
 @pytest.mark.plain
