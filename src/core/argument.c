@@ -43,7 +43,7 @@ bool argument_path(const struct argument *argument)
     *(const char **)argument_member(argument) = argument->value;
     if (*argument->value)
         return true;
-    text_format(argument->error, "--%s: the path is empty", argument->row->name);
+    text_format(argument->error, "--%s: the value is empty", argument->row->name);
     return false;
 }
 

@@ -23,14 +23,14 @@ STANDALONE = "epoll-echo-standalone.service"
 TOKEN = "/etc/credstore/epoll-echo.shutdown-token"
 
 
-RAW = "/etc/systemd/system/epoll-echo-raw.socket"
+FURTHER = "/etc/systemd/system/epoll-echo-{name}.socket"
 DROP_INS = "/run/systemd/system/{unit}.d/test.conf"
 
 # While the socket triggers it, a stopped service comes back with the next client.
 UNDO = f"""
 rm -rf {TOKEN} /etc/echo-token /etc/echo /etc/default/epoll-echo
 systemctl stop epoll-echo.socket {SERVICE} {STANDALONE}
-if [ -e {RAW} ]; then systemctl disable --now epoll-echo-raw.socket; rm {RAW}; fi 2>/dev/null
+for socket in {FURTHER.format(name="*")}; do systemctl disable --now "${{socket##*/}}" && rm "$socket"; done 2>/dev/null
 if rm {DROP_INS.format(unit="epoll-echo*.service")}; then systemctl daemon-reload; fi 2>/dev/null
 systemctl reset-failed
 systemctl start epoll-echo.socket
@@ -111,20 +111,40 @@ def test_another_name_replaces_the_hosts(guest):
     assert ask(b"/whoami\n").endswith(b" name=web-3\n")
 
 
-def test_the_readme_shows_how_to_open_a_port_for_raw_bytes(guest):
-    """Beside the one that is there, whose service runs already."""
+def open_further(guest, name):
+    """As README.md shows it, beside the port that is there, whose service runs already."""
     serves(PORT, PORT)
-    path, unit, commands = re.search(
-        r"`(/etc/systemd/system/\S+)`,\n\n  ```\n(.*?)  ```\n\n  and `(.*?)`", README, re.DOTALL).groups()
-    assert path == RAW
+    found = re.findall(r"`(/etc/systemd/system/\S+)`,\n\n  ```\n(.*?)  ```\n\n  and `(.*?)`", README, re.DOTALL)
+    ((path, unit, commands),) = [further for further in found if further[0] == FURTHER.format(name=name)]
     write(guest, path, unit.replace("\n  ", "\n").lstrip())
     guest.run("sh", "-ec", commands)
+
+
+def test_the_readme_shows_how_to_open_a_port_for_raw_bytes(guest):
+    open_further(guest, "raw")
     for host in ("::1", "127.0.0.1"):
         with clients.Client(host, 7) as raw, clients.Peer(host, 7) as datagrams:
             assert raw.ask_all(b"/stats\nno end") == b"/stats\nno end"
             assert datagrams.ask(b"/stats") == b"/stats"
     serves(PORT, PORT)
     assert ask(b"/stats\n").startswith(b"total_clients=")
+
+
+def test_the_readme_shows_how_to_open_a_port_for_pages_and_a_restart_refuses_nobody(guest):
+    open_further(guest, "http")
+    with Load(PORT) as load:
+        for _ in range(3):
+            restart = subprocess.Popen(guest.command("systemctl", "restart", SERVICE))
+            while restart.poll() is None:
+                with clients.Client("127.0.0.1", 9100) as client:  # refused, it would fail
+                    client.send(b"GET /livez HTTP/1.1\r\n\r\n")
+                    answer = client.rest()
+                # Empty: it was taken in, and asked after the server had stopped reading.
+                assert answer == b"" or pages.Page.of(answer).status == 200
+            assert restart.returncode == 0
+            assert pages.metrics(9100)["epoll_echo_draining"] == 0
+            load.await_more()
+    assert load.failed() == {}
 
 
 # 2: restarts

@@ -116,7 +116,7 @@ TEST(what_is_wrong_is_named)
         {"-f", "unknown option '-f'"}, // a row without a letter
         {"--x", "unknown or ambiguous option '--x'"},
         {"-p", "'-p' needs a value"},
-        {"--path=", "--path: the path is empty"},
+        {"--path=", "--path: the value is empty"},
         {"-?", "unknown option '-?'"},
         {"-:", "unknown option '-:'"},
     };

@@ -567,7 +567,8 @@ TEST(wrong_usage_is_named)
         {"-", "'-' is not an option"},
         {"--trigger=both", "--trigger: 'both' is neither level nor edge"},
         {"--trigger=", "--trigger: '' is neither level nor edge"},
-        {"--shutdown-token-file=", "--shutdown-token-file: the path is empty"},
+        {"--shutdown-token-file=", "--shutdown-token-file: the value is empty"},
+        {"--user=", "--user: the value is empty"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
