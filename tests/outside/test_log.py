@@ -130,6 +130,22 @@ def test_with_all_lines_every_connection_has_its_two(start):
     assert not any("suppressed" in record for record in server.records)
 
 
+def test_a_burst_loses_no_line_where_the_reader_takes_all(start, namespace, tmp_path):
+    """As many as can wait come and go at once, which is more than any number a second; a file takes all."""
+    count = 3000
+    with open(tmp_path / "log", "wb") as file:
+        server, port = start_unheard(start, file, "--log-rate=0")
+    with server.frozen():
+        for _ in range(count):
+            Client("127.0.0.1", port).reset()
+    server.stop()
+    records = [parse_logfmt(line) for line in (tmp_path / "log").read_bytes().splitlines()]
+    assert not any("suppressed" in record for record in records)
+    gone = {record["conn"] for record in records if record["msg"] == "closed"}
+    assert gone == {record["conn"] for record in records if record["msg"] == "connected"}
+    assert len(gone) == count + 1  # and the one that has asked whether it serves
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_an_end_names_the_peer_and_what_was_received_and_sent(start, dial, host, reset):
     server = start("-v", "--log-rate=0")
