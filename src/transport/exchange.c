@@ -198,7 +198,7 @@ static void write_turn(struct conn *conn)
         conn_close(conn, CLOSED_RESET, strerror(errno));
         return;
     }
-    held->sent += (size_t)sent;
+    held->sent += (uint32_t)sent;
     bool unsent = held->sent < held->output;
     if (unsent || (held->outcome != TURN_MORE && held->outcome != TURN_AGAIN)) {
         conn_lead(conn, (struct balance){.outcome = held->outcome, .unsent = unsent});

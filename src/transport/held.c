@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELD_ROOM_MIN = 64 };
+enum { HELD_BLOCK_MIN = 32, MALLOC_WORD = sizeof(size_t) };
+
+// A reply and what is left of the input.
+_Static_assert(2 * (READ_MAX_BYTES + MAX_LINE_LIMIT) + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES <
+                   INT32_MAX / 2,
+               "lengths, and a room that is doubled, have 32 bits");
 
 const struct held *held_of(const struct held *held)
 {
@@ -27,14 +32,15 @@ static struct held *create(struct conn *conn)
 bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size)
 {
     struct held *own = *held ? *held : create(conn);
-    size_t room = HELD_ROOM_MIN;
+    size_t block = HELD_BLOCK_MIN;
 
     *held = own;
     if (!own)
         return false;
-    while (room < size)
-        room *= 2;
-    if (own->room >= room && own->room / 4 <= room)
+    while (block - MALLOC_WORD < size)
+        block *= 2;
+    size_t room = block - MALLOC_WORD;
+    if (own->room >= room && (own->room + MALLOC_WORD) / 4 <= block)
         return true;
     char *bytes = realloc(own->bytes, room);
     if (!bytes)
@@ -42,7 +48,7 @@ bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, siz
     if (room < own->room)
         *given_back += own->room;
     own->bytes = bytes;
-    own->room = room;
+    own->room = (uint32_t)room;
     return true;
 }
 
@@ -54,7 +60,7 @@ bool held_append(struct held **held, struct conn *conn, size_t *given_back, cons
     if (!held_reserve(held, conn, given_back, before + length))
         return false;
     memcpy((*held)->bytes + before, bytes, length);
-    (*held)->input += length;
+    (*held)->input += (uint32_t)length;
     return true;
 }
 
@@ -81,8 +87,8 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
     (*held)->outcome = outcome;
     (*held)->wait_ms = turn->wait_ms;
     (*held)->sent = 0;
-    (*held)->output = output;
-    (*held)->input = input;
+    (*held)->output = (uint32_t)output;
+    (*held)->input = (uint32_t)input;
     if (output > 0)
         memcpy((*held)->bytes, turn->reply.bytes, output);
     if (input > 0)
@@ -99,7 +105,7 @@ bool held_keep_header(struct held **held, struct conn *conn, const char *header,
         return false;
     memcpy(copy, header, length);
     (*held)->header = copy;
-    (*held)->header_length = length;
+    (*held)->header_length = (uint32_t)length;
     return true;
 }
 

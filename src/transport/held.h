@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/delays.h"
 #include "core/state.h"
@@ -14,19 +15,21 @@
 
 struct conn;
 
+// In this order, and with lengths of 32 bits, it has no gaps: 10,000 connections may wait for a
+// time.
 struct held {
     struct conn *conn;
     struct timeout line; // runs while a message that has begun is waited for
     struct delay delay;  // while the connection waits for a time
-    struct memory memory;
-    char *header; // the PROXY header, if it has announced anything; else NULL
-    size_t header_length;
-    enum outcome outcome; // of the latest turn
-    uint32_t wait_ms;     // with TURN_WAIT
-    size_t room;          // of `bytes`
-    size_t sent, output;  // bytes[sent .. output) is unsent
-    size_t input;         // and as many bytes from `output` on are not done
+    char *header;        // the PROXY header, if it has announced anything; else NULL
     char *bytes;
+    uint32_t header_length;
+    uint32_t room;         // of `bytes`
+    uint32_t sent, output; // bytes[sent .. output) is unsent
+    uint32_t input;        // and as many bytes from `output` on are not done
+    uint32_t wait_ms;      // with TURN_WAIT
+    enum outcome outcome;  // of the latest turn
+    struct memory memory;
 };
 
 // HELD, or what a connection without it has instead.
@@ -36,7 +39,8 @@ const struct held *held_of(const struct held *held);
 // smaller.
 
 // Makes *HELD, which may be NULL, have room for SIZE bytes; the first SIZE bytes that it holds are
-// kept. The room is the next power of two, or stays as it was if that is up to four times as much.
+// kept. With malloc's word, the room is the next power of two, or stays as it was if that is up to
+// four times as much.
 // False without memory.
 bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size);
 
