@@ -68,6 +68,15 @@ void conn_touch(struct conn *conn)
         conn_time(conn);
 }
 
+// When what CONN waits for is due: at the graceful end, at once, so that it goes out in its order.
+static uint64_t due(const struct conn *conn)
+{
+    const struct pool *pool = conn_pool(conn);
+
+    return loop_clock(pool->loop) +
+           (pool_draining(pool) ? 0 : conn->held->wait_ms * UINT64_C(1000000));
+}
+
 // CONN begins LIFE. False with errno if the connection is lost.
 static bool enter(struct conn *conn, enum life life, struct balance *balance)
 {
@@ -87,8 +96,7 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
         balance->flushed = net_all_sent(conn->watch.fd);
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
     case LIFE_WAITING:
-        return delays_add(&pool->delays, &conn->held->delay,
-                          loop_clock(pool->loop) + conn->held->wait_ms * UINT64_C(1000000));
+        return delays_add(&pool->delays, &conn->held->delay, due(conn));
     case LIFE_GOODBYE:
         return shutdown(conn->watch.fd, SHUT_WR) == 0;
     default:

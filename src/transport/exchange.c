@@ -111,8 +111,6 @@ static void answer(struct conn *conn, const char *input, size_t length, bool end
         conn_close(conn, CLOSED_RESET, "role error");
         return;
     }
-    if (outcome == TURN_WAIT && pool_draining(pool))
-        outcome = TURN_AGAIN; // what is delayed goes out at once, in its order
     count_turn(&pool->service->counters, &turn);
     settle(conn, &memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
 }

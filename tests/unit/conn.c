@@ -1344,6 +1344,107 @@ TEST(discard_copies_nothing_and_ends_with_its_client)
 }
 
 // Of many that are due or have a last turn, so many a turn.
+static void wake(void)
+{
+    crowd_wake(&test.pool, loop_nanoseconds(&test.loop));
+}
+
+static bool waits(void)
+{
+    return conn_life(test.conn) == LIFE_WAITING && kernel.events == 0 &&
+           test.pool.delays.count == 1;
+}
+
+TEST(who_waits_is_not_read_from_before_the_time_has_come)
+{
+    come(&role_faulty);
+    says("/delay 2000 x\nab");
+    assert_true(waits());
+    assert_int_equal(delays_next(&test.pool.delays), loop_clock(&test.loop) + 2000000000);
+    assert_false(timeout_running(&test.conn->held->line));
+    says("c\n");
+    pass(1);
+    wake();
+    assert_true(waits());
+    pass(1);
+    wake();
+    assert_int_equal(test.pool.delays.count, 0);
+    expect_state("writing, owing 21, out, 24: 0-0+16");
+    turn();
+    hears("x\n");
+    expect_state("reading, idle 21, in, 24: 0-0+2, line 9");
+    turn();
+    hears("abc\n");
+}
+
+TEST(a_wait_begins_when_what_came_before_has_been_sent)
+{
+    come(&role_faulty);
+    kernel.bound = 1;
+    says("abc\n/delay 2000 x\n");
+    expect_state("writing, owing 21, out, 24: 0-3+14");
+    pass(5);
+    kernel.bound = NO_BOUND;
+    turn();
+    assert_true(waits());
+    assert_int_equal(delays_next(&test.pool.delays), loop_clock(&test.loop) + 2000000000);
+}
+
+TEST(nobody_waits_any_longer_once_the_end_has_begun)
+{
+    come(&role_faulty);
+    kernel.bound = 1;
+    says("abc\n/delay 3600000 x\n/drip 1000 yz\n");
+    test.service.phase = PHASE_DRAIN;
+    kernel.bound = NO_BOUND;
+    for (int i = 0; i < 6; i++) {
+        turn();
+        wake();
+    }
+    hears("abc\nx\nyz\n");
+    assert_int_equal(conn_life(test.conn), LIFE_GOODBYE);
+}
+
+TEST(who_resets_does_so_while_it_waits_too)
+{
+    static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    come(&role_faulty);
+    says("/delay 2000 x\n");
+    setsockopt(test.client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(test.client);
+    test.client = -1;
+    turn();
+    expect_state("closed tcp reset");
+    assert_int_equal(test.pool.delays.count, 0);
+}
+
+TEST(a_reset_comes_behind_what_is_owed)
+{
+    char byte;
+
+    come(&role_faulty);
+    kernel.bound = 1;
+    says("ab\n/reset\nc\n");
+    assert_int_equal(conn_life(test.conn), LIFE_WRITING);
+    hears("a");
+    kernel.bound = NO_BOUND;
+    turn();
+    expect_state("closed tcp reset on demand");
+    assert_int_equal(test.service.counters.closed_tcp[CLOSED_RESET], 1);
+    while (read(test.client, &byte, 1) > 0)
+        ;
+    assert_int_equal(errno, ECONNRESET);
+}
+
+TEST(without_memory_nobody_waits)
+{
+    come(&role_faulty);
+    kernel.memory_left = 2; // for what is held, and for its line
+    says("/delay 2000 x\n");
+    expect_state("closed tcp Cannot allocate memory");
+}
+
 TEST(a_crowd_is_looked_at_in_parts)
 {
     const uint32_t *left = &test.service.counters.connected_tcp;
