@@ -149,8 +149,11 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     memcpy(&number, value, sizeof number);
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
     int error = begin(CALL_SETSOCKOPT, flow);
-    must(!flow || (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT && number == 1));
-    if (flow)
+    bool lingers = flow && level == SOL_SOCKET && name == SO_LINGER && flow->expect.resets;
+    must(!flow || lingers || (level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT && number == 1));
+    if (lingers)
+        flow->lingers |= !error;
+    else if (flow)
         flow->lowat |= !error;
     else if (!error)
         error = netsock_set(socket_of(fd), level, name, number);
@@ -321,6 +324,8 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
         error = files_control(operation, fd, event);
     if (!error && flow && operation == EPOLL_CTL_ADD)
         judge_registered(flow);
+    if (flow && operation == EPOLL_CTL_MOD && event->events & (EPOLLIN | EPOLLOUT))
+        judge_watched(flow, event->events & EPOLLIN);
     must(operation != EPOLL_CTL_DEL || !error);
     return (int)leave(operation == EPOLL_CTL_ADD   ? "epoll_ctl ADD"
                       : operation == EPOLL_CTL_MOD ? "epoll_ctl MOD"

@@ -78,6 +78,8 @@ static void begin_talk(struct client *client)
     const struct header *header = client->flow->header;
     struct header *stray = !header && one_in(20) ? header_create() : NULL;
 
+    client->talk.faults = client->flow->role == &role_faulty;
+
     if (header && !one_in(8)) {
         fifo_put(&client->out, header->bytes, header->length);
         fifo_put(&client->out, "/whoami\n", one_in(2) ? 8 : 0);

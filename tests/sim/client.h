@@ -37,12 +37,16 @@ struct talk {
     size_t line_max, budget; // bytes; 0: it has said all
     const char *text;        // only that; or NULL
     bool unterminated;       // at the end
+    bool faults;             // also asks for some
 };
 
 void talk_begin(struct talk *talk, size_t line_max);
 
 // Adds the next message to OUT.
 void talk_next(struct talk *talk, struct fifo *out);
+
+// Adds a command of the role faulty.
+void talk_fault(struct fifo *out);
 
 // A command, mostly a real one.
 const char *talk_command(void);

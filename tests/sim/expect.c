@@ -50,9 +50,15 @@ bool expect_owes(const struct expect *expect)
     return expect->first < expect->count;
 }
 
+bool expect_waits(const struct expect *expect)
+{
+    return expect->wait.waits && !expect_owes(expect);
+}
+
 bool expect_line_begun(const struct expect *expect)
 {
-    return !expect->lines.closing && (expect->lines.begun > 0 || expect->lines.discarding);
+    return !expect->lines.closing && !expect->wait.waits &&
+           (expect->lines.begun > 0 || expect->lines.discarding);
 }
 
 void expect_begin(struct flow *flow)
@@ -68,6 +74,8 @@ void expect_finish(struct expect *expect)
     memory_own(expect->lines.line, 0);
     fifo_finish(&expect->bytes);
     fifo_finish(&expect->answer);
+    fifo_finish(&expect->wait.text);
+    fifo_finish(&expect->wait.behind);
     expect->piece = memory_own(expect->piece, 0);
 }
 
@@ -116,16 +124,87 @@ static void add_command(struct flow *flow, const char *line, size_t length)
     add(&flow->expect, piece);
 }
 
+static void begin_time(struct wait *wait)
+{
+    wait->begun = true;
+    wait->over_low = world.now + wait->nanoseconds;
+    wait->over_high = 0;
+}
+
+static void begin_wait(struct expect *expect, uint64_t milliseconds)
+{
+    struct wait *wait = &expect->wait;
+
+    wait->waits = true;
+    wait->begun = false;
+    wait->nanoseconds = milliseconds * MILLISECOND;
+    if (!expect_owes(expect))
+        begin_time(wait);
+}
+
+static void add_many(struct expect *expect, uint64_t count)
+{
+    static const char same[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
+    for (uint64_t left = count - 1, some; left > 0; left -= some) {
+        some = left < sizeof same - 1 ? left : sizeof same - 1;
+        add_bytes(expect, same, some);
+    }
+    add_bytes(expect, "\n", 1);
+}
+
+// Whether WISH is one, which FLOW is granted.
+static bool grant(struct flow *flow, const struct wish *wish)
+{
+    struct expect *expect = &flow->expect;
+    bool says = wish->kind == WISH_DELAY || wish->kind == WISH_DRIP;
+
+    if (says) {
+        fifo_put(&expect->wait.text, wish->text, wish->length);
+        fifo_put(&expect->wait.text, "\n", 1);
+        expect->wait.drips = wish->kind == WISH_DRIP;
+    }
+    if (says || wish->kind == WISH_PAUSE)
+        begin_wait(expect, wish->number);
+    if (wish->kind == WISH_USAGE)
+        expect_text(flow, wish->usage);
+    if (wish->kind == WISH_BYTES)
+        add_many(expect, wish->number);
+    expect->resets |= wish->kind == WISH_RESET;
+    expect->lines.closing |= wish->kind == WISH_CLOSE || wish->kind == WISH_RESET;
+    return wish->kind != WISH_NONE;
+}
+
 static void take(struct flow *flow, enum asked asked)
 {
     const struct lines *lines = &flow->expect.lines;
+    struct wish wish = {.kind = WISH_NONE};
 
+    if (asked == ASKED_COMMAND && flow->role == &role_faulty)
+        wish = lines_wish(lines->line, lines->length);
     if (asked == ASKED_ECHO)
         add_bytes(&flow->expect, lines->line, lines->length);
-    else if (asked == ASKED_COMMAND)
+    else if (asked == ASKED_COMMAND && !grant(flow, &wish))
         add_command(flow, lines->line, lines->length);
     else if (asked == ASKED_TOO_LONG)
         expect_text(flow, LINES_TOO_LONG);
+}
+
+// What has been read, up to a line that has to be waited for.
+static void read_on(struct flow *flow)
+{
+    struct expect *expect = &flow->expect;
+    struct fifo *behind = &expect->wait.behind;
+    char byte;
+
+    while (behind->length > 0 && !expect->wait.waits) {
+        if (!expect_line_begun(expect)) {
+            expect->begun_low = world.turn_start;
+            expect->begun_high = world.now;
+        }
+        fifo_take(behind, &byte, 1);
+        take(flow, lines_read(&expect->lines, byte));
+    }
 }
 
 void expect_read(struct flow *flow, const char *bytes, size_t length)
@@ -134,18 +213,60 @@ void expect_read(struct flow *flow, const char *bytes, size_t length)
 
     if (flow->role == &role_raw && length > 0)
         add_bytes(expect, bytes, length);
-    for (size_t i = 0; flow->role == &role_echo && i < length; i++) {
-        if (!expect_line_begun(expect)) {
-            expect->begun_low = world.turn_start;
-            expect->begun_high = world.now;
-        }
-        take(flow, lines_read(&expect->lines, bytes[i]));
-    }
+    if (flow->role == &role_echo || flow->role == &role_faulty)
+        fifo_put(&expect->wait.behind, bytes, length);
+    read_on(flow);
+}
+
+static void say(struct flow *flow, size_t length)
+{
+    struct expect *expect = &flow->expect;
+    struct fifo *text = &expect->wait.text;
+
+    if (length == 0)
+        return;
+    add_bytes(expect, fifo_first(text), length);
+    fifo_take(text, NULL, length);
+    if (text->length > 0)
+        begin_wait(expect, expect->wait.nanoseconds / MILLISECOND);
+}
+
+static void end_wait(struct flow *flow)
+{
+    struct wait *wait = &flow->expect.wait;
+
+    wait->waits = false;
+    say(flow, wait->drips ? size_min(wait->text.length, 1) : wait->text.length);
+    read_on(flow);
 }
 
 void expect_end_of_input(struct flow *flow)
 {
-    take(flow, lines_end(&flow->expect.lines));
+    struct wait *wait = &flow->expect.wait;
+    bool again = wait->end; // FIN is told as often as it is asked for
+
+    wait->end = false;
+    if (again)
+        end_wait(flow);
+    else
+        take(flow, lines_end(&flow->expect.lines));
+    wait->end = wait->waits && (again || wait->behind.length == 0);
+}
+
+// At the graceful end all that waits goes on. What has not ended is looked at again when the end of
+// the stream is.
+bool expect_pass(struct flow *flow)
+{
+    struct wait *wait = &flow->expect.wait;
+
+    if (!expect_waits(&flow->expect) || (!world.draining && world.now < wait->over_low))
+        return false;
+    world.progress = true;
+    if (wait->end)
+        wait->waits = false;
+    else
+        end_wait(flow);
+    return true;
 }
 
 void expect_late(struct flow *flow)
@@ -329,4 +450,6 @@ void expect_sent(struct flow *flow, const char *bytes, size_t length)
         bytes += count;
         length -= count;
     }
+    if (expect_waits(&flow->expect) && !flow->expect.wait.begun)
+        begin_time(&flow->expect.wait);
 }

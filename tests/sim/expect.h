@@ -27,8 +27,23 @@ struct piece {
     bool given, right;
 };
 
+// What the role faulty waits for before it goes on with the stream.
+struct wait {
+    bool waits;
+    bool begun;                   // all that came before has been sent, and the time runs
+    bool end;                     // the stream has ended in the midst of the line that asked for it
+    uint64_t nanoseconds;         // that it takes
+    uint64_t over_low, over_high; // when it is over; over_high is 0 as long as it is not known
+    bool drips;                   // byte by byte, with a wait before each
+    struct fifo text;             // that is said then
+    struct fifo behind;           // has been read, and comes after that
+};
+
 struct expect {
     struct lines lines;
+    struct wait wait;
+    bool resets;                    // as soon as all is sent
+    bool resumed;                   // a wait is over, and no turn since
     uint64_t begun_low, begun_high; // when the line's first byte was read
     struct fifo bytes;
     struct piece *piece;
@@ -48,9 +63,13 @@ void expect_end_of_input(struct flow *flow);
 void expect_late(struct flow *flow);
 void expect_text(struct flow *flow, const char *text);
 void expect_sent(struct flow *flow, const char *bytes, size_t length);
+// Whether FLOW has waited long enough: then it does no longer.
+bool expect_pass(struct flow *flow);
 
-// Something is still to be sent.
+// Something is still to be sent, now.
 bool expect_owes(const struct expect *expect);
+// Nothing is, until a time.
+bool expect_waits(const struct expect *expect);
 bool expect_line_begun(const struct expect *expect);
 void expect_finish(struct expect *expect);
 

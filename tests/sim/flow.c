@@ -286,7 +286,7 @@ void flow_close(struct flow *flow)
     flow->closed = flow->fin_out = true;
     flow->fd = -1;
     // Input that nobody has read is answered with RST, and what was sent is lost with it.
-    if (flow->rx.length > 0)
+    if (flow->rx.length > 0 || flow->lingers)
         flow_reset(flow, ECONNRESET);
     client_poke(flow->client);
 }

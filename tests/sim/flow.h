@@ -37,6 +37,7 @@ struct flow {
     bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
     bool closed;          // by the daemon
     int error;            // waits to be told
+    bool lingers;         // SO_LINGER with no time: close(2) resets
     bool no_space;        // SOCK_NOSPACE: somebody waits for room in tx
     uint64_t pressure;    // no memory for tx until then
     bool abandoned;       // the client has closed: the next byte for it is answered with RST

@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "netsock.h"
 #include "server.h"
+#include "transport/delayed.h"
 #include "world.h"
 
 enum {
@@ -24,13 +25,18 @@ enum {
     PEER_BYTES = 32,                      // and of its names where connections are logged
     CONN_BYTES_MAX = 1 << 19,             // of any, beside its line
     OPENING_BYTES = 2 * HEADER_MAX + 256, // of one with a header, kept or not come whole yet
+    PLACE_BYTES = 8,                      // of one that waits, among others, and they double
+    PLACES_MIN = 16,
+    DELAYED_BYTES = 512, // of a delayed answer, beside the answer
     LATE_TURNS_MAX = 10,
+    LATE_MS_MAX = 2, // that a delay may be over later
     LOG_PER_SECOND_MAX = 40,
     REST_AFTER_SECONDS = 20, // of the last coming or going
 };
 
 static struct {
     unsigned admitted, busy;         // open now
+    unsigned faulty_most;            // open at once since one of the role faulty has come
     uint64_t tcp_total, busy_total;  // since the start
     uint64_t refused, refused_maybe; // for their headers
     uint64_t received, sent;         // bytes
@@ -160,6 +166,8 @@ void judge_registered(struct flow *flow)
     flow->opening_high = world.now;
     judge.tcp_total++;
     expect_connected(++judge.admitted);
+    if ((flow->role == &role_faulty || judge.faulty_most > 0) && judge.admitted > judge.faulty_most)
+        judge.faulty_most = judge.admitted;
 }
 
 static void count_calls(struct flow *flow)
@@ -175,8 +183,26 @@ static unsigned turns(void)
     return 1U + world.draining + (world.turn == judge.timer_turn);
 }
 
+// Who waits no longer is watched for room to send. All times begin anew then, at the turn that
+// follows at the latest.
+void judge_watched(struct flow *flow, bool input)
+{
+    struct expect *expect = &flow->expect;
+
+    if (!input && expect_pass(flow)) {
+        expect->resumed = true;
+        flow->byte_low = world.turn_start;
+        no_rest();
+    }
+    if (expect->resumed)
+        flow->byte_high = flow->owed_until = world.now;
+    expect->resumed &= !input;
+}
+
 void judge_recv(struct flow *flow)
 {
+    if (expect_waits(&flow->expect) && !flow->shut)
+        fail("flow %u: recv while it waits for a time", flow->number);
     count_calls(flow);
     if (++flow->recvs > turns())
         fail("flow %u: %u recv in a turn", flow->number, flow->recvs);
@@ -224,6 +250,8 @@ static size_t take_header(struct flow *flow, size_t length)
 static void take_end(struct flow *flow)
 {
     flow->fin_read = true;
+    if (flow->expect.wait.end) // now it is taken
+        flow->ends = 0;
     if (flow->opening && flow->header_read > 0)
         flow->refused = flow->must_close = true;
     expect_end_of_input(flow);
@@ -333,8 +361,10 @@ void judge_shutdown(struct flow *flow, long result)
         return;
     }
     world.progress = true;
-    if (expect_owes(&flow->expect))
+    if (expect_owes(&flow->expect) || flow->expect.wait.waits)
         fail("flow %u: FIN before all answers", flow->number);
+    if (flow->expect.resets)
+        fail("flow %u: FIN instead of a reset", flow->number);
     if (flow_unsent(flow) > 0 && !flow->unsent_unknown)
         fail("flow %u: goodbye before the kernel has sent everything", flow->number);
     if (!flow->expect.lines.closing)
@@ -355,7 +385,8 @@ static bool over_allowed(void)
 // All is handed to the kernel, and the daemon waits until it is sent: it would be lost otherwise.
 static bool leaving(const struct flow *flow)
 {
-    return !expect_owes(&flow->expect) && !flow->shut && flow_unsent(flow) > 0 &&
+    return !expect_owes(&flow->expect) && !flow->expect.wait.waits && !flow->expect.resets &&
+           !flow->shut && flow_unsent(flow) > 0 &&
            (flow->fin_read || flow->expect.lines.closing || world.draining);
 }
 
@@ -366,7 +397,8 @@ static const char *reason(const struct flow *flow)
 
     if (over_allowed())
         return "the end";
-    if (flow->excused)
+    // A turn after a wait may need memory before any call for its connection.
+    if (flow->excused || (expect->resumed && faults.in_turn > 0))
         return "a fault";
     if (flow->error_told)
         return "an error";
@@ -376,6 +408,12 @@ static const char *reason(const struct flow *flow)
                                                         : NULL;
     if (flow->refused)
         return "a wrong header";
+    if (expect->resets && !expect_owes(expect) && flow->lingers)
+        return "a reset on demand";
+    if (flow->role == &role_faulty && flow->dead) // which is all that is told while it waits
+        return "a reset";
+    if (expect_waits(expect) && flow_writable(flow))
+        return NULL;
     if (flow->opening && !flow->fin_read && since(flow->opening_low, HEADER_SECONDS))
         return "the header's timeout";
     if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
@@ -383,7 +421,8 @@ static const char *reason(const struct flow *flow)
     if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
         (flow_unsent(flow) == 0 || flow->unsent_unknown))
         return "the end of input";
-    if ((expect_owes(expect) || leaving(flow)) && since(flow->taken, VANISHED_SECONDS))
+    if ((expect_owes(expect) || expect_waits(expect) || leaving(flow)) &&
+        since(flow->taken, VANISHED_SECONDS))
         return "the client's end";
     return !flow->opening && since(flow->byte_low, options()->idle_timeout) && flow->silent
                ? "the idle timeout"
@@ -393,7 +432,7 @@ static const char *reason(const struct flow *flow)
 // The server counts whom it has refused.
 static void count_refused(const struct flow *flow)
 {
-    bool late = flow->opening && since(flow->opening_low, HEADER_SECONDS);
+    bool late = flow->opening && !flow->fin_read && since(flow->opening_low, HEADER_SECONDS);
 
     if (flow->refused || (late && !over_allowed() && !flow->excused && !flow->error_told))
         judge.refused++;
@@ -407,8 +446,10 @@ void judge_closed(struct flow *flow)
 
     if (!why)
         fail("flow %u: closed without a reason", flow->number);
-    // Who has sent something is heard before it is judged to have been silent.
-    if (strstr(why, "timeout") && !expect_owes(&flow->expect) && !leaving(flow) &&
+    // Who has sent something is heard before it is judged to have been silent, but for one that has
+    // waited and does not read.
+    bool deaf = flow->expect.resumed && !flow_writable(flow);
+    if (strstr(why, "timeout") && !deaf && !expect_owes(&flow->expect) && !leaving(flow) &&
         flow->rx.length > 0 && flow->read_at < world.turn_start)
         fail("flow %u: closed unheard: %s", flow->number, why);
     trace("flow %u is closed: %s", flow->number, why);
@@ -509,7 +550,23 @@ static void judge_deadlines(const struct flow *flow)
         fail("flow %u: the line timeout is not kept", flow->number);
 }
 
-static void judge_flow(const struct flow *flow)
+// A wait is over in time, with the turn that it needs, and whatever a turn may cost. Where there is
+// no room, a turn may have been used up before the line that asks for it.
+static void judge_wait(const struct flow *flow, struct wait *wait)
+{
+    if (!flow_writable(flow)) {
+        wait->over_high = 0;
+        return;
+    }
+    if (world.draining)
+        fail("flow %u: it waits although the server ends", flow->number);
+    if (wait->over_high == 0)
+        wait->over_high = world.now + wait->nanoseconds;
+    if (world.now > wait->over_high + LATE_MS_MAX * MILLISECOND)
+        fail("flow %u: a delay is not over in time", flow->number);
+}
+
+static void judge_flow(struct flow *flow)
 {
     const struct expect *expect = &flow->expect;
     bool owes = expect_owes(expect);
@@ -520,6 +577,12 @@ static void judge_flow(const struct flow *flow)
         fail("flow %u is kept although it has failed", flow->number);
     if (flow->error)
         fail("flow %u: an error is not asked for", flow->number);
+    if (expect_waits(expect)) {
+        judge_wait(flow, &flow->expect.wait);
+        return;
+    }
+    if (!owes && expect->resets)
+        fail("flow %u: no reset although nothing is owed", flow->number);
     if ((owes || leaving(flow)) && flow_writable(flow))
         fail("flow %u: answers are not sent although there is room", flow->number);
     // A turn that has used up its answers waits for room before it looks at what is left.
@@ -535,13 +598,25 @@ static bool may_be_idle(const struct flow *flow)
 {
     const struct expect *expect = &flow->expect;
 
-    return !expect_owes(expect) && !leaving(flow) && !expect_line_begun(expect) &&
-           expect->lines.overlong == 0 && !flow->shut && !flow->busy;
+    return !expect_owes(expect) && !expect->wait.waits && !expect->resumed && !leaving(flow) &&
+           !expect_line_begun(expect) && expect->lines.overlong == 0 && !flow->shut && !flow->busy;
+}
+
+// For what happens at a time of its own. The places stay when nobody waits any more.
+static size_t delays_memory(void)
+{
+    size_t answer = DELAYED_BYTES + options()->max_datagram, memory = udp.waiting * answer;
+
+    if (judge.faulty_most > 0)
+        memory += PLACE_BYTES * (PLACES_MIN + 2 * judge.faulty_most);
+    if (udp.waiting_most > 0)
+        memory += PLACE_BYTES * (PLACES_MIN + 2 * udp.waiting_most);
+    return memory;
 }
 
 static void judge_flows(void)
 {
-    size_t memory = 0;
+    size_t memory = delays_memory();
 
     for (unsigned i = 0; i < flows.held_count; i++) {
         judge_flow(flows.held[i]);
@@ -589,8 +664,9 @@ static void judge_counters(void)
     if (counters->total_clients < low || counters->total_clients > low + udp.peers_maybe)
         fail("total_clients=%llu, in truth %llu", (unsigned long long)counters->total_clients,
              (unsigned long long)low);
-    if (counters->udp_answered != udp.answered ||
-        counters->udp_answered + counters_dropped(counters) + udp.discarded != udp.read)
+    uint64_t known = counters->udp_answered + counters_dropped(counters) + udp.discarded;
+    if (counters->udp_answered != udp.answered || known > udp.read ||
+        known + udp.waiting < udp.read)
         fail("udp_answered=%llu udp_dropped=%llu, in truth %llu of %llu",
              (unsigned long long)counters->udp_answered,
              (unsigned long long)counters_dropped(counters), (unsigned long long)udp.answered,
@@ -631,6 +707,7 @@ void judge_sleep(void)
     if (world.draining && world.now > world.drain_high + options()->drain_timeout * SECOND)
         fail("the graceful end takes too long");
     judge_sockets();
+    judge_delayed();
     judge_flows();
     judge_counters();
     judge_sums(&world.server->service.counters);
@@ -646,11 +723,14 @@ void judge_turn_over(void)
         judge_batch_over(socket, false);
 }
 
-// Whether they are still there is asked now and then.
+// Whether they are still there is asked now and then. Who waits causes nothing before the time has
+// come.
 static bool anybody_owed(void)
 {
     for (unsigned i = 0; i < flows.held_count; i++)
-        if (expect_owes(&flows.held[i]->expect) || leaving(flows.held[i]))
+        if (expect_owes(&flows.held[i]->expect) || leaving(flows.held[i]) ||
+            (expect_waits(&flows.held[i]->expect) &&
+             world.now >= flows.held[i]->expect.wait.over_low))
             return true;
     return false;
 }
@@ -699,8 +779,11 @@ void judge_run_over(int result)
         fail("the server ends by itself");
     if (!over_allowed() && flows.held_count > 0)
         fail("flow %u is open at the graceful end", flows.held[0]->number);
-    if (result == 0 && !over_allowed())
-        judge_counters();
+    if (result != 0 || over_allowed())
+        return;
+    judge_counters();
+    if (udp.waiting > 0 && udp.waiting_most < DELAYED_MAX && faults.count == 0)
+        fail("%llu delayed answers are not sent at the end", (unsigned long long)udp.waiting);
 }
 
 void judge_ended(void)

@@ -18,10 +18,10 @@ extern struct judge_token {
     bool there, uncertain;
 } judge_token;
 
-// Since the start: datagrams read, answered, and taken without an answer by the role discard; peers
-// that were certainly new, and may have been.
+// Since the start: datagrams read, answered, and taken for no answer; peers that were certainly
+// new, and may have been. Of those read, some wait to be answered later, or were dropped instead.
 extern struct udp_counts {
-    uint64_t read, answered, discarded, peers, peers_maybe;
+    uint64_t read, answered, discarded, peers, peers_maybe, waiting, waiting_most;
 } udp;
 
 void judge_begin(void);
@@ -37,6 +37,8 @@ void judge_accepted(struct netsock *socket, struct flow *flow);
 void judge_accept_failed(void);
 void judge_receive_failed(struct netsock *socket);
 void judge_registered(struct flow *flow);
+// It is watched, for input or for room to send.
+void judge_watched(struct flow *flow, bool input);
 void judge_recv(struct flow *flow); // is about to
 void judge_received(struct flow *flow, const char *bytes, long result, bool cut_short);
 void judge_peeked(struct flow *flow, long result);
@@ -53,6 +55,8 @@ struct msghdr;
 void judge_answer(struct netsock *socket, const struct msghdr *message, bool sent);
 // What is left in the batch is not going to be answered: EXCUSED, for there was no room.
 void judge_batch_over(struct netsock *socket, bool excused);
+// Nothing is ready: are delayed answers late?
+void judge_delayed(void);
 
 // Signals, and time.
 void judge_signal(int number);

@@ -23,9 +23,11 @@ const struct further further_ports[FURTHER_PORTS] = {
     {"raw:7007", 7007, {&role_raw, false}},
     {"discard:7009", 7009, {&role_discard, false}},
     {"echo:7012", 7012, {&role_echo, false}},
+    {"faulty:7013", 7013, {&role_faulty, false}},
     {"raw+proxy:7107", 7107, {&role_raw, true}},
     {"discard+proxy:7109", 7109, {&role_discard, true}},
     {"echo+proxy:7112", 7112, {&role_echo, true}},
+    {"faulty+proxy:7113", 7113, {&role_faulty, true}},
 };
 
 void netsock_begin(enum ipv6 ipv6)

@@ -25,6 +25,8 @@ struct question {
     size_t length;
     bool truncated; // for the daemon
     struct moment asked;
+    uint64_t due_low,
+        due_high; // when its answer goes out, if it is delayed; due_high is 0 until known
     bool limited; // others before it may have used up what a longer answer needs
 };
 
@@ -63,7 +65,7 @@ extern struct netsock *netsocks; // the first
 
 // The further ports that a universe may have. What they do is told by their numbers; all others are
 // the echo port's.
-enum { FURTHER_PORTS = 6 };
+enum { FURTHER_PORTS = 8 };
 extern const struct further {
     const char *listen; // as --listen has it
     uint16_t number;

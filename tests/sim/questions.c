@@ -9,11 +9,13 @@
 #include "judge.h"
 #include "memory.h"
 #include "netsock.h"
+#include "transport/delayed.h"
 #include "world.h"
 
 enum {
     PORT_MIN = 1024,
     WINDOW_SECONDS = 60,
+    LATE_MS_MAX = 2,      // that a delayed answer may be late
     LONGER_PER_PEER = 10, // answers longer than their questions, in a second
     LONGER_PER_HOST = 50,
     LONGER_IN_ALL = 100,
@@ -37,11 +39,14 @@ static struct {
     struct peer *peer;
     size_t peers, room;
     uint64_t longer[2 * LONGER_IN_ALL + 1], asked[LONGER_PER_HOST];
+    struct question *delayed; // in no order
 } q;
 
 void questions_begin(void)
 {
     memory_own(q.peer, 0);
+    while (q.delayed)
+        q.delayed = question_free(q.delayed);
     memset(&q, 0, sizeof q);
     memset(&udp, 0, sizeof udp);
 }
@@ -67,10 +72,16 @@ static bool is_error(const struct question *question)
     return question->length >= 4 && memcmp(question->bytes, "ERR ", 4) == 0;
 }
 
+// Whether the role looks at what a datagram says.
+static bool speaks(const struct question *question)
+{
+    return question->role == &role_echo || question->role == &role_faulty;
+}
+
 static bool forbidden(const struct question *question)
 {
     return !accepted(question) || question->hop_limit <= 1 ||
-           (question->role == &role_echo && is_error(question));
+           (speaks(question) && is_error(question));
 }
 
 static bool is_same(const struct address *a, const struct address *b)
@@ -138,12 +149,20 @@ static void count_longer(const struct question *question)
 
 static bool is_command(const struct question *question)
 {
-    return question->role == &role_echo && question->length > 0 && question->bytes[0] == '/';
+    return speaks(question) && question->length > 0 && question->bytes[0] == '/';
+}
+
+static struct wish wish_of(const struct question *question)
+{
+    return question->role == &role_faulty && is_command(question) && !question->truncated
+               ? lines_wish(question->bytes, question->length)
+               : (struct wish){.kind = WISH_NONE};
 }
 
 static bool discarded(const struct question *question)
 {
-    return question->role == &role_discard && !forbidden(question);
+    return (question->role == &role_discard || wish_of(question).kind == WISH_DROP) &&
+           !forbidden(question);
 }
 
 // A little more than a second, for the daemon's second begins when it likes; at the start of the
@@ -161,6 +180,21 @@ static bool limited(struct question *question)
     return limited;
 }
 
+// Whether QUESTION, which is kept then, is to be answered later.
+static bool delayed(struct question *question)
+{
+    struct wish wish = wish_of(question);
+
+    if (forbidden(question) || wish.kind != WISH_DELAY)
+        return false;
+    question->due_low = world.now + wish.number * MILLISECOND;
+    question->next = q.delayed;
+    q.delayed = question;
+    if (++udp.waiting > udp.waiting_most)
+        udp.waiting_most = udp.waiting;
+    return true;
+}
+
 void judge_question(struct netsock *socket, struct question *question)
 {
     world.progress = true;
@@ -171,24 +205,37 @@ void judge_question(struct netsock *socket, struct question *question)
     udp.discarded += discarded(question);
     question->limited =
         !forbidden(question) && (is_command(question) || question->truncated) && limited(question);
-    question_add(&socket->batch, question);
+    if (!delayed(question))
+        question_add(&socket->batch, question);
 }
 
-// Not answered: was that right?
-static void left_out(const struct question *question)
+// The first of the batch has not been answered: was that right? EXCUSED: it could not be.
+static void left_out(struct netsock *socket, bool excused)
 {
-    if (forbidden(question) || discarded(question) || question->limited)
-        return;
-    fail("a datagram of %zu bytes from %s is not answered", question->length,
-         ADDRESS_STRING(&question->peer));
+    struct question *question = socket->batch;
+
+    socket->batch = question->next;
+    if (!excused && !forbidden(question) && !discarded(question) && !question->limited)
+        fail("a datagram of %zu bytes from %s is not answered", question->length,
+             ADDRESS_STRING(&question->peer));
+    question_free(question);
 }
 
 void judge_batch_over(struct netsock *socket, bool excused)
 {
-    while (socket->batch) {
-        if (!excused)
-            left_out(socket->batch);
-        socket->batch = question_free(socket->batch);
+    while (socket->batch)
+        left_out(socket, excused);
+}
+
+// Without memory, or with no room for another, one is dropped instead; so it is counted then.
+void judge_delayed(void)
+{
+    for (struct question *question = q.delayed; question; question = question->next) {
+        if (question->due_high == 0)
+            question->due_high = world.now + wish_of(question).number * MILLISECOND;
+        if (world.now > question->due_high + LATE_MS_MAX * MILLISECOND && faults.count == 0 &&
+            udp.waiting_most < DELAYED_MAX)
+            fail("a delayed answer to %s is not sent in time", ADDRESS_STRING(&question->peer));
     }
 }
 
@@ -196,13 +243,20 @@ void judge_batch_over(struct netsock *socket, bool excused)
 static enum command_name rule_of(const struct question *question, struct iovec *text)
 {
     static char truncated[] = TRUNCATED, unknown[] = LINES_UNKNOWN,
-                never[] = "ERR shutdown-not-allowed\n";
+                never[] = "ERR shutdown-not-allowed\n", tcp_only[] = "ERR tcp-only\n";
+    struct wish wish = wish_of(question);
 
     *text = (struct iovec){truncated, sizeof truncated - 1};
     if (question->truncated)
         return COMMAND_UNKNOWN;
     *text = (struct iovec){question->bytes, question->length};
     if (!is_command(question))
+        return COMMAND_UNKNOWN;
+    if (wish.kind == WISH_USAGE)
+        *text = (struct iovec){(char *)wish.usage, strlen(wish.usage)};
+    if (wish.tcp_only)
+        *text = (struct iovec){tcp_only, sizeof tcp_only - 1};
+    if (wish.kind != WISH_NONE)
         return COMMAND_UNKNOWN;
     enum command_name name = lines_command(question->bytes, question->length).name;
     if (name == COMMAND_UNKNOWN)
@@ -288,8 +342,7 @@ static struct question *find_question(struct netsock *socket, const struct msghd
         if (!forbidden(question) && is_same(&question->peer, &to) && !discarded(question) &&
             fits(question, message->msg_iov) && control_fits(socket, question, message))
             return question;
-        left_out(question);
-        socket->batch = question_free(question);
+        left_out(socket, false);
     }
     fail(
         "an answer that nobody asked for, from a wrong address, or with a wrong hop limit or DSCP: "
@@ -309,8 +362,35 @@ static bool ambiguous(const struct question *question, const struct msghdr *mess
     return false;
 }
 
+// Whether MESSAGE is an answer whose time has come; at the graceful end, any time has.
+static bool is_delayed(const struct netsock *socket, const struct msghdr *message)
+{
+    struct address to = address_of((const void *)message->msg_name);
+
+    for (struct question **link = &q.delayed; *link; link = &(*link)->next) {
+        struct question *question = *link;
+        struct wish wish = wish_of(question);
+        const struct iovec *answer = message->msg_iov;
+
+        if ((world.now < question->due_low && !world.draining) || !is_same(&question->peer, &to) ||
+            answer->iov_len != wish.length + 1 ||
+            memcmp(answer->iov_base, wish.text, wish.length) != 0 ||
+            ((char *)answer->iov_base)[wish.length] != '\n' ||
+            !control_fits(socket, question, message))
+            continue;
+        *link = question_free(question);
+        udp.waiting--;
+        return true;
+    }
+    return false;
+}
+
 void judge_answer(struct netsock *socket, const struct msghdr *message, bool sent)
 {
+    if (is_delayed(socket, message)) {
+        udp.answered += sent;
+        return;
+    }
     struct question *question = find_question(socket, message);
 
     if (message->msg_iovlen != 1)

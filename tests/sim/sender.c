@@ -69,7 +69,10 @@ static void put_bytes(struct question *question, size_t room)
     if (kind >= 4 && kind <= 6) {
         const char *command = talk_command();
 
-        fifo_put(&bytes, command, strlen(command));
+        if (question->role == &role_faulty && !one_in(3))
+            talk_fault(&bytes);
+        else
+            fifo_put(&bytes, command, strlen(command));
         length = 0;
     }
     for (size_t i = 0; i < length; i++)

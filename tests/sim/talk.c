@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "judge.h"
@@ -90,9 +91,54 @@ static void put_endless(struct fifo *out)
     fifo_put(out, zeros, between(60000, sizeof zeros));
 }
 
+// Now and then an hour, mostly much less.
+static unsigned choose_milliseconds(void)
+{
+    return one_in(200) ? 3600000 : (unsigned)magnitude(one_in(10) ? 60000 : 300);
+}
+
+void talk_fault(struct fifo *out)
+{
+    static const char *const wrong[] = {
+        "/delay",        "/delay 5", "/delay x y",        "/delay 3600001 x",
+        "/drip 60001 x", "/drip",    "/drip  1 x",        "/pause",
+        "/pause -1",     "/bytes 0", "/bytes 1073741825", "/bytes 1x",
+        "/close now",    "/dropped"};
+    static const char *const end[] = {"/close", "/reset", "/close\r", "/drop", "/drop x y"};
+    char text[64];
+
+    switch (between(0, 7)) {
+    case 0:
+    case 1:
+        snprintf(text, sizeof text, "/delay %u %.*s", choose_milliseconds(), (int)between(0, 9),
+                 "delayed\r\r");
+        break;
+    case 2:
+        snprintf(text, sizeof text, "/drip %u %.*s", (unsigned)magnitude(one_in(10) ? 3000 : 50),
+                 (int)between(0, 9), "in drops");
+        break;
+    case 3:
+        snprintf(text, sizeof text, "/pause %u", choose_milliseconds());
+        break;
+    case 4:
+        snprintf(text, sizeof text, "/bytes %u",
+                 1 + (unsigned)magnitude(one_in(4) ? 300000 : 3000));
+        break;
+    case 5:
+        snprintf(text, sizeof text, "%s", wrong[between(0, ARRAY_LENGTH(wrong) - 1)]);
+        break;
+    default:
+        snprintf(text, sizeof text, "%s",
+                 end[one_in(4) ? between(0, 2) : between(3, ARRAY_LENGTH(end) - 1)]);
+    }
+    fifo_put(out, text, strlen(text));
+}
+
 static void put_line(const struct talk *talk, struct fifo *out)
 {
-    if (between(0, 9) < (talk->kind == TALK_COMMANDS ? 8 : 1)) {
+    if (talk->faults && one_in(3)) {
+        talk_fault(out);
+    } else if (between(0, 9) < (talk->kind == TALK_COMMANDS ? 8 : 1)) {
         const char *command = talk_command();
 
         fifo_put(out, command, strlen(command));

@@ -93,6 +93,11 @@ static void choose_addresses(void)
     static const char *const bind[] = {"127.0.0.1", "0.0.0.0",      "::1",
                                        "::",        "fe80::1%eth0", "fe80::1%none"};
 
+    if (one_in(12)) {
+        argue("--listen=faulty:7013");
+        argue("--port=none");
+        return;
+    }
     if (choose_further_ports() > 0 && one_in(8)) {
         argue("--port=none");
         return;
