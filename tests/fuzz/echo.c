@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct answers answers[3];
     for (size_t i = 0; i < ARRAY_LENGTH(terms); i++) {
         facts_for[i].gate = &gate[i];
-        terms[i] = (struct terms){max_line, &facts_for[i]};
+        terms[i] = (struct terms){.max_line = max_line, .facts = &facts_for[i]};
     }
     answers[0] = model_answers(stream, fuzz.left, &terms[0]);
     fuzz_must(feed_answers(stream, fuzz.left, &terms[1], &whole, &answers[1]));

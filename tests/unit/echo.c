@@ -55,7 +55,7 @@ static const struct {
 TEST(streams_are_answered_line_by_line)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(answered); i++) {
-        struct terms terms = {answered[i].max_line, &facts};
+        struct terms terms = {.max_line = answered[i].max_line, .facts = &facts};
         struct answers answers;
 
         assert_true(
@@ -268,7 +268,8 @@ static void check(const char *stream, size_t length, size_t max_line, const stru
 {
     struct gate of_model = gate, of_feed = gate;
     struct facts for_model = facts, for_feed = facts;
-    struct terms model = {max_line, &for_model}, feed = {max_line, &for_feed};
+    struct terms model = {.max_line = max_line, .facts = &for_model};
+    struct terms feed = {.max_line = max_line, .facts = &for_feed};
 
     for_model.gate = &of_model;
     for_feed.gate = &of_feed;
