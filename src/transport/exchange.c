@@ -245,8 +245,9 @@ static void conn_ready(struct watch *watch, uint32_t events)
     case LIFE_WRITING:
         write_turn(conn);
         break;
-    case LIFE_WAITING: // nothing else is reported there
-        conn_close(conn, CLOSED_RESET, "reset");
+    case LIFE_WAITING: // another event is from before it began to wait
+        if (events & (EPOLLERR | EPOLLHUP))
+            conn_close(conn, CLOSED_RESET, "reset");
         break;
     case LIFE_FLUSHING:
         flush_turn(conn, events);

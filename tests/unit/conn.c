@@ -1419,6 +1419,16 @@ TEST(who_resets_does_so_while_it_waits_too)
     assert_int_equal(test.pool.delays.count, 0);
 }
 
+TEST(an_event_from_before_the_wait_ends_nothing)
+{
+    come(&role_faulty);
+    says("/delay 2000 x\n");
+    exchange_turn(test.conn, EPOLLIN);
+    assert_true(waits());
+    exchange_turn(test.conn, EPOLLHUP);
+    expect_state("closed tcp reset");
+}
+
 TEST(a_reset_comes_behind_what_is_owed)
 {
     char byte;
