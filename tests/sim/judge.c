@@ -263,6 +263,7 @@ void judge_received(struct flow *flow, const char *bytes, long result, bool cut_
     flow->fin_behind = !cut_short && result > 0 && flow->fin_in;
     flow->read_at = world.now;
     if (result < 0) {
+        flow->ends -= flow->ends > 0; // it has not been told again
         told(flow, result);
         return;
     }
