@@ -12,6 +12,7 @@ import datagrams
 import everybyte
 import guessing
 import logflood
+import misbehaving
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
@@ -101,6 +102,22 @@ ATTACKS = [
            "an exchange between two servers ends with the hop limit",
            "{kinds} kinds with {hops} hops: {longest} datagrams at most",
            {"hosts": BOTH, "hops": 32}, {"hosts": BOTH, "hops": 255}),
+    Attack("faults", "forged", misbehaving.forged_delays,
+           "1024 delayed datagrams; of one too many the one that would wait longest is dropped; memory does not grow",
+           "{heard} delays of an hour heard; {answers} of 50 ms answered, which were asked for {asked} times; RSS "
+           "{rss_grown_kb:.0f} KiB more",
+           {"heard": 20_000, "answers": 5}, {"heard": 2_000_000, "answers": 20}, timed=True),
+    Attack("faults", "hours", misbehaving.hours,
+           "300 bytes of the process for each that waits, a short line included; nobody wakes it up",
+           "{connections} that wait for an hour: {each_bytes:.0f} bytes each",
+           {"connections": 1000}, {"connections": 10000}, timed=True),
+    *(Attack("faults", variant, misbehaving.unread, "process: 133 KiB each; nobody wakes it up",
+             "{connections} of them: {process_kb:.0f} KiB of the process each",
+             {"connections": 50, "text": text}, {"connections": 1000, "text": text}, timed=True)
+      for variant, text in (("bytes", misbehaving.BYTES), ("pauses", misbehaving.PAUSE))),
+    Attack("faults", "drips", misbehaving.drips, "one send for each byte; all come, and others are served",
+           "{connections} of them, a byte each millisecond, server busy {cpu_percent:.0f} %",
+           {"connections": 20, "count": 200}, {"connections": 256, "count": 4000}, timed=True),
     Attack("token", "guesses", guessing.guesses,
            "five examined a minute",
            "{examined} of {guesses} examined in {seconds:.0f} s",

@@ -36,14 +36,14 @@ def forging():
 
 
 class Forger:
-    """Sends datagrams, no two of them from the same source."""
+    """Sends datagrams to PORT, no two of them from the same source."""
 
-    def __init__(self, server, text):
-        self.server, self.text = server, text
+    def __init__(self, port, text):
+        self.port, self.text = port, text
         self.sent = 0
 
     def start(self, count):
-        words = [PROGRAMS / "forge", HERE, self.server.udp_port, self.sent, count, self.text]
+        words = [PROGRAMS / "forge", HERE, self.port, self.sent, count, self.text]
         self.sent += count
         return subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL,
                                 preexec_fn=pinned(Cores.rest, idle=True))
@@ -57,7 +57,7 @@ def forged_sources(polite, heard):
     """Until the daemon has heard from HEARD sources."""
     with forging(), serving() as server, connect(server) as control:
         polite.begin(server, control)
-        forger = Forger(server, "x")
+        forger = Forger(server.udp_port, "x")
         # The table is touched from end to end.
         while control.stats()["active_udp_peers"] < PEERS_MOST:
             forger.finish(forger.start(10_000))
@@ -85,7 +85,7 @@ def amplification(polite, heard):
             return now["udp_answered"], now["udp_dropped"]
 
         polite.begin(server, control)
-        forger = Forger(server, HELP)
+        forger = Forger(server.udp_port, HELP)
         begun = time.monotonic()
         flood = forger.start(heard)
         figures = polite.end()
