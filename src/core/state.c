@@ -292,13 +292,22 @@ static void get_all(struct state_reader *record, uint64_t *numbers, size_t count
     }
 }
 
+// Zeros where the record has ended.
+static void get_bytes(struct state_reader *record, void *bytes, size_t length)
+{
+    const char *at = record->left == 0 ? NULL : take(record, length);
+
+    if (at)
+        memcpy(bytes, at, length);
+    else
+        memset(bytes, 0, length);
+}
+
 static struct address get_address(struct state_reader *record)
 {
-    struct address address = {.port = 0};
-    const char *ip = take(record, IP_BYTES);
+    struct address address;
 
-    if (ip)
-        memcpy(&address.ip, ip, IP_BYTES);
+    get_bytes(record, &address.ip, IP_BYTES);
     address.scope = get_u32(record);
     address.port = (uint16_t)get_u32(record);
     return address;
@@ -313,7 +322,7 @@ static struct state_reader next(struct state_reader *reader)
     const char *at = take(reader, length);
 
     return (struct state_reader){
-        .at = at, .left = at ? length : 0, .problem = at ? reader->problem : cut};
+        .at = at ? at : "", .left = at ? length : 0, .problem = reader->problem};
 }
 
 static bool ends(struct state_reader *reader, const struct state_reader *record)
@@ -367,12 +376,9 @@ bool state_read_header(struct state_reader *reader, struct state_header *header)
 bool state_read_port(struct state_reader *reader, struct state_port *port)
 {
     struct state_reader record = next(reader);
-    const char *name = take(&record, STATE_NAME_MAX_BYTES);
 
-    *port = (struct state_port){.name = ""};
-    if (name)
-        memcpy(port->name, name, STATE_NAME_MAX_BYTES);
-    if (name && !memchr(name, '\0', STATE_NAME_MAX_BYTES))
+    get_bytes(&record, port->name, STATE_NAME_MAX_BYTES);
+    if (!memchr(port->name, '\0', STATE_NAME_MAX_BYTES))
         fail(&record, "a name has no end");
     port->protocol = (enum protocol)get_choice(&record, PROTOCOLS);
     port->open = get_u8(&record);
