@@ -18,7 +18,7 @@ enum { F_ADD_SEALS = 1033, F_GET_SEALS };
 enum { F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8 };
 #endif
 
-enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, BYTES_MAX = INT32_MAX };
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 union control {
     alignas(struct cmsghdr) char bytes[CMSG_SPACE(FLIGHT_BATCH_MAX * sizeof(int))];
@@ -79,6 +79,10 @@ bool flight_send(struct flight *flight, int fd)
 
 bool flight_send_bytes(struct flight *flight, const char *bytes, size_t length)
 {
+    if (length > FLIGHT_BYTES_MAX) {
+        errno = EFBIG;
+        return false;
+    }
     while (length > 0) {
         ssize_t written = write(flight->memory, bytes, length);
 
@@ -100,7 +104,29 @@ bool arrival_is(int fd)
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
 }
 
-// Fills the batch, of which the kernel drops what this process may not have. False at the end.
+static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" // within musl's macro
+    return CMSG_NXTHDR(message, at);
+#pragma GCC diagnostic pop
+}
+
+// How many descriptors MESSAGE has brought to FDS, wherever they stand in it.
+static int find_fds(struct msghdr *message, int fds[FLIGHT_BATCH_MAX])
+{
+    size_t length = 0;
+
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = next_control(message, at))
+        if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) {
+            length = at->cmsg_len - CMSG_LEN(0);
+            memcpy(fds, CMSG_DATA(at), length);
+        }
+    return (int)(length / sizeof(int));
+}
+
+// Fills the batch, of which the kernel drops what this process may not have. False at the end, and
+// at what no flight sends, whose descriptors are closed.
 static bool receive(struct arrival *arrival)
 {
     union control control;
@@ -110,26 +136,22 @@ static bool receive(struct arrival *arrival)
                                           .msg_iovlen = 1,
                                           .msg_control = &control,
                                           .msg_controllen = sizeof control}};
-    struct cmsghdr *at = NULL;
-    size_t had = 0;
 
-    // Looked at and left where it is: who comes next finds it all if this process ends meanwhile.
-    if (recvmmsg(arrival->socket, &message, 1, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL) !=
-            1 ||
-        message.msg_len != 1)
+    arrival->at = arrival->count = 0;
+    if (recvmmsg(arrival->socket, &message, 1, arrival->look | MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
+                 NULL) != 1)
         return false;
-    at = CMSG_FIRSTHDR(&message.msg_hdr);
-    if (at && at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS) {
-        had = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(arrival->fds, CMSG_DATA(at), had * sizeof(int));
+    int had = find_fds(&message.msg_hdr, arrival->fds);
+    bool whole = message.msg_len == 1 && !(message.msg_hdr.msg_flags & MSG_TRUNC);
+    if (!whole || count > FLIGHT_BATCH_MAX || had > count) {
+        while (had > 0)
+            close(arrival->fds[--had]);
+        return false;
     }
-    arrival->at = 0;
-    arrival->count = count <= FLIGHT_BATCH_MAX ? count : FLIGHT_BATCH_MAX;
-    if ((size_t)arrival->count < had)
-        arrival->count = (int)had;
-    for (size_t i = had; i < (size_t)arrival->count; i++)
+    for (int i = had; i < count; i++)
         arrival->fds[i] = ARRIVAL_LOST;
-    return arrival->count > 0;
+    arrival->count = count;
+    return count > 0;
 }
 
 int arrival_next(struct arrival *arrival)
@@ -142,12 +164,13 @@ int arrival_next(struct arrival *arrival)
 // NULL, or what is wrong with what MEMORY holds.
 static const char *read_memory(struct arrival *arrival, int memory)
 {
+    int seals = fcntl(memory, F_GET_SEALS);
     struct stat status;
     size_t done = 0;
 
-    if ((fcntl(memory, F_GET_SEALS) & SEALS) != SEALS)
+    if (seals < 0 || (seals & SEALS) != SEALS)
         return "what tells about them is not sealed";
-    if (fstat(memory, &status) < 0 || status.st_size <= 0 || status.st_size > BYTES_MAX)
+    if (fstat(memory, &status) < 0 || status.st_size <= 0 || status.st_size > FLIGHT_BYTES_MAX)
         return "what tells about them cannot be read";
     arrival->bytes = malloc((size_t)status.st_size);
     if (!arrival->bytes)
@@ -163,9 +186,11 @@ const char *arrival_open(struct arrival *arrival, int socket)
     static const int begin = 0;
 
     *arrival = (struct arrival){.socket = socket};
-    // socket(7): from the first message on, each MSG_PEEK looks at the next one.
-    if (setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &begin, sizeof begin) < 0)
-        return strerror(errno);
+    // socket(7): from the first message on, each MSG_PEEK looks at the next one, and all stay where
+    // they are: who comes next finds them if this process ends meanwhile. Where that cannot be set,
+    // they are taken.
+    if (setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &begin, sizeof begin) == 0)
+        arrival->look = MSG_PEEK;
     int memory = arrival_next(arrival);
 
     if (memory < 0)

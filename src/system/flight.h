@@ -8,8 +8,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { FLIGHT_BATCH_MAX = 253 }; // SCM_MAX_FD of Linux: descriptors in one message
+enum {
+    FLIGHT_BATCH_MAX = 253,       // SCM_MAX_FD of Linux: descriptors in one message
+    FLIGHT_BYTES_MAX = INT32_MAX, // one read(2) or write(2) takes as much
+};
 
 struct flight {
     int memory;
@@ -38,6 +42,7 @@ void flight_close(struct flight *flight);
 // The other end.
 struct arrival {
     int socket; // -1: nothing comes
+    int look;   // how it is received from: MSG_PEEK, or 0
     int fds[FLIGHT_BATCH_MAX];
     int count, at; // of the batch
     char *bytes;   // owned
