@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,21 +30,31 @@ void successor_init(struct successor *successor, char *argv[])
     successor->path[length > 0 ? length : 0] = '\0';
 }
 
+// The descriptor that the LENGTH characters of TEXT name, which is closed by execve(2) from now on;
+// -1 if there is no such.
+static int take_descriptor(const char *text, size_t length)
+{
+    uint64_t number = 0;
+
+    return number_parse(text, length, INT_MAX, &number) &&
+                   fcntl((int)number, F_SETFD, FD_CLOEXEC) == 0
+               ? (int)number
+               : -1;
+}
+
 int successor_given(int *trial)
 {
     const char *text = getenv(VARIABLE);
     size_t length = text ? strcspn(text, ":") : 0;
-    uint64_t flight = 0, answer = 0;
+    int flight = text ? take_descriptor(text, length) : -1;
 
     *trial = -1;
-    bool given = text && number_parse(text, length, INT_MAX, &flight) && arrival_is((int)flight);
-    if (given && text[length] == ':' && number_of(text + length + 1, INT_MAX, &answer) &&
-        answer > STDERR_FILENO && fcntl((int)answer, F_SETFD, FD_CLOEXEC) == 0)
-        *trial = (int)answer;
+    if (flight >= 0 && !arrival_is(flight))
+        flight = -1;
+    if (flight >= 0 && text[length] == ':')
+        *trial = take_descriptor(text + length + 1, strlen(text + length + 1));
     unsetenv(VARIABLE);
-    if (!given || fcntl((int)flight, F_SETFD, FD_CLOEXEC) < 0)
-        return -1; // meant for another program, or nobody
-    return (int)flight;
+    return flight;
 }
 
 // Comes back only if that fails, with errno; then all is as before.
@@ -63,6 +74,18 @@ static void execute(const struct successor *successor, int flight, int trial)
     errno = error;
 }
 
+// Whoever has started this process may have had it ignore the signal.
+static void limit_time(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    alarm(SUCCESSOR_TRIAL_SECONDS);
+}
+
 int successor_try(const struct successor *successor, int flight)
 {
     int ends[2];
@@ -71,7 +94,7 @@ int successor_try(const struct successor *successor, int flight)
         return -1;
     pid_t child = fork();
     if (child == 0) {
-        alarm(SUCCESSOR_TRIAL_SECONDS);
+        limit_time();
         execute(successor, flight, ends[1]);
         _exit(EXIT_FAILURE);
     }
