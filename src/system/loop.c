@@ -61,9 +61,11 @@ bool loop_continue(struct loop *loop, uint64_t start)
 {
     uint64_t now = nanoseconds();
 
-    if (start > now || (now - start) / NANOSECONDS_PER_TICK >= TICKS_NEVER / 2)
+    if (start > now || now - start < NANOSECONDS_PER_TICK ||
+        (now - start) / NANOSECONDS_PER_TICK >= TICKS_NEVER / 2)
         return false;
     loop->start = start;
+    loop->now = 0;
     return true;
 }
 
