@@ -471,7 +471,7 @@ static int start(struct server *server)
     if (confine(server) < 0)
         return -1;
     bool came = handover_comes(&server->handover);
-    handover_take(&server->handover, &server->ports);
+    handover_take(&server->handover, &server->ports, server->trial_of >= 0);
     if (server->trial_of >= 0)
         return 0;
     if (ports_serve(&server->ports) < 0)

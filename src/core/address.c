@@ -61,6 +61,11 @@ socklen_t address_store(const struct address *address, int family, struct sockad
     return sizeof v6;
 }
 
+bool address_same(const struct address *a, const struct address *b)
+{
+    return memcmp(&a->ip, &b->ip, sizeof a->ip) == 0 && a->scope == b->scope && a->port == b->port;
+}
+
 bool address_is_v4(const struct address *address)
 {
     return IN6_IS_ADDR_V4MAPPED(&address->ip);

@@ -31,6 +31,8 @@ struct address address_of_v4(struct in_addr ip);
 socklen_t address_store(const struct address *address, int family,
                         struct sockaddr_storage *storage);
 
+bool address_same(const struct address *a, const struct address *b);
+
 bool address_is_v4(const struct address *address);
 struct in_addr address_v4(const struct address *address);
 bool address_is_loopback(const struct address *address);

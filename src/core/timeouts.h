@@ -52,6 +52,9 @@ bool timeout_running(const struct timeout *timeout);
 void timeouts_start(struct timeouts *timeouts, struct timeout *timeout, ticks now);
 void timeout_stop(struct timeout *timeout);
 
+// Puts those whose deadlines were set otherwise than by timeouts_start in order, in O(n log n).
+void timeouts_sort(struct timeouts *timeouts);
+
 // A timeout that is due at NOW, which stays in the list until it is stopped or started anew; or
 // NULL.
 struct timeout *timeouts_due(const struct timeouts *timeouts, ticks now);

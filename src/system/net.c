@@ -244,6 +244,18 @@ bool net_is_dual(int fd)
     return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &length) == 0 && only == 0;
 }
 
+bool net_serves(int fd, int type, const struct address *local)
+{
+    int found = 0, listens = 0;
+    socklen_t length = sizeof found;
+    struct address own = net_local(fd);
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &found, &length) == 0 && found == type &&
+           (type != SOCK_STREAM ||
+            (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens)) &&
+           own.port != 0 && address_same(&own, local);
+}
+
 void net_fragment(int fd, unsigned bytes)
 {
     enum { LEAST = 1280 }; // RFC 8200, 5: no link of IPv6 is narrower

@@ -49,6 +49,9 @@ void net_fragment(int fd, unsigned bytes);
 // Whether an IPv6 socket serves IPv4 too.
 bool net_is_dual(int fd);
 
+// Whether clients come in by FD: a socket of TYPE at LOCAL that, if it is SOCK_STREAM, listens.
+bool net_serves(int fd, int type, const struct address *local);
+
 // getsockname(2) and getpeername(2) as values; port 0: that failed, as it does after a reset.
 struct address net_local(int fd);
 struct address net_peer(int fd);

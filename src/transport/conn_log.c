@@ -36,8 +36,10 @@ uint64_t conn_log_number(const struct conn *conn)
 
 void conn_log_renumber(struct conn *conn, uint64_t number)
 {
-    if (log_enabled(LOG_DETAIL) && number > 0)
-        ((struct named *)conn)->number = number;
+    if (!log_enabled(LOG_DETAIL) || number == 0)
+        return;
+    ((struct named *)conn)->number = number;
+    conn_pool(conn)->logged--; // what it was given here is the next one's
 }
 
 void conn_log_opened(const struct conn *conn, const char *message)

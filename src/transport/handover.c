@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/proxy.h"
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
@@ -147,7 +148,7 @@ static void write_all(struct state_writer *writer, struct ports *ports, bool pas
     struct peer_kept peer;
 
     header.counters.wakeups = pool->loop->turns;
-    header.counters.log_suppressed = log_suppressed();
+    header.counters.log_suppressed += log_suppressed();
     state_write_header(writer, &header);
     for (size_t i = 0; i < ports->count; i++)
         write_port(writer, &ports->port[i], passed);
@@ -216,13 +217,25 @@ static bool read_ports(struct handover *handover)
     return true;
 }
 
+// What PORT's socket is said to be. One that is something else is closed.
+static int take_socket(struct handover *handover, const struct state_port *port)
+{
+    int fd = arrival_next(&handover->arrival);
+
+    if (fd < 0 ||
+        net_serves(fd, port->protocol == PROTOCOL_TCP ? SOCK_STREAM : SOCK_DGRAM, &port->local))
+        return fd;
+    close(fd);
+    return -1;
+}
+
 // Before this nothing is taken by its place: where the bytes are of no use, the descriptors have to
 // tell themselves what they are.
 static void take_descriptors(struct handover *handover)
 {
     for (uint32_t i = 0; i < handover->header.ports; i++)
         if (handover->ports[i].port.open)
-            handover->ports[i].fd = arrival_next(&handover->arrival);
+            handover->ports[i].fd = take_socket(handover, &handover->ports[i].port);
     for (uint32_t i = 0; i < handover->header.process; i++)
         handover->process[i] = arrival_next(&handover->arrival);
 }
@@ -269,31 +282,36 @@ static bool is_for(const struct port *port, struct duty duty)
     return port->role == duty.role && port->proxy == duty.proxy;
 }
 
+// Whether what was opened for WAS serves DUTY at ADDRESS, which may leave the port open.
+static bool suits(const struct state_port *was, struct duty duty, const struct address *address)
+{
+    struct duty own = duty_find(was->name, strlen(was->name));
+    struct address wanted = *address;
+
+    if (wanted.port == 0 && own.role == duty.role && own.proxy == duty.proxy)
+        wanted.port = was->local.port;
+    return address_same(&was->local, &wanted);
+}
+
 int handover_claim(struct handover *handover, struct duty duty, enum protocol protocol,
                    const struct address *address, bool both)
 {
     for (uint32_t i = 0; i < handover->header.ports; i++) {
         struct inherited *inherited = &handover->ports[i];
-        const struct state_port *port = &inherited->port;
+        int fd = inherited->fd;
 
-        if (inherited->fd < 0 || port->protocol != protocol || !port->own ||
-            memcmp(&port->local.ip, &address->ip, sizeof address->ip) != 0 ||
-            port->local.scope != address->scope || net_is_dual(inherited->fd) != both)
+        if (fd < 0 || inherited->port.protocol != protocol || !inherited->port.own ||
+            !suits(&inherited->port, duty, address) || net_is_dual(fd) != both)
             continue;
-        struct duty own = duty_find(port->name, strlen(port->name));
-        if (address->port == 0 ? own.role == duty.role && own.proxy == duty.proxy
-                               : port->local.port == address->port) {
-            int fd = inherited->fd;
-
-            inherited->fd = -1;
-            return fd;
-        }
+        inherited->fd = -1;
+        return fd;
     }
     return -1;
 }
 
 // The port whose connections those of WAS are now: at the same address if there is one, else any of
-// that duty, else one without a socket. NULL: no role of this program's has that duty.
+// that duty, else one without a socket. NULL: no role of this program's has that duty; or there is
+// no socket that WAS's datagrams could go out by.
 static struct port *find_port(struct ports *ports, const struct state_port *was)
 {
     struct duty duty = duty_find(was->name, strlen(was->name));
@@ -306,11 +324,12 @@ static struct port *find_port(struct ports *ports, const struct state_port *was)
 
         if (!is_for(port, duty) || port->protocol != was->protocol)
             continue;
-        if (port->local.port == was->local.port &&
-            memcmp(&port->local.ip, &was->local.ip, sizeof was->local.ip) == 0)
+        if (address_same(&port->local, &was->local))
             return port;
         like = like ? like : port;
     }
+    if (was->protocol == PROTOCOL_UDP)
+        return NULL;
     return like ? like : ports_add_closed(ports, duty, &was->local);
 }
 
@@ -322,12 +341,29 @@ static struct port *last_port(struct ports *ports)
     return find_port(ports, &none);
 }
 
-// One tick after NOW has the whole of TIMEOUTS' time to go, and no more, whatever was said to be
-// left.
+// TIMEOUT falls due when it was to, if it falls due at all, and no later than if it began now.
 static void time_anew(struct timeouts *timeouts, struct timeout *timeout, ticks due, ticks now)
 {
     timeouts_start(timeouts, timeout, now);
-    timeout->due = ticks_sooner(timeout->due, due);
+    if (timeouts->after != TICKS_NEVER)
+        timeout->due = ticks_sooner(timeout->due, due);
+}
+
+// The same for what waits for so many MILLISECONDS at most.
+static uint64_t due_within(struct pool *pool, uint64_t due, uint32_t milliseconds)
+{
+    return uint64_min(due, loop_nanoseconds(pool->loop) + milliseconds * UINT64_C(1000000));
+}
+
+// The order in which messages have begun is none of those in which connections are told of; and
+// what is told may be wrong.
+static void sort_deadlines(struct pool *pool)
+{
+    struct timeouts *all[] = {&pool->opening, &pool->idle,      &pool->owing,
+                              &pool->goodbye, &pool->observing, &pool->line};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        timeouts_sort(all[i]);
 }
 
 static void count_in(struct pool *pool, const struct role *role)
@@ -357,7 +393,8 @@ static bool go_on(struct conn *conn, const struct state_connection *state)
     held = conn->held;
     if (held && state->life == LIFE_READING && state->line_due > 0)
         time_anew(&pool->line, &held->line, state->line_due, now);
-    if (state->life == LIFE_WAITING && !delays_add(&pool->delays, &held->delay, state->due))
+    if (state->life == LIFE_WAITING &&
+        !delays_add(&pool->delays, &held->delay, due_within(pool, state->due, state->wait_ms)))
         return false;
     return conn_await(conn) == 0;
 }
@@ -372,13 +409,18 @@ static bool fits(const struct pool *pool, const struct state_connection *state)
     return state->input_length <= most;
 }
 
-// What is owed goes out, then FIN.
-static void end(struct conn *conn)
+// Whether STATE's header, if it has one, is what is kept of such.
+static bool announces(const struct state_connection *state)
 {
-    if (conn_life(conn) < LIFE_WRITING || conn_life(conn) == LIFE_WAITING)
-        conn_lead(conn, (struct balance){.outcome = TURN_CLOSE});
+    struct proxy_header header;
+
+    if (state->header_length == 0)
+        return true;
+    proxy_parse(state->header, state->header_length, &header);
+    return header.announced && header.length == state->header_length;
 }
 
+// What is owed goes out, then FIN.
 static struct state_connection ended(const struct state_connection *state)
 {
     struct state_connection last = *state;
@@ -386,36 +428,57 @@ static struct state_connection ended(const struct state_connection *state)
     last.outcome = TURN_CLOSE;
     last.input_length = last.header_length = 0;
     last.memory = (struct memory){.discarding = false};
-    if (last.life == LIFE_WRITING && last.output_length == 0)
-        last.life = LIFE_READING;
-    if (last.life == LIFE_WAITING || last.life == LIFE_OPENING)
+    if (last.life < LIFE_FLUSHING && last.output_length == 0)
         last.life = LIFE_READING;
     return last;
 }
 
-// Whether the connection of FD goes on. PORT is NULL: it ends by a goodbye.
-static bool take(struct ports *ports, struct port *port, int fd,
-                 const struct state_connection *state)
+static struct conn *create(struct ports *ports, struct port *port, int fd)
 {
-    bool goes_on = port && fits(&ports->pool, state);
+    struct port *at = port ? port : last_port(ports);
     struct address peer = net_peer(fd);
-    struct port *at = goes_on ? port : last_port(ports);
     struct conn *conn = at ? exchange_create(at, fd, &peer) : NULL;
+
+    if (conn)
+        count_in(&ports->pool, at->role);
+    return conn;
+}
+
+// Those that have come, and those that the process before has told of.
+struct tally {
+    unsigned taken, ended, lost;
+    uint32_t told;
+};
+
+// It will not be closed here, so it is counted as closed.
+static void lose(struct pool *pool, struct tally *tally, bool counted)
+{
+    tally->lost++;
+    pool->service->counters.closed_tcp[CLOSED_RESET] += counted;
+}
+
+// Takes over a connection, of PORT if there is that. TRIAL: only as far as it can be undone.
+static void take(struct ports *ports, struct port *port, int fd,
+                 const struct state_connection *state, bool trial, struct tally *tally)
+{
+    bool goes_on = port && fits(&ports->pool, state) && announces(state);
     struct state_connection last = ended(state);
+    struct conn *conn = create(ports, port, fd);
 
     if (!conn) {
         close(fd);
-        return false;
+        lose(&ports->pool, tally, !port || port->role->admitted);
+        return;
     }
-    count_in(&ports->pool, at->role);
     conn_log_renumber(conn, state->number);
     if (!go_on(conn, goes_on ? state : &last)) {
+        tally->lost++;
         conn_close(conn, CLOSED_RESET, strerror(errno));
-        return false;
+        return;
     }
-    if (!goes_on)
-        end(conn);
-    return goes_on;
+    *(goes_on ? &tally->taken : &tally->ended) += 1;
+    if (!goes_on && !trial && conn_life(conn) == LIFE_READING)
+        conn_lead(conn, (struct balance){.outcome = TURN_CLOSE});
 }
 
 static struct port *port_of(struct ports *ports, const struct handover *handover, uint32_t number)
@@ -425,7 +488,7 @@ static struct port *port_of(struct ports *ports, const struct handover *handover
     return number < handover->header.ports ? find_port(ports, &handover->ports[number].port) : NULL;
 }
 
-// What has come by another end than this one is no connection.
+// What has come by another end than this one, and what was reset on its way, is no connection.
 static bool is_connection(int fd)
 {
     int type = 0;
@@ -435,34 +498,89 @@ static bool is_connection(int fd)
            net_peer(fd).port != 0;
 }
 
-static void take_connections(struct handover *handover, struct ports *ports)
+// Nothing is known of FD but that it has come, if it is a connection at all. NEW: not even the
+// counters know of it.
+static void take_unknown(struct ports *ports, int fd, bool new, bool trial, struct tally *tally)
 {
-    static const struct state_connection unknown = {.closing = CLOSINGS, .outcome = TURN_CLOSE};
-    unsigned taken = 0, ended = 0, lost = 0;
+    static const struct state_connection unknown = {
+        .life = LIFE_READING, .closing = CLOSINGS, .idle_due = TICKS_NEVER};
+    struct counters *counters = &ports->pool.service->counters;
+
+    if (fd >= 0 && !is_connection(fd)) {
+        close(fd);
+        return;
+    }
+    counters->total_clients += new;
+    counters->accepted_tcp += new;
+    if (fd >= 0)
+        take(ports, NULL, fd, &unknown, trial, tally);
+    else
+        lose(&ports->pool, tally, true);
+}
+
+// FD may be one that has not come.
+static void take_known(struct handover *handover, struct ports *ports, int fd,
+                       const struct state_connection *state, bool trial, struct tally *tally)
+{
+    struct port *port = port_of(ports, handover, state->port);
+
+    if (fd >= 0 && is_connection(fd)) {
+        take(ports, port, fd, state, trial, tally);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+    lose(&ports->pool, tally, !port || port->role->admitted);
+}
+
+// Whether there is one more that is told of.
+static bool read_next(struct handover *handover, struct tally *tally,
+                      struct state_connection *state)
+{
+    if (handover->problem || tally->told == handover->header.connections ||
+        !state_read_connection(&handover->reader, state))
+        return false;
+    tally->told++;
+    return true;
+}
+
+static void take_connections(struct handover *handover, struct ports *ports, bool trial)
+{
+    struct tally tally = {.taken = 0};
+    struct state_connection state;
     int fd;
 
-    while ((fd = arrival_next(&handover->arrival)) != ARRIVAL_END) {
-        struct state_connection state = unknown;
-        bool known = !handover->problem && state_read_connection(&handover->reader, &state);
-
-        if (!known)
-            state = unknown;
-        if (fd < 0) {
-            lost++;
-        } else if (!is_connection(fd)) { // it was reset on its way, or is no connection
-            close(fd);
-            lost++;
-        } else if (take(ports, known ? port_of(ports, handover, state.port) : NULL, fd, &state)) {
-            taken++;
-        } else {
-            ended++;
-        }
-    }
+    while ((fd = arrival_next(&handover->arrival)) != ARRIVAL_END)
+        if (read_next(handover, &tally, &state))
+            take_known(handover, ports, fd, &state, trial, &tally);
+        else
+            take_unknown(ports, fd, handover->problem != NULL, trial, &tally);
+    while (read_next(handover, &tally, &state))
+        take_known(handover, ports, ARRIVAL_LOST, &state, trial, &tally);
+    sort_deadlines(&ports->pool);
     if (!handover->problem)
         handover->problem = handover->reader.problem;
-    log_event(handover->problem || lost + ended > 0 ? LOG_WARNING : LOG_INFO,
-              "connections taken over", LOG_NUMBER("count", taken), LOG_NUMBER("ended", ended),
-              LOG_NUMBER("lost", lost), LOG_TEXT("error", handover->problem));
+    log_event(handover->problem || tally.lost + tally.ended > 0 ? LOG_WARNING : LOG_INFO,
+              "connections taken over", LOG_NUMBER("count", tally.taken),
+              LOG_NUMBER("ended", tally.ended), LOG_NUMBER("lost", tally.lost),
+              LOG_TEXT("error", handover->problem));
+}
+
+// The number of answers that are dropped for it.
+static unsigned keep(struct ports *ports, struct port *port, const struct state_datagram *state)
+{
+    struct sockaddr_storage to = {.ss_family = AF_UNSPEC};
+    struct iovec answer = {(void *)(uintptr_t)state->bytes, state->length};
+    struct msghdr message = {.msg_name = &to,
+                             .msg_namelen = state->to_length,
+                             .msg_iov = &answer,
+                             .msg_iovlen = 1,
+                             .msg_control = (void *)(uintptr_t)state->control,
+                             .msg_controllen = state->control_length};
+
+    memcpy(&to, state->to, state->to_length);
+    return delayed_keep(&ports->udp.delayed, port, &message,
+                        due_within(&ports->pool, state->due, UINT32_MAX));
 }
 
 static void take_datagrams(struct handover *handover, struct ports *ports)
@@ -473,19 +591,25 @@ static void take_datagrams(struct handover *handover, struct ports *ports)
         if (!state_read_datagram(&handover->reader, &state))
             return;
         struct port *port = port_of(ports, handover, state.port);
-        struct sockaddr_storage to = {.ss_family = AF_UNSPEC};
-        struct iovec answer = {(void *)(uintptr_t)state.bytes, state.length};
-        struct msghdr message = {.msg_name = &to,
-                                 .msg_namelen = state.to_length,
-                                 .msg_iov = &answer,
-                                 .msg_iovlen = 1,
-                                 .msg_control = (void *)(uintptr_t)state.control,
-                                 .msg_controllen = state.control_length};
+        uint64_t *dropped = &ports->pool.service->counters.udp_dropped[DROP_SEND];
 
-        memcpy(&to, state.to, state.to_length);
-        if (port && port->protocol == PROTOCOL_UDP && port->watch.fd >= 0)
-            ports->pool.service->counters.udp_dropped[DROP_SEND] +=
-                delayed_keep(&ports->udp.delayed, port, &message, state.due);
+        if (port && port->protocol == PROTOCOL_UDP)
+            *dropped += keep(ports, port, &state);
+        else
+            ++*dropped;
+    }
+}
+
+// What was counted as lost at a socket before this process is not counted again; what was lost
+// since is.
+static void take_lost(struct handover *handover, struct ports *ports)
+{
+    for (uint32_t i = 0; i < handover->header.ports; i++) {
+        const struct state_port *was = &handover->ports[i].port;
+        struct port *port = was->protocol == PROTOCOL_UDP ? find_port(ports, was) : NULL;
+
+        if (port && port->lost > was->lost)
+            port->lost = was->lost;
     }
 }
 
@@ -500,7 +624,7 @@ static void take_peers(struct handover *handover, struct ports *ports)
     }
 }
 
-void handover_take(struct handover *handover, struct ports *ports)
+void handover_take(struct handover *handover, struct ports *ports, bool trial)
 {
     struct pool *pool = &ports->pool;
 
@@ -510,10 +634,11 @@ void handover_take(struct handover *handover, struct ports *ports)
         pool->service->counters = handover->header.counters;
         pool->loop->turns = handover->header.counters.wakeups;
         pool->logged = handover->header.logged;
+        take_lost(handover, ports);
         take_peers(handover, ports);
         take_datagrams(handover, ports);
     }
-    take_connections(handover, ports);
+    take_connections(handover, ports, trial);
     handover_close(handover);
 }
 

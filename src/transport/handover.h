@@ -47,8 +47,9 @@ int handover_next_passed(struct handover *handover, struct state_port *port);
 
 // Takes in all the rest: what is known of peers and datagrams, and the connections, which come to
 // the port that is most like their own. The log tells how many there were. Nothing is read from a
-// connection, nor written to one that can go on.
-void handover_take(struct handover *handover, struct ports *ports);
+// connection, nor written to one that can go on; those that cannot go on are said goodbye, unless
+// this is a TRIAL: then they are another process's still.
+void handover_take(struct handover *handover, struct ports *ports, bool trial);
 
 // Closes whatever has not been taken.
 void handover_close(struct handover *handover);

@@ -68,7 +68,7 @@ struct facts pool_facts(struct pool *pool, enum protocol protocol, struct addres
         service_facts(pool->service, protocol, &peer, &local, loop_now(pool->loop), time);
     facts.max_tcp = pool->options->max_tcp;
     facts.counters.wakeups = pool->loop->turns;
-    facts.counters.log_suppressed = log_suppressed();
+    facts.counters.log_suppressed += log_suppressed(); // to those of a process before
     return facts;
 }
 

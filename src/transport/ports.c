@@ -214,7 +214,7 @@ static int set_up(struct port *port)
         return -1;
     if (reflect && net_tell_class(port->watch.fd) < 0)
         return -1;
-    if (port->protocol == PROTOCOL_UDP && !port->own)
+    if (port->protocol == PROTOCOL_UDP)
         port->lost = net_lost(port->watch.fd); // before this process
     port->local = net_local(port->watch.fd);
     return port->local.port ? 0 : -1;
