@@ -49,6 +49,7 @@ $(B)/unit/sandbox: UNIT_WRAP = $(call wrap,prctl syscall)
 $(B)/unit/user: UNIT_WRAP = $(call wrap,geteuid getresuid prctl setgroups setresgid setresuid syscall) -Wl,--wrap=fopen64
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/state: UNIT_WRAP = $(call wrap,realloc)
+$(B)/unit/flight: UNIT_WRAP = $(call wrap,setsockopt)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
 # Before the archive, which in a plain build has what does nothing instead.
