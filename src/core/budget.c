@@ -22,7 +22,7 @@ struct budget_host {
 
 bool budget_init(struct budget *budget, const uint64_t key[2])
 {
-    *budget = (struct budget){.key = {key[0], key[1]}, .share = SHARE_MAX};
+    *budget = (struct budget){.key = {key[0], key[1]}, .now.share = SHARE_MAX};
     budget->host = calloc(BUDGET_HOSTS, sizeof *budget->host);
     return budget->host;
 }
@@ -49,12 +49,12 @@ static void begin_second(struct budget *budget, uint32_t second)
 {
     uint64_t share = SHARE_MAX;
 
-    if (second - budget->second == 1 && budget->won > 0)
-        share = (uint64_t)budget->share * AIM / budget->won;
+    if (second - budget->now.second == 1 && budget->now.won > 0)
+        share = (uint64_t)budget->now.share * AIM / budget->now.won;
     // It is 0 only after more questions in a second than a machine can take, and nobody wins then.
-    budget->share = share > SHARE_MAX ? SHARE_MAX : (uint32_t)share;
-    budget->second = second;
-    budget->won = budget->given = 0;
+    budget->now.share = share > SHARE_MAX ? SHARE_MAX : (uint32_t)share;
+    budget->now.second = second;
+    budget->now.won = budget->now.given = 0;
 }
 
 // Counts one more question of HOST: how many it is likely to ask in this second.
@@ -70,21 +70,30 @@ static uint32_t demand(struct budget_host *host, uint32_t second)
     return host->asked > host->before ? host->asked : host->before;
 }
 
+void budget_take_kept(struct budget *budget, const struct budget_kept *kept)
+{
+    budget->now = *kept;
+    if (kept->share > SHARE_MAX)
+        budget->now.share = SHARE_MAX;
+    if (kept->given > BUDGET_IN_ALL)
+        budget->now.given = BUDGET_IN_ALL;
+}
+
 bool budget_allow(struct budget *budget, const struct address *address, ticks now)
 {
     struct budget_host *host = host_of(budget, address);
     uint32_t second = now / TICKS_PER_SECOND;
 
-    if (budget->second != second)
+    if (budget->now.second != second)
         begin_second(budget, second);
     uint64_t draw = ++budget->draws;
     uint64_t lot = siphash(budget->key, (const uint8_t *)&draw, sizeof draw) % ONE;
-    if (lot * demand(host, second) >= budget->share || host->given == BUDGET_PER_HOST)
+    if (lot * demand(host, second) >= budget->now.share || host->given == BUDGET_PER_HOST)
         return false;
-    budget->won++;
-    if (budget->given == BUDGET_IN_ALL)
+    budget->now.won++;
+    if (budget->now.given == BUDGET_IN_ALL)
         return false;
     host->given++;
-    budget->given++;
+    budget->now.given++;
     return true;
 }

@@ -24,17 +24,25 @@ enum {
 
 struct budget_host;
 
+// What all hosts have in common.
+struct budget_kept {
+    uint32_t second, won, given; // this second, questions that the lot fell on in it, and answers
+    uint32_t share;              // of a host, in 65536ths of an answer
+};
+
 struct budget {
     struct budget_host *host; // BUDGET_HOSTS of them
     uint64_t key[2];
-    uint32_t second, won, given; // this second, questions that the lot fell on in it, and answers
-    uint32_t share;              // of a host, in 65536ths of an answer
+    struct budget_kept now;
     uint64_t draws;
 };
 
 // KEY is secret and random. False without memory; budget_finish frees what was taken either way.
 bool budget_init(struct budget *budget, const uint64_t key[2]);
 void budget_finish(struct budget *budget);
+
+// Goes on from what another process has KEPT, which is within the bounds afterwards.
+void budget_take_kept(struct budget *budget, const struct budget_kept *kept);
 
 // Whether a host may have one more such answer; of ADDRESS, the port does not matter.
 bool budget_allow(struct budget *budget, const struct address *address, ticks now);

@@ -141,6 +141,13 @@ void state_write_header(struct state_writer *writer, const struct state_header *
     put_u64(writer, header->logged);
     put_u32(writer, header->process);
     put_counters(writer, &header->counters);
+    put_u32(writer, header->wrong_count);
+    for (int i = 0; i < GUESSES_MAX; i++)
+        put_u32(writer, header->wrong[i]);
+    put_u32(writer, header->budget.second);
+    put_u32(writer, header->budget.won);
+    put_u32(writer, header->budget.given);
+    put_u32(writer, header->budget.share);
     end(writer, begun);
 }
 
@@ -368,6 +375,13 @@ bool state_read_header(struct state_reader *reader, struct state_header *header)
     header->logged = get_u64(&record);
     header->process = get_u32(&record);
     get_counters(&record, &header->counters);
+    header->wrong_count = get_u32(&record);
+    for (int i = 0; i < GUESSES_MAX; i++)
+        header->wrong[i] = get_u32(&record);
+    header->budget.second = get_u32(&record);
+    header->budget.won = get_u32(&record);
+    header->budget.given = get_u32(&record);
+    header->budget.share = get_u32(&record);
     if (header->version != STATE_VERSION)
         fail(&record, "it is of another version");
     return ends(reader, &record);

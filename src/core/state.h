@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "core/budget.h"
 #include "core/counters.h"
+#include "core/gate.h"
 #include "core/life.h"
 #include "core/peers.h"
 #include "core/turn.h"
@@ -30,6 +32,9 @@ struct state_header {
     uint32_t
         process; // of the descriptors that come with it, those behind the ports': see process.h
     struct counters counters;
+    uint32_t wrong_count; // of tokens, and when the latest were: see gate.h
+    ticks wrong[GUESSES_MAX];
+    struct budget_kept budget;
 };
 
 struct state_port {

@@ -144,8 +144,12 @@ static void write_all(struct state_writer *writer, struct ports *ports, bool pas
                                   .connections = count(pool),
                                   .process =
                                       knows(pool->process, passed) ? HANDOVER_PROCESS_MAX : 0,
-                                  .counters = pool->service->counters};
+                                  .counters = pool->service->counters,
+                                  .wrong_count = pool->service->gate->wrong_count,
+                                  .budget = peers->budget.now};
     struct peer_kept peer;
+
+    memcpy(header.wrong, pool->service->gate->wrong, sizeof header.wrong);
 
     header.counters.wakeups = pool->loop->turns;
     header.counters.log_suppressed += log_suppressed();
@@ -624,6 +628,13 @@ static void take_peers(struct handover *handover, struct ports *ports)
     }
 }
 
+// Who guesses gains nothing by a restart.
+static void take_gate(const struct handover *handover, struct gate *gate)
+{
+    gate->wrong_count = handover->header.wrong_count;
+    memcpy(gate->wrong, handover->header.wrong, sizeof gate->wrong);
+}
+
 void handover_take(struct handover *handover, struct ports *ports, bool trial)
 {
     struct pool *pool = &ports->pool;
@@ -634,6 +645,8 @@ void handover_take(struct handover *handover, struct ports *ports, bool trial)
         pool->service->counters = handover->header.counters;
         pool->loop->turns = handover->header.counters.wakeups;
         pool->logged = handover->header.logged;
+        take_gate(handover, pool->service->gate);
+        budget_take_kept(&pool->service->peers.budget, &handover->header.budget);
         take_lost(handover, ports);
         take_peers(handover, ports);
         take_datagrams(handover, ports);

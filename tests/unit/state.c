@@ -76,6 +76,10 @@ static struct state_header header_like(uint32_t connections)
     for (size_t i = 0; i < ARRAY_LENGTH(many); i++)
         for (size_t j = 0; j < many[i].count; j++)
             many[i].at[j] = next++;
+    header.wrong_count = 7;
+    for (ticks i = 0; i < GUESSES_MAX; i++)
+        header.wrong[i] = 100 + i;
+    header.budget = (struct budget_kept){.second = 201, .won = 202, .given = 203, .share = 204};
     return header;
 }
 
@@ -241,6 +245,9 @@ TEST(a_header_reads_back)
     assert_int_equal(read.process, header.process);
     assert_true(read.start == header.start && read.logged == header.logged);
     assert_memory_equal(&read.counters, &header.counters, sizeof read.counters);
+    assert_int_equal(read.wrong_count, 7);
+    assert_memory_equal(read.wrong, header.wrong, sizeof read.wrong);
+    assert_memory_equal(&read.budget, &header.budget, sizeof read.budget);
 }
 
 TEST(a_port_reads_back)
