@@ -26,6 +26,7 @@
 #include "judge.h"
 #include "netsock.h"
 #include "reader.h"
+#include "successor.h"
 #include "world.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
@@ -119,6 +120,7 @@ int __wrap_epoll_create1(int flags)
 int __wrap_timerfd_create(int clock, int flags)
 {
     must(clock == CLOCK_MONOTONIC && flags == (TFD_NONBLOCK | TFD_CLOEXEC));
+    kernel.timer = NEVER;
     return open_file("timerfd_create", CALL_TIMERFD_CREATE, FILE_TIMER);
 }
 
@@ -228,8 +230,32 @@ static int tell_unsent(struct flow *flow, char *info)
     return error;
 }
 
+// What is asked of a socket that has come from another process.
+static int tell_kind(int fd, int level, int name, void *value)
+{
+    const struct netsock *socket = files_kind(fd) == FILE_SOCKET ? socket_of(fd) : NULL;
+    int told = SOCK_STREAM;
+
+    if (level == SOL_SOCKET && name == SO_DOMAIN)
+        told = socket ? socket->family : AF_INET;
+    else if (level == SOL_SOCKET && name == SO_TYPE)
+        told = socket ? socket->type : SOCK_STREAM;
+    else if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+        told = socket && socket->listening;
+    else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && socket && socket->family == AF_INET6)
+        told = socket->v6only;
+    else
+        return ENOPROTOOPT;
+    memcpy(value, &told, sizeof told);
+    return 0;
+}
+
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
+    if (level != IPPROTO_TCP) {
+        enter();
+        return (int)leave("getsockopt", fd, -tell_kind(fd, level, name, value));
+    }
     struct flow *flow = flow_of(fd);
 
     if (*length == NOT_SENT + sizeof(uint32_t))
@@ -488,7 +514,14 @@ int __wrap_close(int fd)
         fail("close of descriptor %d, which is not the server's", fd);
     if (registered && (kind == FILE_FLOW || kind == FILE_SOCKET))
         fail("descriptor %d is closed without EPOLL_CTL_DEL", fd);
-    if (kind == FILE_FLOW) {
+    if (kind == FILE_FLIGHT) {
+        successor_dropped();
+    } else if (kind == FILE_FLOW && flow_of(fd)->in_flight) {
+        flow_of(fd)->fd = -1;
+    } else if (kind == FILE_SOCKET && socket_of(fd)->in_flight) {
+        judge_batch_over(socket_of(fd), false);
+        socket_of(fd)->fd = -1;
+    } else if (kind == FILE_FLOW) {
         judge_closed(flow_of(fd));
         flow_close(flow_of(fd));
     } else if (kind == FILE_SOCKET) {

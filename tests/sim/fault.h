@@ -10,11 +10,13 @@
 #define CALLS(ROW)                                                                                 \
     ROW(ACCEPT4, EINTR, ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET,     \
         EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, EMFILE, ENFILE, ENOBUFS, ENOMEM)         \
+    ROW(ARRIVAL, EMFILE)                                                                           \
     ROW(BIND, EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOMEM, EINVAL)                                   \
     ROW(EPOLL_ADD, ENOMEM, ENOSPC)                                                                 \
     ROW(EPOLL_CREATE1, EMFILE, ENFILE, ENOMEM)                                                     \
     ROW(EPOLL_MOD, ENOMEM)                                                                         \
     ROW(EPOLL_WAIT, EINTR)                                                                         \
+    ROW(FLIGHT, ETOOMANYREFS, ENOBUFS, EAGAIN)                                                     \
     ROW(FSTAT, ENOMEM, EOVERFLOW)                                                                  \
     ROW(GETPEERNAME, ENOBUFS, ENOTCONN)                                                            \
     ROW(GETRANDOM, ENOSYS, EINTR)                                                                  \
@@ -38,6 +40,7 @@
     ROW(SHUTDOWN, ENOTCONN, ENOBUFS)                                                               \
     ROW(SIGNALFD, EMFILE, ENFILE, ENOMEM)                                                          \
     ROW(SOCKET, EAFNOSUPPORT, EMFILE, ENFILE, ENOBUFS, EPERM)                                      \
+    ROW(STORE, ETIMEDOUT, ENOTSUP)                                                                 \
     ROW(TIMERFD_CREATE, EMFILE, ENFILE, ENOMEM)                                                    \
     ROW(TIMERFD_SETTIME, EINVAL)                                                                   \
     ROW(WRITE, EINTR, EAGAIN, EIO, EPIPE, ENOSPC)

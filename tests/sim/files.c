@@ -98,6 +98,7 @@ static uint32_t poll_file(const struct file *file)
     case FILE_STANDARD:
     case FILE_EPOLL:
     case FILE_TOKEN:
+    case FILE_FLIGHT:
     case FILE_LOG:
         break;
     }

@@ -16,7 +16,8 @@ enum file_kind {
     FILE_SOCKET, // a `struct netsock`
     FILE_FLOW,
     FILE_TOKEN,
-    FILE_LOG, // standard error, opened once more
+    FILE_FLIGHT, // what flight.h has, and nobody watches
+    FILE_LOG,    // standard error, opened once more
 };
 
 struct file {

@@ -36,6 +36,7 @@ struct flow {
     bool fin_in, fin_out; // the client's, the daemon's
     bool dead;            // reset, timed out, or both sides are closed: nothing moves any more
     bool closed;          // by the daemon
+    bool in_flight;       // from one process of the daemon to the next, which has fd or not
     int error;            // waits to be told
     bool lingers;         // SO_LINGER with no time: close(2) resets
     bool no_space;        // SOCK_NOSPACE: somebody waits for room in tx

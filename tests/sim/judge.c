@@ -146,6 +146,8 @@ static bool rests(const struct netsock *socket)
 
 void judge_registered(struct flow *flow)
 {
+    if (flow->registered)
+        return; // with the process before
     flow->registered = true;
     flow->busy = judge.admitted >= options()->max_tcp;
     flow->byte_low = world.turn_start;
@@ -487,7 +489,8 @@ void judge_listener_closed(const struct netsock *socket)
 
 void judge_phase(void)
 {
-    if (world.draining || !world.server || world.server->service.phase == PHASE_READY)
+    if (world.draining || world.succession || !world.server || world.server->handed_over ||
+        world.server->service.phase == PHASE_READY)
         return;
     if (world.stops == 0 && !world.may_stop && !world.fatal)
         fail("the server ends without a reason");
@@ -508,7 +511,7 @@ void judge_timer(void)
 void judge_signal(int number)
 {
     world.progress = true;
-    if (number == SIGHUP)
+    if (number == SIGHUP || number == SIGUSR2)
         return;
     // After /shutdown the first signal changes nothing.
     world.over |= ++world.stops > 1;
@@ -766,7 +769,7 @@ void judge_log(const char *line, size_t length)
     if (second != judge.log_second)
         judge.log_lines = 0;
     judge.log_second = second;
-    judge.log_lines += world.started; // clients cause none before
+    judge.log_lines += world.started && !world.succession; // clients cause none before
     if (judge.log_lines > LOG_PER_SECOND_MAX)
         fail("more than %d lines of log in a second", LOG_PER_SECOND_MAX);
     trace("log: %.*s", (int)length - 1, line);
@@ -785,6 +788,15 @@ void judge_run_over(int result)
     judge_counters();
     if (udp.waiting > 0 && udp.waiting_most < DELAYED_MAX && faults.count == 0)
         fail("%llu delayed answers are not sent at the end", (unsigned long long)udp.waiting);
+}
+
+void judge_left(void)
+{
+    judge_ended();
+    judge.log_lines = 0;
+    for (unsigned i = 0; i < flows.held_count; i++)
+        if (!flows.held[i]->in_flight)
+            fail("flow %u is not handed over", flows.held[i]->number);
 }
 
 void judge_ended(void)

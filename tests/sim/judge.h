@@ -29,6 +29,7 @@ void questions_begin(void);
 
 // server_init is over, and server_finish.
 void judge_started(void);
+void judge_left(void); // everything, to the next process, of which the same is to hold
 void judge_run_over(int result);
 void judge_ended(void);
 

@@ -86,9 +86,9 @@ static unsigned run_all(void)
 
 static int run_seeds(uint64_t first)
 {
-    static const char *const name[SIGHTS] = {"universes:",       "turns,",
-                                             "connections,",     "datagrams,",
-                                             "faults injected,", "simulated seconds;"};
+    static const char *const name[SIGHTS] = {
+        "universes:",       "turns,",       "connections,",      "datagrams,",
+        "faults injected,", "successions,", "simulated seconds;"};
 
     run.worker = mmap(NULL, run.jobs * sizeof *run.worker, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);

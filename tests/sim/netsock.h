@@ -34,6 +34,7 @@ struct netsock {
     struct netsock *next; // all that are open
     int fd, family, type;
     bool v6only, listening;
+    bool in_flight;     // see struct flow
     bool pktinfo, hops; // for its family's control messages
     bool class_v4, class_v6;
     struct address bound;

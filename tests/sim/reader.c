@@ -36,6 +36,11 @@ void reader_begin(void)
     reader.closed_to_us = one_in(4);
 }
 
+void reader_left(void)
+{
+    reader.length = 0;
+}
+
 unsigned reader_mode(void)
 {
     return reader.mode;

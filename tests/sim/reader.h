@@ -9,6 +9,9 @@ void reader_begin(void);
 
 // fstat(2): the file's mode. open(2): a descriptor, or -errno.
 unsigned reader_mode(void);
+
+// The process that wrote has ended, in the midst of a line perhaps.
+void reader_left(void);
 long reader_open(const char *path);
 
 // poll(2), write(2) and send(2): the result, or -errno.

@@ -17,8 +17,11 @@ SIM_B ?= $(B)/sim
 # A sandbox would hold the simulation too.
 SIM_DAEMON = $(sort $(filter-out main probe $(CONFINED),$(DAEMON)) $(UNCONFINED))
 SIM = main universe world fault files netsock flow header expect judge questions calls calls_udp memory \
-	client talk sender fifo reader
-SIM_WRAPPED = accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
+	client talk sender fifo reader successor
+# What is between a process and the one that goes on after it.
+SIM_SUCCESSION = arrival_close arrival_next arrival_open flight_close flight_flush flight_open flight_send \
+	flight_send_bytes notify_has_store notify_store successor_given
+SIM_WRAPPED = $(SIM_SUCCESSION) accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
 	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex isatty listen malloc open poll \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write

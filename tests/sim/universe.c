@@ -20,6 +20,7 @@
 #include "netsock.h"
 #include "reader.h"
 #include "server.h"
+#include "successor.h"
 #include "world.h"
 
 enum { ARGUMENTS_MAX = 40, ARGUMENT_ROOM = 64, REST_SECONDS = 1000, REST_AFTER_SECONDS = 100 };
@@ -30,7 +31,8 @@ struct plan {
     int arguments;
     bool token_wanted;
     bool may_not_start;
-    bool rests; // long after the last traffic
+    bool succeeds; // all could be opened as it was to be, and can be so again
+    bool rests;    // long after the last traffic
 };
 
 static struct plan plan;
@@ -162,7 +164,7 @@ static void choose_kernel(void)
 static void reload(void *subject)
 {
     (void)subject;
-    if (plan.token_wanted && one_in(2)) {
+    if (plan.token_wanted && one_in(2) && !world.succession) {
         kernel.token = (enum token_file)between(TOKEN_GOOD, TOKEN_READABLE);
         judge_token = (struct judge_token){.uncertain = true};
     }
@@ -171,7 +173,7 @@ static void reload(void *subject)
 
 static void toggle_exhaustion(void *subject)
 {
-    kernel.exhausted = !kernel.exhausted && !world.hush;
+    kernel.exhausted = !kernel.exhausted && !world.hush && !world.succession;
     trace("descriptors are %s", kernel.exhausted ? "exhausted" : "there again");
     if (kernel.exhausted)
         world_at(world.now + magnitude(3 * SECOND), toggle_exhaustion, subject);
@@ -189,6 +191,13 @@ static void set_clock(void *subject)
     (void)subject;
     world.wall += (int64_t)between(0, 20 * SECOND) - (int64_t)(10 * SECOND);
     world.wall_changed = world.now;
+}
+
+static void succeed(void *subject)
+{
+    (void)subject;
+    if (plan.succeeds && !world.ending && !world.hush)
+        signal_raise(SIGUSR2);
 }
 
 static void stop(void *subject)
@@ -223,7 +232,8 @@ static void plan_end(uint64_t end)
 
 static void plan_events(uint64_t end)
 {
-    static void (*const happening[])(void *) = {reload, toggle_exhaustion, toggle_log, set_clock};
+    static void (*const happening[])(void *) = {reload, toggle_exhaustion, toggle_log, set_clock,
+                                                succeed};
 
     for (size_t i = 0; i < ARRAY_LENGTH(happening); i++)
         for (uint64_t left = one_in(3) ? between(1, 4) : 0; left > 0; left--)
@@ -286,7 +296,42 @@ static void begin(uint64_t seed, bool tracing)
     choose_looks();
     calls_begin();
     reader_begin();
+    successor_begin();
     reset_log();
+}
+
+// The process has left everything: the next one goes on.
+static void go_on(const struct options *options, uint64_t sights[SIGHTS])
+{
+    sights[SIGHT_SUCCESSIONS]++;
+    trace("one process has left everything");
+    judge_left();
+    kernel.exhausted = false;
+    kernel.token = plan.token_wanted ? TOKEN_GOOD : kernel.token;
+    if (plan.token_wanted)
+        judge_token = (struct judge_token){.there = true};
+    reader_left();
+    reset_log();
+    log_set_level(options->log_level);
+    if (server_init(&server, options, plan.argument) < 0)
+        fail("the server does not go on");
+    successor_settled();
+    world.succession = false;
+}
+
+static void serve(const struct options *options, uint64_t sights[SIGHTS])
+{
+    for (;;) {
+        int result = server_run(&server);
+
+        world.succession = successor_waits();
+        if (!world.succession)
+            judge_run_over(result);
+        server_finish(&server);
+        if (!world.succession)
+            return;
+        go_on(options, sights);
+    }
 }
 
 void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
@@ -300,11 +345,11 @@ void universe_run(uint64_t seed, bool tracing, uint64_t sights[SIGHTS])
     if (!options_parse(&options, plan.arguments, plan.argument, &error))
         fail("the options are not understood: %s", text_end(&error));
     log_set_level(options.log_level);
-    if (server_init(&server, &options) == 0) {
+    if (server_init(&server, &options, plan.argument) == 0) {
+        plan.succeeds = faults.count == 0;
         judge_started();
         plan_life();
-        judge_run_over(server_run(&server));
-        server_finish(&server);
+        serve(&options, sights);
     } else {
         if (!plan.may_not_start && faults.count == 0)
             fail("the server does not start");

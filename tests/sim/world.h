@@ -43,6 +43,8 @@ struct world {
     bool over;  // a signal was read while it was draining
     bool fatal; // a fault was injected that the daemon cannot go on with
 
+    bool succession; // one process has left everything, and the next has not taken it yet
+
     bool hush;          // nothing happens any more: clients stay as they are
     uint64_t rest_from; // from then on the daemon must not wake up
     bool ending;        // clients that have not begun do not begin any more
