@@ -36,7 +36,7 @@ static int take_descriptor(const char *text, size_t length)
 {
     uint64_t number = 0;
 
-    return number_parse(text, length, INT_MAX, &number) &&
+    return number_parse(text, length, INT_MAX, &number) && number > STDERR_FILENO &&
                    fcntl((int)number, F_SETFD, FD_CLOEXEC) == 0
                ? (int)number
                : -1;
