@@ -12,8 +12,8 @@
 // ERROR names what is wrong, in one line.
 bool listen_check(const struct options *options, struct text *error);
 
-// Adds to PORTS the sockets that the OPTIONS ask for, each as it has come by HANDOVER if it has; or,
-// if there are any, those that were PASSED, to this process or one before. Returns 0, or -1 with
-// what failed in the log.
+// Adds to PORTS the sockets that the OPTIONS ask for, each as it has come by HANDOVER if it has;
+// or, if there are any, those that were PASSED, to this process or one before. Returns 0, or -1
+// with what failed in the log.
 int listen_open(struct ports *ports, const struct options *options, struct passed *passed,
                 struct handover *handover);

@@ -19,8 +19,8 @@
 #include "system/sandbox.h"
 
 // Descriptors for everything but connections: standard ones, epoll, timer, signals, log, token
-// file.
-enum { DESCRIPTORS_RESERVED = 16, ERROR_MAX_BYTES = PATH_MAX + 64 };
+// file, the manager, and what handing over takes.
+enum { DESCRIPTORS_RESERVED = 24, ERROR_MAX_BYTES = PATH_MAX + 64 };
 
 static const char token_remedy[] = "name a file of one line that its owner alone can read: chmod "
                                    "600, or in a container mode=0400; "
@@ -125,124 +125,6 @@ static void end_asked(struct server *server, const char *cause)
     server->signalled = true;
 }
 
-static void cannot_hand_over(const char *call)
-{
-    log_event(LOG_WARNING, "cannot hand over", LOG_TEXT("call", call),
-              LOG_TEXT("error", strerror(errno)));
-}
-
-// Leaves everything to the process that the manager starts next. Where that fails, this process
-// still has it, and ends as if it were stopped: the manager waits for its end.
-static void leave_to_next(struct server *server)
-{
-    struct flight *flight = &server->flight;
-    int far = flight->far;
-
-    flight->far = -1;
-    if (far < 0) {
-        errno = ENOTSUP;
-        cannot_hand_over("socketpair");
-    } else if (!handover_give(&server->ports, flight, false)) {
-        cannot_hand_over("sendmmsg");
-        close(far);
-    } else if (!notify_store(&server->notify, far, flight->near)) {
-        cannot_hand_over("FDSTORE=1");
-    } else {
-        log_event(LOG_INFO, "handed over",
-                  LOG_NUMBER("connections", server->service.counters.connected_tcp));
-        server->service.phase = PHASE_OVER;
-        server->handed_over = true;
-        return;
-    }
-    leave(server, "SIGUSR2");
-}
-
-// Becomes the successor, which has shown that it can go on. Where that fails, all is as before.
-static void become_successor(struct server *server)
-{
-    struct flight flight;
-    const char *call = "memfd_create";
-
-    if (flight_open(&flight)) {
-        call = "sendmmsg";
-        if (handover_give(&server->ports, &flight, true)) {
-            log_event(LOG_INFO, "handed over",
-                      LOG_NUMBER("connections", server->service.counters.connected_tcp));
-            call = "execve";
-            successor_become(&server->successor, flight.far);
-        }
-    }
-    cannot_hand_over(call);
-    flight_close(&flight);
-}
-
-static void end_trial(struct server *server)
-{
-    loop_remove(&server->loop, &server->trial);
-    close(server->trial.fd);
-    server->trial.fd = -1;
-}
-
-static void trial_ready(struct watch *watch, uint32_t events)
-{
-    struct server *server = container_of(watch, struct server, trial);
-    char byte;
-    ssize_t got = read(watch->fd, &byte, 1);
-
-    (void)events;
-    if (got < 0)
-        return; // EAGAIN
-    end_trial(server);
-    if (got == 1)
-        server->handing_over = true;
-    else
-        log_event(LOG_WARNING, "cannot hand over",
-                  LOG_TEXT("error", "the program that would go on cannot: see the lines before"),
-                  LOG_TEXT("path", server->successor.path));
-}
-
-static void try_successor(struct server *server)
-{
-    struct flight flight;
-    const char *call = "memfd_create";
-
-    if (flight_open(&flight)) {
-        call = "sendmmsg";
-        if (handover_give(&server->ports, &flight, true)) {
-            call = "fork";
-            server->trial.fd = successor_try(&server->successor, flight.far);
-        }
-    }
-    if (server->trial.fd < 0 || loop_add(&server->loop, &server->trial, EPOLLIN) < 0)
-        cannot_hand_over(call);
-    flight_close(&flight);
-}
-
-// SIGUSR2.
-static void hand_over(struct server *server)
-{
-    if (server->service.phase >= PHASE_DRAIN || server->trial.fd >= 0)
-        log_event(LOG_WARNING, "nothing is handed over",
-                  LOG_TEXT("error", server->trial.fd >= 0 ? "that is under way already"
-                                                          : "the end is under way"));
-    else if (notify_has_store(&server->notify))
-        server->handing_over = true;
-    else
-        try_successor(server);
-}
-
-// Between turns, when every connection is at rest.
-static void hand_over_now(struct server *server)
-{
-    server->handing_over = false;
-    if (server->service.phase >= PHASE_DRAIN)
-        return;
-    if (notify_has_store(&server->notify))
-        leave_to_next(server);
-    else
-        become_successor(server);
-}
-
 static void signals_ready(struct watch *watch, uint32_t events)
 {
     struct server *server = container_of(watch, struct server, signals);
@@ -254,7 +136,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     if (info.ssi_signo == SIGHUP)
         reload(server);
     else if (info.ssi_signo == SIGUSR2)
-        hand_over(server);
+        relay_ask(&server->relay);
     else
         end_asked(server, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
 }
@@ -346,7 +228,6 @@ static int load_token(struct server *server)
 
 static bool take_memory(struct server *server, const struct options *options, const uint64_t key[2])
 {
-    static const struct flight no_flight = {.memory = -1, .near = -1, .far = -1};
 
     *server = (struct server){.options = *options,
                               .service.name = options->name,
@@ -355,8 +236,6 @@ static bool take_memory(struct server *server, const struct options *options, co
                               .notify.fd = -1,
                               .passed.flight = -1,
                               .process = {.statm = -1, .descriptors = -1},
-                              .flight = no_flight,
-                              .trial = {.ready = trial_ready, .fd = -1},
                               .trial_of = -1,
                               .leave_over = TICKS_NEVER,
                               .drain_over = TICKS_NEVER};
@@ -382,9 +261,7 @@ static int open_manager(struct server *server)
         return -1;
     }
     notify_open(&server->notify);
-    if (notify_has_store(&server->notify) && !flight_open(&server->flight))
-        return failed("memfd_create or socketpair");
-    return 0;
+    return relay_open(&server->relay) < 0 ? failed("memfd_create or socketpair") : 0;
 }
 
 // Looks whether a process before has left anything, and where the loop's time begins.
@@ -439,8 +316,7 @@ static int confine(struct server *server)
         return -1;
     credential_path(server->options.token_file, &path);
     if (!server->options.no_sandbox)
-        sandbox_enter(path.length > 0 ? text_end(&path) : NULL,
-                      notify_has_store(&server->notify) ? NULL : server->successor.path);
+        sandbox_enter(path.length > 0 ? text_end(&path) : NULL, relay_successor(&server->relay));
     return 0;
 }
 
@@ -488,13 +364,9 @@ int server_init(struct server *server, const struct options *options, char *argu
     sandbox_prepare();
     if (getrandom(key, sizeof key, 0) != sizeof key)
         return failed("getrandom");
-    int result = -1;
-    if (!take_memory(server, options, key)) {
-        failed("malloc");
-    } else {
-        successor_init(&server->successor, arguments);
-        result = start(server);
-    }
+    bool took = take_memory(server, options, key);
+    relay_init(&server->relay, &server->ports, &server->notify, arguments);
+    int result = took ? start(server) : failed("malloc");
     if (result < 0)
         server_finish(server);
     return result;
@@ -502,10 +374,8 @@ int server_init(struct server *server, const struct options *options, char *argu
 
 void server_finish(struct server *server)
 {
-    if (server->trial.fd >= 0)
-        end_trial(server);
+    relay_close(&server->relay);
     handover_close(&server->handover);
-    flight_close(&server->flight);
     ports_finish(&server->ports, server->handed_over ? "handed over" : "drain timeout");
     peers_finish(&server->service.peers);
     credential_forget(server->service.gate);
@@ -544,6 +414,17 @@ static bool drain_some(struct server *server)
     return server->service.phase == PHASE_DRAIN && ports_drain_some(&server->ports);
 }
 
+static void hand_over(struct server *server)
+{
+    enum relay_end end = relay_turn(&server->relay);
+
+    server->handed_over = end == RELAY_DONE;
+    if (end == RELAY_DONE)
+        server->service.phase = PHASE_OVER;
+    else if (end == RELAY_FAILED)
+        leave(server, "SIGUSR2");
+}
+
 int server_run(struct server *server)
 {
     struct service *service = &server->service;
@@ -559,8 +440,7 @@ int server_run(struct server *server)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop, !more) < 0)
             return failed("epoll_wait");
-        if (server->handing_over)
-            hand_over_now(server);
+        hand_over(server);
         ports_resume(&server->ports);
         notify(server, 0);
         if (service->gate->passed && service->phase == PHASE_READY)

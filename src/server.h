@@ -6,12 +6,11 @@
 
 #include "core/options.h"
 #include "core/service.h"
-#include "system/flight.h"
+#include "relay.h"
 #include "system/loop.h"
 #include "system/notify.h"
 #include "system/passed.h"
 #include "system/process.h"
-#include "system/successor.h"
 #include "system/user.h"
 #include "transport/handover.h"
 #include "transport/ports.h"
@@ -26,13 +25,10 @@ struct server {
     struct notify notify;
     struct ports ports;
     struct process process;
-    struct successor successor;
     struct handover handover; // what has come from the process before, until it is taken in
-    struct flight flight;     // for the process that the manager starts next
-    struct watch trial;       // of the successor; its fd is -1: none is under way
-    int trial_of;             // this process is that trial, and says so there; else -1
-    bool handing_over;        // is to be done between turns
-    bool handed_over;         // this process has nothing any more
+    struct relay relay;
+    int trial_of;     // this process is that trial, and says so there; else -1
+    bool handed_over; // this process has nothing any more
     ticks leave_over; // when --drain-delay is over
     ticks drain_over; // when the time for the graceful end is over
     bool signalled;   // a signal has asked for the end: another one cuts it short
@@ -42,8 +38,9 @@ struct server {
 // that comes before the loop runs then waits for it.
 void server_block_signals(void);
 
-// Opens all that is needed, takes over what a process before has left, and says so in the log: 0. Or
-// says there what failed: -1, and nothing is left open. ARGUMENTS are main's argv, and have to last.
+// Opens all that is needed, takes over what a process before has left, and says so in the log: 0.
+// Or says there what failed: -1, and nothing is left open. ARGUMENTS are main's argv, and have to
+// last.
 int server_init(struct server *server, const struct options *options, char *arguments[]);
 void server_finish(struct server *server);
 
