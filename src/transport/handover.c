@@ -174,6 +174,9 @@ static bool send_descriptors(struct ports *ports, struct flight *flight, bool pa
     if (knows(process, passed) &&
         (!flight_send(flight, process->statm) || !flight_send(flight, process->descriptors)))
         return false;
+    // The next process takes those before these: it would have no descriptor left to start with.
+    if (!flight_flush(flight))
+        return false;
     lists_of(&ports->pool, lists);
     for (int i = 0; i < LISTS; i++)
         for (struct list *at = lists[i]->next; at != lists[i]; at = at->next)
