@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws the two pictures that README.md shows, from the runs that are committed: bench/pictures/*.svg.
+"""Draws the pictures that the documents show, from the runs that are committed: bench/pictures/*.svg.
 
 Usage: pictures.py           draws them
        pictures.py --check   exit status 1 if one is not what its run shows
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import report
+import stall
 
 PLACE = Path(__file__).resolve().parent
 PICTURES = PLACE / "pictures"
@@ -18,7 +19,8 @@ PEERS = ("epoll-echo", "epoll", "poll")
 def drawn():
     """Name and text of each."""
     return {"idle.svg": report.Report(PLACE / "results").idle_picture(False, True, PEERS),
-            "flood.svg": report.Report(PLACE / "results/flood").latency_picture("flood", False, True, PEERS)}
+            "flood.svg": report.Report(PLACE / "results/flood").latency_picture("flood", False, True, PEERS),
+            "stall.svg": stall.picture()}
 
 
 def main(words):
