@@ -4,6 +4,7 @@
 
 #include "core/command.h"
 #include "core/fault.h"
+#include "feed.h"
 #include "roles/role.h"
 
 enum { MAX_LINE = 40 };
@@ -196,4 +197,46 @@ TEST(each_fault_has_a_place_to_be_counted)
     assert_string_equal(fault_name(FAULT_BYTES), "bytes");
     assert_true(COUNTED_FAULTS + FAULT_BYTES - 1 < COUNTED_UNKNOWN);
     assert_null(fault_name(FAULT_HELP));
+}
+
+// A line of any kind into LINE, which has room.
+static size_t choose_line(struct chance *chance, char *line)
+{
+    static const char *const kinds[] = {"a",         "/drop x",    "/help",     "/nothing",
+                                        "/delay %u", "/delay %u ", "/drip %u ", "/pause %u",
+                                        "/bytes %u", "/close %u",  "/reset%u",  "/reset"};
+    uint64_t kind = chance_below(chance, ARRAY_LENGTH(kinds) - (chance_one_in(chance, 8) ? 0 : 3));
+    int length = sprintf(line, kinds[kind], (unsigned)chance_magnitude(chance, 70000));
+
+    for (uint64_t more = chance_magnitude(chance, MAX_LINE + 1); more > 0; more--)
+        line[length++] = "xy \r/"[chance_below(chance, 5)];
+    line[length++] = '\n';
+    return (size_t)length;
+}
+
+TEST(any_stream_is_answered_as_the_model_has_it)
+{
+    enum { LINES_MAX = 40, LONGEST = 100 };
+    struct chance chance = chance_start(7);
+    struct gate gate = {.passed = false};
+    struct terms terms = {.max_line = MAX_LINE, .facts = &facts, .faulty = true};
+
+    facts = (struct facts){.time = {1795226463, 5}, .now = 1000, .gate = &gate};
+    for (int round = 0; round < 3000; round++) {
+        char stream[LINES_MAX * LONGEST];
+        size_t length = 0, sizes[3];
+
+        for (uint64_t left = chance_magnitude(&chance, LINES_MAX); left > 0; left--)
+            length += choose_line(&chance, stream + length);
+        length -= length > 0 && chance_one_in(&chance, 2); // the last LF
+        for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++)
+            sizes[i] = 1 + chance_magnitude(&chance, 500);
+        struct answers said = model_answers(stream, length, &terms), given;
+        bool sound = feed_answers(stream, length, &terms,
+                                  &(struct cuts){sizes, ARRAY_LENGTH(sizes)}, &given);
+        assert_true(sound);
+        assert_true(answers_equal(&said, &given));
+        free(said.bytes);
+        free(given.bytes);
+    }
 }
