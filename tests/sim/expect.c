@@ -201,6 +201,7 @@ static void read_on(struct flow *flow)
         if (!expect_line_begun(expect)) {
             expect->begun_low = world.turn_start;
             expect->begun_high = world.now;
+            expect->begun_turn = world.turn;
         }
         fifo_take(behind, &byte, 1);
         take(flow, lines_read(&expect->lines, byte));

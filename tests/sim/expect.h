@@ -44,7 +44,8 @@ struct expect {
     struct wait wait;
     bool resets;                    // as soon as all is sent
     bool resumed;                   // a wait is over, and no turn since
-    uint64_t begun_low, begun_high; // when the line's first byte was read
+    uint64_t begun_low, begun_high; // when the line's first byte was read, and that turn was over
+    uint64_t begun_turn;
     struct fifo bytes;
     struct piece *piece;
     size_t first, count, room; // piece[first .. count)

@@ -723,6 +723,10 @@ void judge_turn_over(void)
     if (world.futile > FUTILE_MAX)
         fail("%u turns in a row do nothing", world.futile);
     world.progress = false;
+    // The daemon asks for the time when it needs it, which may be long after it has read.
+    for (unsigned i = 0; i < flows.held_count; i++)
+        if (flows.held[i]->expect.begun_turn == world.turn)
+            flows.held[i]->expect.begun_high = world.now;
     for (struct netsock *socket = netsocks; socket; socket = socket->next)
         judge_batch_over(socket, false);
 }
