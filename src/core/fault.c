@@ -83,9 +83,11 @@ static bool read_arguments(const struct row *row, const char *at, size_t left, s
     fault->number = (uint32_t)number;
     if (!row->has_text)
         return true;
+    if (left == 0)
+        return false;
     fault->text = at + 1;
-    fault->length = left > 0 ? left - 1 : 0;
-    return left > 0;
+    fault->length = left - 1;
+    return true;
 }
 
 struct fault fault_parse(const char *message, size_t length)

@@ -62,6 +62,14 @@ TEST(a_fault_has_a_number_and_a_text)
         assert_string_equal(parsed(row[i][0]), row[i][1]);
 }
 
+TEST(nothing_before_the_message_is_looked_at)
+{
+    static const char ends[] = "\n\n\n";
+
+    assert_int_equal(fault_parse(ends + 2, 1).kind, FAULT_NONE);
+    assert_int_equal(fault_parse(ends + 2, 0).kind, FAULT_NONE);
+}
+
 // Nothing behind the message is looked at, wherever it ends.
 TEST(a_message_that_ends_early_asks_for_as_much_as_it_says)
 {
