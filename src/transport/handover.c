@@ -392,7 +392,6 @@ static bool go_on(struct conn *conn, const struct state_connection *state)
 
     conn->watch.state = state->life & 0xf;
     conn->watch.note = state->closing & 0xf;
-    conn->watch.more = true;
     time_anew(pool_deadline(pool, conn->port->role, state->life), &conn->idle, state->idle_due,
               now);
     if (!held_resume(&conn->held, conn, state))
