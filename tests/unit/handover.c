@@ -158,7 +158,7 @@ static int connected_to(const struct address *address, int type)
 {
     struct sockaddr_storage storage;
     socklen_t length = address_store(address, AF_INET, &storage);
-    int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0), small = 65536;
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0), small = 1 << 18;
 
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     connect(fd, (struct sockaddr *)&storage, length);
