@@ -126,8 +126,8 @@ bool held_resume(struct held **held, struct conn *conn, const struct state_conne
     own->memory = state->memory;
     own->outcome = state->outcome;
     own->wait_ms = state->wait_ms;
-    own->output = output;
-    own->input = input;
+    own->output = state->output_length;
+    own->input = state->input_length;
     if (output > 0)
         memcpy(own->bytes, state->output, output);
     if (input > 0)

@@ -154,13 +154,17 @@ static void begin(const char *name)
     assert_int_equal(ports_serve(&test.before.ports), 0);
 }
 
+// With small buffers, and segments that are smaller still: else the kernel waits for more room.
 static int connected_to(const struct address *address, int type)
 {
+    static const int segment = 1000, small = 1 << 15;
     struct sockaddr_storage storage;
     socklen_t length = address_store(address, AF_INET, &storage);
-    int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0), small = 1 << 18;
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
 
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     connect(fd, (struct sockaddr *)&storage, length);
     return fd;
 }
