@@ -159,3 +159,28 @@ TEST(neighbours_on_a_link_are_hosts)
     one.scope = 2;
     assert_int_equal(ask(one, 20, FIRST), 20);
 }
+
+TEST(what_another_has_given_is_given)
+{
+    struct budget_kept kept = {
+        .second = FIRST, .won = 40, .given = BUDGET_IN_ALL - 3, .share = BUDGET_PER_HOST * 65536};
+
+    budget_take_kept(&budget, &kept);
+    assert_int_equal(ask(host("10.1.2.3"), 50, FIRST), 3);
+    assert_int_equal(ask(host("10.1.2.3"), 50, FIRST + 1), 50);
+}
+
+TEST(what_is_kept_is_within_the_bounds)
+{
+    struct budget_kept kept = {.second = FIRST, .given = UINT32_MAX, .share = UINT32_MAX};
+
+    budget_take_kept(&budget, &kept);
+    assert_int_equal(ask(host("10.1.2.3"), 50, FIRST), 0);
+    kept.given = 0;
+    budget_take_kept(&budget, &kept);
+    assert_int_equal(budget.now.share, BUDGET_PER_HOST * 65536);
+    kept.share = 0; // nobody has any, for a second
+    budget_take_kept(&budget, &kept);
+    assert_int_equal(ask(host("10.1.2.4"), 50, FIRST), 0);
+    assert_int_equal(ask(host("10.1.2.4"), 50, FIRST + 1), 50);
+}

@@ -595,3 +595,37 @@ TEST(the_clock_is_read_once_a_turn_and_only_if_asked)
     assert_int_equal(loop_now(&loop), 200 * TICKS_PER_SECOND + 1);
     bell_remove(bell);
 }
+
+static uint64_t now_on_the_clock(void)
+{
+    return (uint64_t)kernel.seconds * 1000000000 + 999999999;
+}
+
+TEST(a_loop_goes_on_from_the_start_of_another)
+{
+    enum { TICK = TICK_MILLISECONDS * 1000000 };
+
+    kernel.seconds = 100;
+    loop_now(&loop); // which is forgotten
+    assert_true(loop_continue(&loop, now_on_the_clock() - 41 * (uint64_t)TICK));
+    assert_int_equal(loop_now(&loop), 41);
+    assert_true(loop_continue(&loop, now_on_the_clock() - TICK));
+    assert_int_equal(loop_now(&loop), 1);
+}
+
+TEST(of_another_time_it_does_not)
+{
+    enum { TICK = TICK_MILLISECONDS * 1000000 };
+    uint64_t most = (uint64_t)TICKS_NEVER / 2 * TICK;
+
+    kernel.seconds = 1 << 30;
+    uint64_t now = now_on_the_clock();
+    loop.start = 1;
+    assert_false(loop_continue(&loop, now + 1));
+    assert_false(loop_continue(&loop, now));
+    assert_false(loop_continue(&loop, now - TICK + 1));
+    assert_false(loop_continue(&loop, now - most));
+    assert_false(loop_continue(&loop, UINT64_MAX));
+    assert_int_equal(loop.start, 1);
+    assert_true(loop_continue(&loop, now - most + 1));
+}

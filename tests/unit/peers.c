@@ -317,3 +317,145 @@ TEST(the_table_agrees_with_a_plain_array)
     }
     assert_true(peers.used <= FEW);
 }
+
+static bool same(const struct peer_kept *a, const struct peer_kept *b)
+{
+    return address_same(&a->address, &b->address) && a->heard == b->heard &&
+           a->second == b->second && a->digest == b->digest && a->weight == b->weight &&
+           a->longer == b->longer && a->rounds == b->rounds;
+}
+
+// What another table is that has taken all in at NOW.
+static struct peers taken_at(ticks now)
+{
+    struct peers other;
+    struct peer_kept kept;
+    uint32_t count = 0;
+
+    assert_true(peers_init(&other, (uint64_t[2]){3, 4}));
+    for (uint32_t at = 0; peers_next_kept(&peers, &at, &kept); count++)
+        peers_take_kept(&other, &kept, now);
+    assert_int_equal(count, peers.known);
+    return other;
+}
+
+static void expect_same_tables(const struct peers *other)
+{
+    struct peer_kept kept, theirs;
+    uint32_t at = 0, there = 0;
+
+    assert_int_equal(other->known, peers.known);
+    assert_int_equal(other->count, peers.count);
+    while (peers_next_kept(&peers, &at, &kept)) {
+        assert_true(peers_next_kept(other, &there, &theirs));
+        assert_true(same(&kept, &theirs));
+    }
+    assert_false(peers_next_kept(other, &there, &theirs));
+}
+
+TEST(another_table_goes_on_as_this_one)
+{
+    struct chance chance = chance_start(4);
+    ticks now = 100;
+    bool first;
+
+    for (int i = 0; i < 5000; i++) {
+        struct address address = peer_of((uint32_t)chance_below(&chance, 300));
+        uint32_t peer = peers_heard(&peers, &address, now, &first);
+
+        for (uint64_t left = chance_below(&chance, 5); left > 0; left--)
+            peers_allow_round(&peers, peer, (uint32_t)chance_below(&chance, 3));
+        if (chance_one_in(&chance, 3))
+            peers_allow_longer(&peers, peer, now);
+        now += (ticks)chance_below(&chance, 2);
+    }
+    struct peers other = taken_at(now);
+    expect_same_tables(&other);
+    for (ticks later = now; later < now + 2 * WINDOW; later++) {
+        peers_expire(&peers, later);
+        peers_expire(&other, later);
+        expect_same_tables(&other);
+    }
+    peers_finish(&other);
+}
+
+TEST(a_quota_that_is_used_up_stays_so)
+{
+    struct address address = peer_of(1);
+    bool first;
+    uint32_t peer = peers_heard(&peers, &address, 400, &first);
+
+    for (int i = 0; i < PEERS_LONGER_PER_PEER; i++)
+        assert_true(peers_allow_longer(&peers, peer, 400));
+    struct peers other = taken_at(401);
+    peer = peers_heard(&other, &address, 401, &first);
+    assert_false(first);
+    assert_false(peers_allow_longer(&other, peer, 401));
+    assert_true(peers_allow_longer(&other, peer, 404));
+    peers_finish(&other);
+}
+
+TEST(whatever_is_told_of_peers_the_table_is_in_order)
+{
+    static const struct {
+        ticks told, heard;
+    } row[] = {{50, 50}, {40, 50}, {60, 60}, {1000, 100}, {70, 100}, {TICKS_NEVER, 100}};
+    struct peer_kept kept;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        kept = (struct peer_kept){
+            .address = peer_of(i), .heard = row[i].told, .longer = UINT8_MAX, .weight = UINT32_MAX};
+        peers_take_kept(&peers, &kept, 100);
+    }
+    for (uint32_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        assert_true(peers_next_kept(&peers, &at, &kept));
+        assert_int_equal(kept.heard, row[i].heard);
+        assert_int_equal(kept.longer, PEERS_LONGER_PER_PEER);
+        assert_false(peers_allow_longer(&peers, at, 0)); // of the very second that is told
+    }
+    assert_int_equal(peers.count, ARRAY_LENGTH(row));
+    peers_expire(&peers, 100 + WINDOW + 1);
+    assert_int_equal(peers.known, 0);
+    assert_int_equal(peers.count, 0);
+}
+
+TEST(who_is_known_already_is_left_out)
+{
+    struct peer_kept kept = {.address = peer_of(1), .heard = 10, .weight = 5}, found;
+    uint32_t at = 0;
+
+    heard(1, 20);
+    peers_take_kept(&peers, &kept, 30);
+    assert_int_equal(peers.known, 1);
+    assert_true(peers_next_kept(&peers, &at, &found));
+    assert_int_equal(found.heard, 20);
+    assert_int_equal(found.weight, 0);
+    assert_false(peers_next_kept(&peers, &at, &found));
+}
+
+TEST(who_is_active_no_more_is_kept_and_not_counted)
+{
+    struct peer_kept kept = {.address = peer_of(1), .heard = 10};
+
+    peers_take_kept(&peers, &kept, 10 + WINDOW + 1);
+    assert_int_equal(peers.known, 1);
+    assert_int_equal(peers.count, 0);
+    kept.address = peer_of(2);
+    kept.heard = 11;
+    peers_take_kept(&peers, &kept, 10 + WINDOW + 1);
+    assert_int_equal(peers.count, 1);
+}
+
+TEST(more_than_there_are_places_for_are_taken_in_as_they_are_heard)
+{
+    for (uint32_t i = 0; i < PEERS_MAX + 10; i++) {
+        struct peer_kept kept = {.address = peer_of(i), .heard = 50};
+
+        peers_take_kept(&peers, &kept, 100);
+    }
+    assert_int_equal(peers.known, PEERS_MAX);
+    assert_int_equal(peers.count, PEERS_MAX);
+    assert_true(heard(0, 100));
+    assert_false(heard(PEERS_MAX + 9, 100));
+}

@@ -90,3 +90,49 @@ TEST(a_whole_list_moves_to_the_end_of_another)
     list_remove(&other);
     assert_true(list_empty(&to));
 }
+
+static void expect_sorted(const ticks *due, size_t count)
+{
+    enum { MOST = 300 };
+    static struct timeout many[MOST];
+    const struct timeout *before = NULL;
+    size_t found = 0;
+
+    timeouts_init(&timeouts, 1);
+    for (size_t i = 0; i < count; i++) {
+        timeout_init(&many[i]);
+        timeouts_start(&timeouts, &many[i], 0);
+        many[i].due = due[i];
+    }
+    timeouts_sort(&timeouts);
+    for (const struct list *at = timeouts.list.next; at != &timeouts.list; at = at->next, found++) {
+        const struct timeout *here = container_of(at, struct timeout, link);
+
+        assert_ptr_equal(at->next->previous, at);
+        assert_true(!before || before->due < here->due ||
+                    (before->due == here->due && before < here));
+        before = here;
+    }
+    assert_int_equal(found, count);
+}
+
+TEST(deadlines_in_any_order_are_put_in_order)
+{
+    static const ticks row[][5] = {{1, 2, 3, 4, 5},
+                                   {5, 4, 3, 2, 1},
+                                   {2, 1, 2, 1, 2},
+                                   {3, 3, 3, 3, 3},
+                                   {TICKS_NEVER, 0, TICKS_NEVER, 0, 1}};
+    struct chance chance = chance_start(3);
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
+        for (size_t count = 0; count <= 5; count++)
+            expect_sorted(row[i], count);
+    for (int round = 0; round < 300; round++) {
+        ticks due[300];
+
+        for (int i = 0; i < round; i++)
+            due[i] = (ticks)chance_below(&chance, 100);
+        expect_sorted(due, (size_t)round);
+    }
+}
