@@ -26,6 +26,7 @@ union control {
 
 bool flight_open(struct flight *flight)
 {
+    static const int most = INT32_MAX / 2;
     int pair[2] = {-1, -1};
 
     *flight = (struct flight){.near = -1, .far = -1};
@@ -35,6 +36,10 @@ bool flight_open(struct flight *flight)
         return false;
     flight->near = pair[0];
     flight->far = pair[1];
+    // A message takes some 760 bytes of room, and descriptors have to wait until they are taken: by
+    // default there is room for 70,000, and with what anybody may have (net.core.wmem_max, which
+    // counts twice), for 140,000 and more.
+    setsockopt(flight->near, SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
     return true;
 }
 

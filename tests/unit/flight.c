@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "system/flight.h"
@@ -465,4 +466,40 @@ TEST(nothing_comes_from_what_is_no_socket)
     assert_int_equal(arrival_next(&arrival), ARRIVAL_END);
     arrival_close(&arrival);
     assert_int_equal(fcntl(file, F_GETFD), -1);
+}
+
+TEST(a_hundred_thousand_have_room)
+{
+    for (int i = 0; i < 100000; i++)
+        assert_true(flight_send(&flight, STDIN_FILENO));
+    assert_true(flight_flush(&flight));
+}
+
+// Without privileges: in a child, as they do not come back.
+static int errno_of_too_many(void)
+{
+    struct rlimit limit, few;
+
+    if (setresuid(12345, 12345, 12345) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return EPERM;
+    few = (struct rlimit){ROOM, limit.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int i = 0; i < 3 * FLIGHT_BATCH_MAX; i++)
+        if (!flight_send(&flight, STDIN_FILENO))
+            return i == 2 * FLIGHT_BATCH_MAX - 1 ? errno : EINVAL;
+    return 0;
+}
+
+TEST(more_than_a_user_may_have_on_their_way_are_refused)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(errno_of_too_many());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == EPERM)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), ETOOMANYREFS);
 }
