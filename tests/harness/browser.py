@@ -15,7 +15,7 @@ def browse(url, *options):
         pytest.skip("chromium is not installed")
     with tempfile.TemporaryDirectory() as home:
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                   "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                   f"--user-data-dir={home}", *options, url]
+                   "--hide-scrollbars", "--disable-background-networking", "--disable-component-update",
+                   "--disable-sync", f"--user-data-dir={home}", *options, url]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": home},
                               check=False)
