@@ -66,7 +66,10 @@ TEST(the_soonest_comes_first_whatever_is_added_and_removed)
         delays_remove(&delays, delays_due(&delays, due));
         assert_true(delays_next(&delays) >= due);
     }
+    assert_true(delays_next(&delays) == DELAYS_NEVER);
     delays_remove(&delays, &all[0]); // it is in none
+    delays_finish(&delays);
+    assert_int_equal(delays.room, 0);
 }
 
 static struct delayed_all answers;
