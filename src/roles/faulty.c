@@ -19,9 +19,7 @@ static void count(struct turn *turn, enum fault_kind kind)
 // Appends BYTES to the reply, wherever they are from.
 static void put(struct reply *reply, const char *bytes, size_t length)
 {
-    struct text text = reply_text(reply); // from here on, the reply is in its buffer
-
-    reply_add(reply, &text);
+    reply_text(reply); // from here on, the reply is in its buffer
     if (length > 0)
         memcpy(reply->buffer + reply->length, bytes, length);
     reply->length += length;

@@ -133,6 +133,31 @@ TEST(a_wait_is_remembered)
     assert_true(memory_empty(&memory));
 }
 
+TEST(the_rest_of_an_overlong_line_asks_for_nothing)
+{
+    static const char overlong[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    static const char rest[] = "/drop\n/delay 5 a\n/drop\nb\n";
+
+    assert_string_equal(answers(overlong, false), "ERR too-long-line\n");
+    assert_string_equal(answers(rest, false), "[5]a\nb\n");
+    assert_string_equal(answers(overlong, false), "ERR too-long-line\n");
+    assert_string_equal(answers("/close", false), "");
+    assert_true(memory.discarding);
+    struct turn turn = {
+        .input = "\n/drop\n", .length = 7, .max_line = MAX_LINE, .reply.buffer = buffer};
+    assert_int_equal(role_faulty.stream(&memory, &turn), TURN_MORE);
+    assert_int_equal(turn.begun, NOTHING_BEGUN); // a line that is timed has begun
+    assert_int_equal(turn.messages, 1);
+    assert_int_equal(turn.reply.length, 0);
+}
+
+TEST(a_line_that_does_not_end_is_none_until_the_stream_does)
+{
+    assert_string_equal(answers("a\nb", true), "a\nb");
+    assert_string_equal(answers("/drop\nb", true), "b");
+    assert_string_equal(answers("a/\n/drop\nb", true), "a/\nb");
+}
+
 TEST(bytes_are_made_some_at_a_time)
 {
     answers("/bytes 200001\n", false);
@@ -191,6 +216,11 @@ TEST(each_fault_has_a_place_to_be_counted)
 {
     struct turn turn;
 
+    turn = (struct turn){
+        .input = "/close\n", .length = 7, .max_line = MAX_LINE, .reply.buffer = buffer};
+    assert_int_equal(role_faulty.stream(&memory, &turn), TURN_CLOSE);
+    assert_int_equal(turn.reply.asked[COUNTED_FAULTS + FAULT_CLOSE - 1], 1);
+    assert_int_equal(turn.reply.texts, 1); // there is none, but it is as much work
     datagram("/delay 1 x", &turn);
     assert_int_equal(turn.reply.asked[COUNTED_FAULTS], 1);
     assert_true(turn.reply.texts > 0); // else nobody looks
