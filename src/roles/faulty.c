@@ -75,17 +75,15 @@ static size_t find(const struct memory *memory, const struct turn *turn, size_t 
     return turn->length;
 }
 
-// Has echo answer what stands before AT, a line's begin or the end of the input.
+// Has echo answer what stands before AT, a line's begin or the end of the input. That no more comes
+// is told in both cases: before a line's begin, nothing is unfinished.
 static enum outcome echo_until(struct memory *memory, struct turn *turn, size_t at)
 {
     size_t length = turn->length;
-    bool ended = turn->ended;
 
     turn->length = at;
-    turn->ended = ended && at == length;
     enum outcome outcome = role_echo.stream(memory, turn);
     turn->length = length;
-    turn->ended = ended;
     return outcome;
 }
 

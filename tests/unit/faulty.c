@@ -164,6 +164,9 @@ TEST(bytes_are_made_some_at_a_time)
     assert_int_equal(heard_length, 200001);
     assert_int_equal(strspn(heard, "x"), 200000);
     assert_int_equal(heard[200000], '\n');
+    answers("/bytes 65537\n", false); // one more than a turn makes
+    assert_int_equal(heard_length, 65537);
+    assert_int_equal(strspn(heard, "x"), 65536);
 }
 
 TEST(many_faults_in_one_turn_are_as_many_as_texts)
