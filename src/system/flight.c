@@ -63,14 +63,14 @@ bool flight_flush(struct flight *flight)
     struct mmsghdr message = {.msg_hdr = {.msg_iov = &byte,
                                           .msg_iovlen = 1,
                                           .msg_control = &control,
-                                          .msg_controllen = CMSG_SPACE(length)}};
+                                          .msg_controllen = (socklen_t)CMSG_SPACE(length)}};
     struct cmsghdr *at = CMSG_FIRSTHDR(&message.msg_hdr);
 
     if (count == 0)
         return true;
     at->cmsg_level = SOL_SOCKET;
     at->cmsg_type = SCM_RIGHTS;
-    at->cmsg_len = CMSG_LEN(length);
+    at->cmsg_len = (socklen_t)CMSG_LEN(length); // musl: no size_t
     memcpy(CMSG_DATA(at), flight->batch, length);
     flight->count = 0;
     return sendmmsg(flight->near, &message, 1, MSG_NOSIGNAL) == 1;
@@ -143,7 +143,9 @@ static bool receive(struct arrival *arrival)
                                           .msg_controllen = sizeof control}};
 
     arrival->at = arrival->count = 0;
-    if (recvmmsg(arrival->socket, &message, 1, arrival->look | MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
+    if (recvmmsg(arrival->socket, &message, 1,
+                 arrival->look ? MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC
+                               : MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
                  NULL) != 1)
         return false;
     int had = find_fds(&message.msg_hdr, arrival->fds);

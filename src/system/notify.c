@@ -115,7 +115,7 @@ static bool tell_with(const struct notify *notify, const char *text, int fd)
         alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof fd)];
     } control = {.bytes = ""};
     struct sockaddr_un manager = notify->manager;
-    struct iovec bytes = {(void *)(uintptr_t)text, strlen(text)};
+    struct iovec bytes = {(void *)text, strlen(text)};
     struct mmsghdr message = {.msg_hdr = {.msg_name = &manager,
                                           .msg_namelen = notify->length,
                                           .msg_iov = &bytes,

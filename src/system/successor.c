@@ -22,8 +22,9 @@ void successor_init(struct successor *successor, char *argv[])
     *successor = (struct successor){.arguments = argv};
     // As it was named: a link may name another file by then. Without a slash, the shell has looked
     // for it, and the kernel knows what was found.
-    if (argv[0] && strchr(argv[0], '/') && strlen(argv[0]) < sizeof successor->path) {
-        strcpy(successor->path, argv[0]);
+    size_t named = argv[0] && strchr(argv[0], '/') ? strlen(argv[0]) : 0;
+    if (named > 0 && named < sizeof successor->path) {
+        memcpy(successor->path, argv[0], named + 1);
         return;
     }
     length = readlink("/proc/self/exe", successor->path, sizeof successor->path - 1);

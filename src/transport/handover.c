@@ -457,10 +457,10 @@ struct tally {
 };
 
 // It will not be closed here, so it is counted as closed.
-static void lose(struct pool *pool, struct tally *tally, bool counted)
+static void lose(struct counters *counters, struct tally *tally, bool counted)
 {
     tally->lost++;
-    pool->service->counters.closed_tcp[CLOSED_RESET] += counted;
+    counters->closed_tcp[CLOSED_RESET] += counted;
 }
 
 // Takes over a connection, of PORT if there is that. TRIAL: only as far as it can be undone.
@@ -469,11 +469,12 @@ static void take(struct ports *ports, struct port *port, int fd,
 {
     bool goes_on = port && fits(&ports->pool, state) && announces(state);
     struct state_connection last = ended(state);
+    struct counters *counters = &ports->pool.service->counters;
     struct conn *conn = create(ports, port, fd);
 
     if (!conn) {
         close(fd);
-        lose(&ports->pool, tally, !port || port->role->admitted);
+        lose(counters, tally, !port || port->role->admitted);
         return;
     }
     conn_log_renumber(conn, state->number);
@@ -521,7 +522,7 @@ static void take_unknown(struct ports *ports, int fd, bool new, bool trial, stru
     if (fd >= 0)
         take(ports, NULL, fd, &unknown, trial, tally);
     else
-        lose(&ports->pool, tally, true);
+        lose(&ports->pool.service->counters, tally, true);
 }
 
 // FD may be one that has not come.
@@ -536,7 +537,7 @@ static void take_known(struct handover *handover, struct ports *ports, int fd,
     }
     if (fd >= 0)
         close(fd);
-    lose(&ports->pool, tally, !port || port->role->admitted);
+    lose(&ports->pool.service->counters, tally, !port || port->role->admitted);
 }
 
 // Whether there is one more that is told of.
@@ -576,12 +577,12 @@ static void take_connections(struct handover *handover, struct ports *ports, boo
 static unsigned keep(struct ports *ports, struct port *port, const struct state_datagram *state)
 {
     struct sockaddr_storage to = {.ss_family = AF_UNSPEC};
-    struct iovec answer = {(void *)(uintptr_t)state->bytes, state->length};
+    struct iovec answer = {(void *)state->bytes, state->length};
     struct msghdr message = {.msg_name = &to,
                              .msg_namelen = state->to_length,
                              .msg_iov = &answer,
                              .msg_iovlen = 1,
-                             .msg_control = (void *)(uintptr_t)state->control,
+                             .msg_control = (void *)state->control,
                              .msg_controllen = state->control_length};
 
     memcpy(&to, state->to, state->to_length);

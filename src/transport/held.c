@@ -98,14 +98,15 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
 
 bool held_keep_header(struct held **held, struct conn *conn, const char *header, size_t length)
 {
-    if (!*held)
-        *held = create(conn);
-    char *copy = *held ? malloc(length) : NULL;
+    struct held *own = *held ? *held : create(conn);
+
+    *held = own;
+    char *copy = own ? malloc(length) : NULL;
     if (!copy)
         return false;
     memcpy(copy, header, length);
-    (*held)->header = copy;
-    (*held)->header_length = (uint32_t)length;
+    own->header = copy;
+    own->header_length = (uint32_t)length;
     return true;
 }
 
