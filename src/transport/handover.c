@@ -452,15 +452,16 @@ static struct conn *create(struct ports *ports, struct port *port, int fd)
 
 // Those that have come, and those that the process before has told of.
 struct tally {
+    struct counters *counters;
     unsigned taken, ended, lost;
     uint32_t told;
 };
 
 // It will not be closed here, so it is counted as closed.
-static void lose(struct counters *counters, struct tally *tally, bool counted)
+static void lose(struct tally *tally, bool counted)
 {
     tally->lost++;
-    counters->closed_tcp[CLOSED_RESET] += counted;
+    tally->counters->closed_tcp[CLOSED_RESET] += counted;
 }
 
 // Takes over a connection, of PORT if there is that. TRIAL: only as far as it can be undone.
@@ -469,12 +470,11 @@ static void take(struct ports *ports, struct port *port, int fd,
 {
     bool goes_on = port && fits(&ports->pool, state) && announces(state);
     struct state_connection last = ended(state);
-    struct counters *counters = &ports->pool.service->counters;
     struct conn *conn = create(ports, port, fd);
 
     if (!conn) {
         close(fd);
-        lose(counters, tally, !port || port->role->admitted);
+        lose(tally, !port || port->role->admitted);
         return;
     }
     conn_log_renumber(conn, state->number);
@@ -511,18 +511,17 @@ static void take_unknown(struct ports *ports, int fd, bool new, bool trial, stru
 {
     static const struct state_connection unknown = {
         .life = LIFE_READING, .closing = CLOSINGS, .idle_due = TICKS_NEVER};
-    struct counters *counters = &ports->pool.service->counters;
 
     if (fd >= 0 && !is_connection(fd)) {
         close(fd);
         return;
     }
-    counters->total_clients += new;
-    counters->accepted_tcp += new;
+    tally->counters->total_clients += new;
+    tally->counters->accepted_tcp += new;
     if (fd >= 0)
         take(ports, NULL, fd, &unknown, trial, tally);
     else
-        lose(&ports->pool.service->counters, tally, true);
+        lose(tally, true);
 }
 
 // FD may be one that has not come.
@@ -537,7 +536,7 @@ static void take_known(struct handover *handover, struct ports *ports, int fd,
     }
     if (fd >= 0)
         close(fd);
-    lose(&ports->pool.service->counters, tally, !port || port->role->admitted);
+    lose(tally, !port || port->role->admitted);
 }
 
 // Whether there is one more that is told of.
@@ -553,7 +552,7 @@ static bool read_next(struct handover *handover, struct tally *tally,
 
 static void take_connections(struct handover *handover, struct ports *ports, bool trial)
 {
-    struct tally tally = {.taken = 0};
+    struct tally tally = {.counters = &ports->pool.service->counters};
     struct state_connection state;
     int fd;
 

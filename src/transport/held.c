@@ -118,10 +118,10 @@ bool held_resume(struct held **held, struct conn *conn, const struct state_conne
     if (output + input + state->header_length == 0 && memory_empty(&state->memory) &&
         state->outcome == TURN_MORE)
         return true;
-    if (!held_reserve(held, conn, &none, output + input))
-        return false;
     if (state->header_length > 0 &&
         !held_keep_header(held, conn, state->header, state->header_length))
+        return false;
+    if (!held_reserve(held, conn, &none, output + input))
         return false;
     struct held *own = *held;
     own->memory = state->memory;
