@@ -112,8 +112,7 @@ bool held_keep_header(struct held **held, struct conn *conn, const char *header,
 
 bool held_resume(struct held **held, struct conn *conn, const struct state_connection *state)
 {
-    uint32_t output = state->output_length, input = state->input_length;
-    size_t none = 0;
+    size_t output = state->output_length, input = state->input_length, none = 0;
 
     if (output + input + state->header_length == 0 && memory_empty(&state->memory) &&
         state->outcome == TURN_MORE)

@@ -689,6 +689,25 @@ TEST(much_is_written_as_little_is)
     assert_int_equal(reader.left, 0);
 }
 
+TEST(a_record_may_be_as_long_as_its_length_can_tell)
+{
+    enum { LONG = (1 << 24) + 3 };
+    struct state_connection connection = connection_like(), read;
+    char *much = malloc(LONG);
+
+    assert_non_null(much);
+    memset(much, 'm', LONG);
+    connection.input = much;
+    connection.input_length = LONG;
+    state_write_connection(&writer, &connection);
+    struct state_reader reader = written();
+    assert_true(state_read_connection(&reader, &read));
+    assert_int_equal(read.input_length, LONG);
+    assert_memory_equal(read.input, much, LONG);
+    assert_int_equal(reader.left, 0);
+    free(much);
+}
+
 TEST(without_memory_it_says_so)
 {
     for (unsigned nth = 1; nth <= 2; nth++) {
