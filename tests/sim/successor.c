@@ -202,6 +202,7 @@ int __wrap_arrival_next(struct arrival *arrival)
         ((struct flow *)left->object)->counted = false;
     } else {
         ((struct netsock *)left->object)->fd = fd;
+        ((struct netsock *)left->object)->failures = 0; // which another process has met
     }
     return (int)leave("arrival_next", fd, fd);
 }
