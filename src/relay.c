@@ -104,7 +104,7 @@ static void try_successor(struct relay *relay)
 
 void relay_ask(struct relay *relay)
 {
-    bool ending = pool_draining(&relay->ports->pool);
+    bool ending = relay->ports->pool.service->phase != PHASE_READY;
 
     if (ending || relay->trial.fd >= 0)
         log_event(LOG_WARNING, "nothing is handed over",
@@ -150,9 +150,11 @@ static void become(struct relay *relay)
 
 enum relay_end relay_turn(struct relay *relay)
 {
-    if (!relay->due || pool_draining(&relay->ports->pool))
-        return RELAY_NOT;
+    bool due = relay->due && relay->ports->pool.service->phase == PHASE_READY;
+
     relay->due = false;
+    if (!due)
+        return RELAY_NOT;
     if (notify_has_store(relay->notify))
         return leave(relay);
     become(relay);

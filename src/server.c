@@ -440,11 +440,11 @@ int server_run(struct server *server)
             return failed("timerfd_settime");
         if (loop_turn(&server->loop, !more) < 0)
             return failed("epoll_wait");
+        if (service->gate->passed && service->phase == PHASE_READY)
+            leave(server, "/shutdown");
         hand_over(server);
         ports_resume(&server->ports);
         notify(server, 0);
-        if (service->gate->passed && service->phase == PHASE_READY)
-            leave(server, "/shutdown");
     }
     tell_end(&service->counters);
     return 0;

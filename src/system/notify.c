@@ -144,6 +144,11 @@ bool notify_has_store(const struct notify *notify)
     return notify->fd >= 0 && notify->wait >= 0 && notify->barrier[0] >= 0;
 }
 
+static bool tell_removed(const struct notify *notify)
+{
+    return tell(notify, "FDSTOREREMOVE=1\nFDNAME=" STORED "\n");
+}
+
 static bool watch(const struct notify *notify, int fd)
 {
     struct epoll_event hangup = {.events = 0, .data.fd = fd}; // EPOLLHUP is told unasked
@@ -151,9 +156,20 @@ static bool watch(const struct notify *notify, int fd)
     return epoll_ctl(notify->wait, EPOLL_CTL_ADD, fd, &hangup) == 0;
 }
 
-bool notify_store(struct notify *notify, int far, int near)
+static int wait_for(const struct notify *notify, int milliseconds)
 {
-    struct epoll_event event = {.data.fd = -1};
+    struct epoll_event event;
+    int came;
+
+    do // a process that was stopped and goes on
+        came = epoll_wait(notify->wait, &event, 1, milliseconds);
+    while (came < 0 && errno == EINTR);
+    return came;
+}
+
+static bool store(struct notify *notify, int far, int near)
+{
+    struct epoll_event none = {.data.fd = -1};
     // In the store, a hang-up is not to be taken for a reason to let it go: NEAR will be closed.
     bool told = tell_with(notify, "FDSTORE=1\nFDNAME=" STORED "\nFDPOLL=0\n", far) &&
                 tell_with(notify, "BARRIER=1", notify->barrier[1]);
@@ -165,14 +181,26 @@ bool notify_store(struct notify *notify, int far, int near)
     errno = error;
     if (!told || !watch(notify, notify->barrier[0]))
         return false;
-    int came = epoll_wait(notify->wait, &event, 1, BARRIER_MILLISECONDS);
+    int came = wait_for(notify, BARRIER_MILLISECONDS);
     errno = came == 0 ? ETIMEDOUT : errno;
     if (came != 1 || !watch(notify, near))
         return false;
     // The manager has come to the barrier. It has refused if nobody has the far end by now.
-    epoll_ctl(notify->wait, EPOLL_CTL_DEL, notify->barrier[0], &event);
+    epoll_ctl(notify->wait, EPOLL_CTL_DEL, notify->barrier[0], &none);
     errno = ENOTSUP;
-    return epoll_wait(notify->wait, &event, 1, 0) == 0;
+    return wait_for(notify, 0) == 0;
+}
+
+bool notify_store(struct notify *notify, int far, int near)
+{
+    bool stored = store(notify, far, near);
+    int error = errno;
+
+    // It may come to it later, and this process goes on with what is in there.
+    if (!stored)
+        tell_removed(notify);
+    errno = error;
+    return stored;
 }
 
 static bool tell_status(struct notify *notify, const struct counters *counters, const char *before)
@@ -207,7 +235,7 @@ static bool tell_notices(struct notify *notify, const struct counters *counters)
     if ((notify->notices & NOTICE_READY) && notify->beat > 0)
         notify->beat_due = 1; // long ago: at once
     notify->notices &= ~(unsigned)NOTICE_READY;
-    if ((notify->notices & NOTICE_TAKEN) && !tell(notify, "FDSTOREREMOVE=1\nFDNAME=" STORED "\n"))
+    if ((notify->notices & NOTICE_TAKEN) && !tell_removed(notify))
         return false;
     notify->notices &= ~(unsigned)NOTICE_TAKEN;
     if ((notify->notices & NOTICE_STOPPING) && !tell(notify, "STOPPING=1\n"))
