@@ -39,7 +39,7 @@ class Store:
                     self.kept = socket.socket(fileno=fd)
                 else:
                     socket.close(fd)
-            if "FDSTOREREMOVE=1" in lines:
+            if "FDSTOREREMOVE=1" in lines and self.kept:
                 self.kept.close()
                 self.kept = None
             if wanted in lines:
@@ -60,6 +60,7 @@ def begin(start, store):
         kept = [store.kept] if store.kept else []
         server = start(*["--port=0"] * len(kept), *options, NOTIFY_SOCKET=store.address, sockets=kept, **details)
         store.await_line("READY=1")
+        server.await_record(msg="started")
         return server
 
     return begin
@@ -134,6 +135,7 @@ def test_a_store_that_refuses_makes_it_a_graceful_end(start):
             assert client.ask(b"here\n") == b"here\n"
             server.signal(signal.SIGUSR2)
             store.await_line("BARRIER=1")
+            store.await_line("FDSTOREREMOVE=1")
             store.await_line("STOPPING=1")
             assert client.rest() == b""
         server.ended()
