@@ -130,19 +130,32 @@ static const struct rule rules[] = {
     {.number = SYS_statx},
 #endif
 #else // musl, whose malloc(3) maps memory, and whose open(2) sets FD_CLOEXEC once more
-    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_SETFD},
-    {.number = SYS_fstat},
-    {.number = SYS_mmap, .argument = 2, .mask = PROT_EXEC},
     {.number = SYS_mremap},
     {.number = SYS_munmap},
     {.number = SYS_sendmsg},
 #ifdef SYS_open
     {.number = SYS_open, .argument = 1, .mask = NOT_READING},
 #endif
+#if defined __s390x__ // its arguments are in memory, where no filter sees them
+    {.number = SYS_mmap},
+#elif defined SYS_mmap2
+    {.number = SYS_mmap2, .argument = 2, .mask = PROT_EXEC},
+#else
+    {.number = SYS_mmap, .argument = 2, .mask = PROT_EXEC},
 #endif
-#if defined __GLIBC__ && defined SYS_socketcall && (defined __i386__ || defined __s390x__)
+#if defined SYS_fcntl64 // 32 bits
+    {.number = SYS_fcntl64, .argument = 1, .mask = UINT32_MAX, .value = F_SETFD},
+    {.number = SYS_fstat64}, // where the kernel has no statx(2)
+    {.number = SYS_sendmmsg},
+    {.number = SYS_statx},
+#else
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_SETFD},
+    {.number = SYS_fstat},
+#endif
+#endif
+#if defined SYS_socketcall && (defined __i386__ || defined __s390x__)
     // One call for all that is done with sockets. These come by it there, as <linux/net.h> has
-    // them.
+    // them; with musl, if the kernel has none of their own.
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 6},  // getsockname
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 7},  // getpeername
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 9},  // send
@@ -152,6 +165,9 @@ static const struct rule rules[] = {
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 13}, // shutdown
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 14}, // setsockopt
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 15}, // getsockopt
+#ifndef __GLIBC__
+    {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 16}, // sendmsg
+#endif
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 18}, // accept4
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 19}, // recvmmsg
     {.number = SYS_socketcall, .mask = UINT32_MAX, .value = 20}, // sendmmsg

@@ -1,8 +1,11 @@
 """What `make dist` and `make image` make, in a copy of the tree."""
 
+import functools
 import os
 import platform
 import shutil
+import subprocess
+import tempfile
 from typing import NamedTuple
 
 import pytest
@@ -33,9 +36,21 @@ def need(*programs):
             pytest.skip(f"{program} is not installed: make setup-long")
 
 
+@functools.cache
+def kernel_runs(triple):
+    """Which may leave out what the processor can: i386."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([f"{triple}-gcc", "-static", "-xc", "-o", f"{folder}/true", "-"],
+                       input=b"int main(void) { return 0; }", check=True)
+        try:
+            return subprocess.run([f"{folder}/true"], check=False).returncode == 0
+        except OSError:
+            return False
+
+
 def under(architecture):
     """The words before a program that run it here."""
-    if architecture.name in NATIVE:
+    if architecture.name in NATIVE and kernel_runs(architecture.triple):
         return []
     need(f"qemu-{architecture.qemu}")
     return [f"qemu-{architecture.qemu}"]

@@ -17,7 +17,7 @@ OTHERS = {"s390x": ["udp", "datagram", "test_whoami_names_both_ends_of_this_very
 
 
 @pytest.mark.skipif(not LONG, reason="the long form")
-@pytest.mark.parametrize("name", ["arm64", "armhf", "s390x"])
+@pytest.mark.parametrize("name", ["arm64", "armhf", "i386", "s390x"])
 def test_the_outside_tests_pass(unpacked, tmp_path, name, figure):
     wrapper = under(ARCHITECTURES[name])
     # Signed addresses are slow to emulate as the architecture has them.

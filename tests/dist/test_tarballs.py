@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import subprocess
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from conftest import ARCHITECTURES, LONG, build, under
 from harness.clients import Client, Peer, serves
 from harness.daemon import Daemon
-from harness.tree import copy_tree
+from harness.pages import get
+from harness.tree import ROOT, copy_tree
 
 # What qemu-user 7.2 cannot do.
 BREAKS = {"s390x": "qemu-user hands IP_TTL to sendmsg with its bytes in the guest's order, so nothing is answered"}
@@ -66,6 +68,33 @@ def test_the_programs_work_by_udp(architecture, unpacked, server):
     with Peer("127.0.0.1", server.udp_port) as peer:
         assert peer.ask(bytes(60_000)) == bytes(60_000)
     measured(architecture, unpacked, "--udp", f"127.0.0.1:{server.udp_port}")
+
+
+def test_no_call_is_made_that_the_sandbox_does_not_know(architecture, unpacked, tmp_path):
+    """qemu-user has no seccomp(2), and so nothing is refused under it; but it tells what is called."""
+    if not under(architecture):
+        pytest.skip("this machine's kernel does refuse")
+    (tmp_path / "token").write_text("open sesame\n")
+    (tmp_path / "token").chmod(0o600)
+    calls = tmp_path / "calls"
+    with Daemon("--bind=127.0.0.1", "-v", "--listen=http:127.0.0.1:0", f"--shutdown-token-file={tmp_path}/token",
+                binary=unpacked(architecture.name) / "bin/epoll-echo", listening=3,
+                wrapper=[*under(architecture), "-strace", "-D", str(calls)]) as server:
+        with Client("127.0.0.1", server.tcp_port) as client, Peer("127.0.0.1", server.udp_port) as peer:
+            lines = b"line\n" * 20_000
+            assert client.ask_all(b"/whoami\n" + lines).endswith(lines)
+            peer.send(b"question")
+            server.await_record(msg="peer heard")
+        assert get(server.port_of("tcp", role="http"), "/metrics").status == 200
+        server.signal(signal.SIGHUP)
+        server.await_record(msg="token read again")
+        server.stop()
+    made = re.findall(r"^\d+ (\w+)\(", calls.read_text(), re.MULTILINE)
+    first = len(made) - made[::-1].index("seccomp")
+    text = (ROOT / "ARCHITECTURE.md").read_text().partition("## The sandbox")[2].partition("\n## ")[0]
+    known = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert len(made) - first > 50 and {"accept4", "recvmmsg"} <= known
+    assert set(made[first:]) - known == set()
 
 
 def test_what_else_is_in_the_tarball(architecture, unpacked):
