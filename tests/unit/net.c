@@ -13,6 +13,8 @@
 
 #include "system/net.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
 TEST(what_is_exhausted_is_told_from_what_fails_once)
 {
     static const int exhausted[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
@@ -216,24 +218,60 @@ TEST(what_is_no_connection_has_been_silent_for_ever)
     assert_int_equal(net_silent_milliseconds(-1), UINT32_MAX);
 }
 
-TEST(what_is_unsent_is_told)
+// A connection's two ends; the server's does not block.
+static int accepted(int *client)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof address;
-    static char bytes[1 << 16];
-    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
 
+    *client = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-    assert_int_equal(connect(client, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(connect(*client, (struct sockaddr *)&address, length), 0);
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    close(listener);
+    return fd;
+}
+
+TEST(what_is_unsent_is_told)
+{
+    static char bytes[1 << 16];
+    int client, fd = accepted(&client);
+
     assert_true(net_all_sent(fd));
     while (send(fd, bytes, sizeof bytes, 0) > 0)
         continue;
     assert_false(net_all_sent(fd)); // nobody reads
     close(client);
-    close(listener);
     close(fd);
     assert_false(net_all_sent(fd)); // nobody can tell
+}
+
+// How much of its words the kernel has: it told less when it was younger.
+static socklen_t told_bytes;
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    if (level == IPPROTO_TCP && name == TCP_INFO && told_bytes > 0 && *length > told_bytes)
+        *length = told_bytes;
+    return __real_getsockopt(fd, level, name, value, length);
+}
+
+TEST(what_an_older_kernel_does_not_count_is_nothing)
+{
+    int client, fd = accepted(&client);
+
+    told_bytes = 104;
+    shutdown(client, SHUT_WR);
+    assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1), 1);
+    struct net_moved moved = net_moved(fd, true);
+    told_bytes = 0;
+    assert_int_equal(moved.received, 0);
+    assert_int_equal(moved.sent, 0);
+    close(client);
+    close(fd);
 }

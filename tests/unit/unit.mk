@@ -40,6 +40,7 @@ $(B)/unit/listen: UNIT_WRAP = $(call wrap,duty_find net_open)
 $(B)/unit/log: UNIT_WRAP = $(call wrap,clock_gettime)
 $(B)/unit/conn: UNIT_WRAP = $(call wrap,clock_gettime epoll_ctl getpeername getsockopt malloc malloc_trim \
 	realloc recv send setsockopt shutdown)
+$(B)/unit/net: UNIT_WRAP = $(call wrap,getsockopt)
 $(B)/unit/output: UNIT_WRAP = -Wl,--wrap=open64
 $(B)/unit/ports: UNIT_WRAP = $(call wrap,clock_gettime accept4 epoll_ctl recvmmsg sendmmsg setsockopt)
 $(B)/unit/loop: UNIT_WRAP = $(call wrap,clock_gettime epoll_wait timerfd_create timerfd_settime)
