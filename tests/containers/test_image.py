@@ -1,5 +1,6 @@
 """The image in podman and in dockerd, as its users run it: nobody's user, nothing writable, no rights."""
 
+import json
 import re
 import subprocess
 
@@ -8,6 +9,7 @@ import pytest
 from conftest import NATIVE
 from harness.clients import Client, Peer, serves
 from harness.daemon import parse_logfmt
+from harness.pages import get
 from harness.steps import steps
 from harness.wait import wait_until
 
@@ -23,10 +25,14 @@ def engine(request):
     return request.getfixturevalue(request.param)
 
 
+def checked(engine):
+    """Options that have the image's check run often."""
+    return ["--health-interval=disable"] if engine.program == "podman" else OFTEN
+
+
 @pytest.fixture
 def container(engine):
-    quiet = ["--health-interval=disable"] if engine.program == "podman" else OFTEN
-    with engine.running(*PUBLISHED, *CONFINED, *quiet, IMAGE, "-v", name="echo") as name:
+    with engine.running(*PUBLISHED, *CONFINED, *checked(engine), IMAGE, "-vv", name="echo") as name:
         wait_until(lambda: engine("logs", name).count("msg=listening") == 2, "both sockets")
         yield name
 
@@ -40,6 +46,9 @@ def test_it_runs_as_nobody_with_no_rights(engine, container):
     assert status["Uid"].split() == ["65532"] * 4 and status["Gid"].split() == ["65532"] * 4
     assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
     assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2"
+    wait_until(lambda: "msg=sandbox" in engine("logs", container), "its own sandbox")
+    (sandbox,) = [record for record in records(engine, container) if record["msg"] == "sandbox"]
+    assert (sandbox["privileges"], sandbox["calls"]) == ("dropped", "filtered")
 
 
 def test_published_ports_serve(engine, container):
@@ -65,20 +74,60 @@ def test_a_stop_ends_it_with_status_0_and_cuts_nothing_off(engine, container):
     assert {record["proto"] for record in log if record["msg"] == "listening"} == {"tcp", "udp"}
 
 
-def test_what_is_stuck_is_unhealthy(engine, container):
-    # podman's timers are systemd's: without one it is asked by hand.
-    def health():
-        if engine.program == "podman":
-            engine("healthcheck", "run", container, check=False)
-        return engine.show(container, ".State.Health.Status")
+class Health:
+    """What the image's check finds. podman's timers are systemd's: without one, it is asked by hand."""
 
-    wait_until(lambda: health() == "healthy", "healthy")
+    def __init__(self, engine, container):
+        self.engine, self.container = engine, container
+
+    def _ask(self):
+        if self.engine.program == "podman":
+            self.engine("healthcheck", "run", self.container, check=False)
+
+    def status(self):
+        self._ask()
+        return self.engine.show(self.container, ".State.Health.Status")
+
+    def _checks(self):
+        """Exit statuses of the last checks, by when each ended."""
+        self._ask()
+        log = self.engine.show(self.container, "json .State.Health.Log")
+        return {check["End"]: check["ExitCode"] for check in json.loads(log) or []}
+
+    def found(self):
+        """The exit statuses of two further checks: the second one begins after this was called."""
+        earlier = self._checks().keys()
+        wait_until(lambda: len(self._checks().keys() - earlier) >= 2, "two checks")
+        return {status for end, status in self._checks().items() if end not in earlier}
+
+
+def test_what_is_stuck_is_unhealthy(engine, container):
+    health = Health(engine, container)
+    wait_until(lambda: health.status() == "healthy", "healthy")
     engine("kill", "-s", "STOP", container)
     try:
-        wait_until(lambda: health() == "unhealthy", "unhealthy")
+        wait_until(lambda: health.status() == "unhealthy", "unhealthy")
     finally:
         engine("kill", "-s", "CONT", container)
-    wait_until(lambda: health() == "healthy", "healthy again")
+    wait_until(lambda: health.status() == "healthy", "healthy again")
+
+
+def test_what_is_full_or_drains_is_healthy(engine):
+    """Who replaces what is unhealthy would end all connections of a server that has many."""
+    options = ["--max-tcp=1", "--drain-delay=600", "--listen=http:8080"]
+    with engine.running(*PUBLISHED, "-p", "8080:8080", *CONFINED, *checked(engine), IMAGE, *options, name="full"):
+        wait_until(lambda: engine("logs", "full").count("msg=listening") == 3, "all sockets")
+        health = Health(engine, "full")
+        with Client("127.0.0.1", PORT) as only, Client("127.0.0.1", PORT) as further:
+            assert only.ask(b"line\n") == b"line\n"
+            assert further.rest() == b"Server Busy\n"
+            assert health.found() == {0}
+            assert get(8080, "/livez").status == 200 == get(8080, "/readyz").status
+            engine("kill", "-s", "TERM", "full")
+            wait_until(lambda: get(8080, "/readyz").status == 503, "the end to be asked for")
+            assert health.found() == {0}
+            assert get(8080, "/livez").status == 200
+            assert only.ask(b"line\n") == b"line\n"
 
 
 def test_options_follow_the_image(engine):
