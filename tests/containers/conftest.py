@@ -23,8 +23,13 @@ from harness.wait import PATIENCE, wait_until
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 
 
+def really_root():
+    """And not only in a user namespace, where this machine's root is not root."""
+    return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[1] == "0"
+
+
 def need(*programs):
-    if os.geteuid() != 0 or not own_namespace():
+    if not really_root() or not own_namespace():
         pytest.skip("needs root and a network namespace of its own: tests/netns")
     for program in programs:
         if not shutil.which(program):
@@ -121,8 +126,9 @@ def folder():
 
 
 @pytest.fixture(scope="session")
-def podman(folder, archive):
+def podman(folder, request):
     need("podman", "runc")
+    archive = request.getfixturevalue("archive")  # which takes its time
     (folder / "containers.conf").write_text(PODMAN.format(folder))
     (folder / "storage.conf").write_text(STORAGE.format(folder))
     podman = Engine("podman", CONTAINERS_CONF=f"{folder}/containers.conf",
@@ -135,8 +141,9 @@ def podman(folder, archive):
 
 
 @pytest.fixture(scope="session")
-def docker(folder, archive):
+def docker(folder, request):
     need("dockerd", "docker")
+    archive = request.getfixturevalue("archive")
     address = f"unix://{folder}/dk.sock"
     log = (folder / "dockerd.log").open("wb")
     daemon = subprocess.Popen(["dockerd", "--data-root", folder / "dk", "--exec-root", folder / "dx", "--pidfile",
