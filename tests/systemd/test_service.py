@@ -440,7 +440,7 @@ def test_standalone_is_as_closed_as_the_others(guest):
 
 DRAINED = re.search(r"^  ```ini\n(.*?)^  ```$", README, re.MULTILINE | re.DOTALL)[1]
 OWN, OTHER = "127.0.0.2", "127.0.0.3"
-STOPS = 20
+STOPS = 10
 
 
 def rules(*addresses):
