@@ -82,16 +82,21 @@ static bool same_connection(const struct state_connection *a, const struct state
            same_bytes(a->input, a->input_length, b->input, b->input_length);
 }
 
-static void read_ports_and_peers(struct state_reader *reader, const struct state_header *header)
+static void read_ports(struct state_reader *reader, uint32_t count)
 {
     struct state_port port;
-    struct peer_kept peer;
 
-    for (uint32_t i = 0; i < header->ports && state_read_port(reader, &port); i++) {
+    for (uint32_t i = 0; i < count && state_read_port(reader, &port); i++) {
         fuzz_must(memchr(port.name, '\0', sizeof port.name) && port.protocol < PROTOCOLS);
         MUST_READ_BACK(port, struct state_port, &port, same_port);
     }
-    for (uint32_t i = 0; i < header->peers && state_read_peer(reader, &peer); i++)
+}
+
+static void read_peers(struct state_reader *reader, uint32_t count)
+{
+    struct peer_kept peer;
+
+    for (uint32_t i = 0; i < count && state_read_peer(reader, &peer); i++)
         MUST_READ_BACK(peer, struct peer_kept, &peer, same_peer);
 }
 
@@ -138,7 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (state_read_header(&reader, &header)) {
         fuzz_must(header.version == STATE_VERSION);
         MUST_READ_BACK(header, struct state_header, &header, same_header);
-        read_ports_and_peers(&reader, &header);
+        read_ports(&reader, header.ports);
+        read_peers(&reader, header.peers);
         read_datagrams(&reader, header.datagrams);
         read_connections(&reader, header.connections);
     }

@@ -393,6 +393,28 @@ static bool leaving(const struct flow *flow)
            (flow->fin_read || flow->expect.lines.closing || world.draining);
 }
 
+// Why the daemon may close FLOW by itself, because of what it has or because of the time.
+static const char *own_reason(const struct flow *flow)
+{
+    const struct expect *expect = &flow->expect;
+
+    if (expect_waits(expect) && flow_writable(flow))
+        return NULL;
+    if (flow->opening && !flow->fin_read && since(flow->opening_low, HEADER_SECONDS))
+        return "the header's timeout";
+    if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
+        return "no time left to be told";
+    if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
+        (flow_unsent(flow) == 0 || flow->unsent_unknown))
+        return "the end of input";
+    if ((expect_owes(expect) || expect_waits(expect) || leaving(flow)) &&
+        since(flow->taken, VANISHED_SECONDS))
+        return "the client's end";
+    return !flow->opening && since(flow->byte_low, options()->idle_timeout) && flow->silent
+               ? "the idle timeout"
+               : NULL;
+}
+
 // Why the daemon may close FLOW, or NULL.
 static const char *reason(const struct flow *flow)
 {
@@ -415,21 +437,7 @@ static const char *reason(const struct flow *flow)
         return "a reset on demand";
     if (flow->role == &role_faulty && flow->dead) // which is all that is told while it waits
         return "a reset";
-    if (expect_waits(expect) && flow_writable(flow))
-        return NULL;
-    if (flow->opening && !flow->fin_read && since(flow->opening_low, HEADER_SECONDS))
-        return "the header's timeout";
-    if (flow->busy && since(flow->shut_low, GOODBYE_SECONDS))
-        return "no time left to be told";
-    if ((flow->fin_read || flow->fin_peeked) && !expect_owes(expect) &&
-        (flow_unsent(flow) == 0 || flow->unsent_unknown))
-        return "the end of input";
-    if ((expect_owes(expect) || expect_waits(expect) || leaving(flow)) &&
-        since(flow->taken, VANISHED_SECONDS))
-        return "the client's end";
-    return !flow->opening && since(flow->byte_low, options()->idle_timeout) && flow->silent
-               ? "the idle timeout"
-               : NULL;
+    return own_reason(flow);
 }
 
 // The server counts whom it has refused.

@@ -18,48 +18,48 @@ static const char *parsed(const char *message)
     return room;
 }
 
+static const char *const faults[][2] = {
+    {"/delay 0 x", "1 0 'x'"},
+    {"/delay 3600000 x y\r\n", "1 3600000 'x y'"},
+    {"/delay 3600001 x", "1 usage /delay MS TEXT"},
+    {"/delay 5 ", "1 5 ''"},
+    {"/delay 5", "1 usage /delay MS TEXT"},
+    {"/delay 5\n", "1 usage /delay MS TEXT"},
+    {"/delay ", "1 usage /delay MS TEXT"},
+    {"/delay", "1 usage /delay MS TEXT"},
+    {"/delay\t7\tx", "1 7 'x'"},
+    {"/delay\r7\rx", "1 7 'x'"},
+    {"/delay\v7\fx", "1 7 'x'"},
+    {"/delay  7 x", "1 usage /delay MS TEXT"},
+    {"/delay -7 x", "1 usage /delay MS TEXT"},
+    {"/delay\b7 x", "0 0 ''"},
+    {"/delay!7 x", "0 0 ''"},
+    {"/drip 60000 ab", "2 60000 'ab' tcp"},
+    {"/drip 60001 ab", "2 usage /drip MS TEXT"},
+    {"/drop", "3 0 ''"},
+    {"/drop x", "3 0 ''"},
+    {"/close", "4 0 '' tcp"},
+    {"/reset x\r", "5 0 '' tcp"},
+    {"/pause 0", "6 0 '' tcp"},
+    {"/pause 3600000 x", "6 3600000 '' tcp"},
+    {"/pause 3600001", "6 usage /pause MS"},
+    {"/bytes 1\n", "7 1 '' tcp"},
+    {"/bytes 0", "7 usage /bytes N"},
+    {"/bytes 1073741824", "7 1073741824 '' tcp"},
+    {"/bytes 1073741825", "7 usage /bytes N"},
+    {"/help", "8 0 ''"},
+    {"/", "0 0 ''"},
+    {"", "0 0 ''"},
+    {"\r\n", "0 0 ''"},
+    {"/hel", "0 0 ''"},
+    {"/helpx", "0 0 ''"},
+    {" /help", "0 0 ''"},
+};
+
 TEST(a_fault_has_a_number_and_a_text)
 {
-    static const char *const row[][2] = {
-        {"/delay 0 x", "1 0 'x'"},
-        {"/delay 3600000 x y\r\n", "1 3600000 'x y'"},
-        {"/delay 3600001 x", "1 usage /delay MS TEXT"},
-        {"/delay 5 ", "1 5 ''"},
-        {"/delay 5", "1 usage /delay MS TEXT"},
-        {"/delay 5\n", "1 usage /delay MS TEXT"},
-        {"/delay ", "1 usage /delay MS TEXT"},
-        {"/delay", "1 usage /delay MS TEXT"},
-        {"/delay\t7\tx", "1 7 'x'"},
-        {"/delay\r7\rx", "1 7 'x'"},
-        {"/delay\v7\fx", "1 7 'x'"},
-        {"/delay  7 x", "1 usage /delay MS TEXT"},
-        {"/delay -7 x", "1 usage /delay MS TEXT"},
-        {"/delay\b7 x", "0 0 ''"},
-        {"/delay!7 x", "0 0 ''"},
-        {"/drip 60000 ab", "2 60000 'ab' tcp"},
-        {"/drip 60001 ab", "2 usage /drip MS TEXT"},
-        {"/drop", "3 0 ''"},
-        {"/drop x", "3 0 ''"},
-        {"/close", "4 0 '' tcp"},
-        {"/reset x\r", "5 0 '' tcp"},
-        {"/pause 0", "6 0 '' tcp"},
-        {"/pause 3600000 x", "6 3600000 '' tcp"},
-        {"/pause 3600001", "6 usage /pause MS"},
-        {"/bytes 1\n", "7 1 '' tcp"},
-        {"/bytes 0", "7 usage /bytes N"},
-        {"/bytes 1073741824", "7 1073741824 '' tcp"},
-        {"/bytes 1073741825", "7 usage /bytes N"},
-        {"/help", "8 0 ''"},
-        {"/", "0 0 ''"},
-        {"", "0 0 ''"},
-        {"\r\n", "0 0 ''"},
-        {"/hel", "0 0 ''"},
-        {"/helpx", "0 0 ''"},
-        {" /help", "0 0 ''"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LENGTH(row); i++)
-        assert_string_equal(parsed(row[i][0]), row[i][1]);
+    for (size_t i = 0; i < ARRAY_LENGTH(faults); i++)
+        assert_string_equal(parsed(faults[i][0]), faults[i][1]);
 }
 
 TEST(nothing_before_the_message_is_looked_at)

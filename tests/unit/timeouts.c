@@ -129,7 +129,7 @@ TEST(deadlines_in_any_order_are_put_in_order)
         for (size_t count = 0; count <= 5; count++)
             expect_sorted(row[i], count);
     for (int round = 0; round < 300; round++) {
-        ticks due[300];
+        ticks due[300] = {0};
 
         for (int i = 0; i < round; i++)
             due[i] = (ticks)chance_below(&chance, 100);
