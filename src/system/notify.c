@@ -20,8 +20,6 @@
 #include "ground/log.h"
 #include "ground/util.h"
 
-#define STORED "connections" // its name in the manager's store
-
 enum { STORE_TRIES = 200, STORE_WAIT_MILLISECONDS = 10, BARRIER_MILLISECONDS = 5000 };
 enum { MICROSECONDS_PER_TICK = TICK_MILLISECONDS * 1000 };
 
@@ -146,7 +144,7 @@ bool notify_has_store(const struct notify *notify)
 
 static bool tell_removed(const struct notify *notify)
 {
-    return tell(notify, "FDSTOREREMOVE=1\nFDNAME=" STORED "\n");
+    return tell(notify, "FDSTOREREMOVE=1\nFDNAME=" NOTIFY_STORED "\n");
 }
 
 static bool watch(const struct notify *notify, int fd)
@@ -171,7 +169,7 @@ static bool store(struct notify *notify, int far, int near)
 {
     struct epoll_event none = {.data.fd = -1};
     // In the store, a hang-up is not to be taken for a reason to let it go: NEAR will be closed.
-    bool told = tell_with(notify, "FDSTORE=1\nFDNAME=" STORED "\nFDPOLL=0\n", far) &&
+    bool told = tell_with(notify, "FDSTORE=1\nFDNAME=" NOTIFY_STORED "\nFDPOLL=0\n", far) &&
                 tell_with(notify, "BARRIER=1", notify->barrier[1]);
     int error = errno;
 

@@ -20,6 +20,8 @@ enum {
     NOTIFY_TRIES_MAX = 60,
 };
 
+#define NOTIFY_STORED "connections" // the name of what notify_store leaves in the manager's store
+
 // What the manager is to hear once, in this order.
 enum notice {
     NOTICE_RELOADING = 1,

@@ -13,6 +13,7 @@
 #include "ground/log.h"
 #include "system/flight.h"
 #include "system/net.h"
+#include "system/notify.h"
 
 enum { FIRST_PASSED = 3, MULTIPATH_TCP = 262 /* IPPROTO_MPTCP of newer headers */ };
 
@@ -35,13 +36,25 @@ static const char *count(struct passed *passed)
     return NULL;
 }
 
-// Neither the order nor the names tell which it is. If there are several, the others are closed as
-// of no use.
+// Whether the first of NAMES, with colons in between, is that of what notify_store leaves.
+static bool is_stored(const char *names)
+{
+    size_t length = strcspn(names, ":");
+
+    return length == sizeof NOTIFY_STORED - 1 && memcmp(names, NOTIFY_STORED, length) == 0;
+}
+
+// If there are several, the others are closed as of no use.
 static void find_flight(struct passed *passed)
 {
-    for (int i = 0; i < passed->count && passed->flight < 0; i++)
-        if (arrival_is(FIRST_PASSED + i))
+    const char *names = passed->names ? passed->names : "";
+
+    for (int i = 0; i < passed->count && passed->flight < 0; i++) {
+        if (is_stored(names) && arrival_is(FIRST_PASSED + i))
             passed->flight = FIRST_PASSED + i;
+        names += strcspn(names, ":");
+        names += *names == ':';
+    }
 }
 
 const char *passed_open(struct passed *passed)

@@ -58,7 +58,8 @@ def begin(start, store):
 
     def begin(*options, **details):
         kept = [store.kept] if store.kept else []
-        server = start(*["--port=0"] * len(kept), *options, NOTIFY_SOCKET=store.address, sockets=kept, **details)
+        server = start(*["--port=0"] * len(kept), *options, NOTIFY_SOCKET=store.address, sockets=kept,
+                       LISTEN_FDNAMES="connections", **details)
         store.await_line("READY=1")
         server.await_record(msg="started")
         return server
@@ -98,7 +99,8 @@ def test_who_is_killed_while_it_takes_them_over_has_taken_nothing(begin, start, 
         first.settle()
         leave(first, store)
         for _ in range(3):
-            dies = start("--port=0", NOTIFY_SOCKET=store.address, sockets=[store.kept])
+            dies = start("--port=0", NOTIFY_SOCKET=store.address, sockets=[store.kept],
+                         LISTEN_FDNAMES="connections")
             dies.await_record(msg="connections taken over", count="1")
             dies.kill()
         begin()
