@@ -43,7 +43,8 @@ class HAProxy:
         assert "agent-port 12345 " in text  # which is the frontend's here
         text = text.replace("agent-port 12345 ", f"agent-port {AGENT} ")
         self.config = folder / "haproxy.cfg"
-        self.config.write_text(text.replace("global\n", f"global\n    stats socket ipv4@127.0.0.1:{ADMIN} level admin\n"))
+        admin = f"    stats socket ipv4@127.0.0.1:{ADMIN} level admin\n"
+        self.config.write_text(text.replace("global\n", f"global\n{admin}"))
         self.process = None
 
     def __enter__(self):

@@ -47,8 +47,9 @@ def server(architecture, unpacked):
 
 def measured(architecture, unpacked, *words):
     """That an echo-bench of the architecture finds every answer right."""
-    done = subprocess.run([*under(architecture), unpacked(architecture.name) / "bin/echo-bench", "-c2", "-n200", *words],
-                          capture_output=True, text=True, timeout=120, check=False)
+    program = unpacked(architecture.name) / "bin/echo-bench"
+    done = subprocess.run([*under(architecture), program, "-c2", "-n200", *words], capture_output=True, text=True,
+                          timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
