@@ -108,6 +108,9 @@ static const struct rule rules[] = {
     {.number = SYS_recvmmsg},
     {.number = SYS_timerfd_settime},
 #endif
+#ifdef SYS_fcntl64
+    {.number = SYS_fcntl64, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
+#endif
 #ifdef SYS_recv
     {.number = SYS_recv},
     {.number = SYS_send},
