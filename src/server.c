@@ -233,7 +233,7 @@ static bool take_memory(struct server *server, const struct options *options, co
                               .service.name = options->name,
                               .loop = {.epoll = -1, .timer.fd = -1},
                               .signals = {.ready = signals_ready, .fd = -1},
-                              .notify.fd = -1,
+                              .notify = {.fd = -1, .barrier = {-1, -1}, .wait = -1},
                               .passed.flight = -1,
                               .process = {.statm = -1, .descriptors = -1},
                               .trial_of = -1,
