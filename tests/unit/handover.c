@@ -809,9 +809,24 @@ static void hand_over_lie(const char *name, const struct state_connection *state
 static const struct state_connection reading = {
     .life = LIFE_READING, .closing = CLOSINGS, .outcome = TURN_MORE, .idle_due = TICKS_NEVER};
 
+TEST(what_is_begun_may_be_as_long_as_its_header)
+{
+    static const char header[] = "PROXY TCP4 192.0.2.7 198.51.100.1 5555 443\r\n";
+    struct state_connection both = reading;
+    struct held *held = NULL;
+    size_t given_back = 0;
+
+    both.header = both.input = header;
+    both.header_length = both.input_length = sizeof header - 1;
+    assert_true(held_resume(&held, NULL, &both));
+    assert_non_null(held);
+    assert_int_equal(held->input, sizeof header - 1);
+    held_drop(&held, &given_back);
+}
+
 TEST(a_role_that_there_is_not_ends_its_connections_by_a_goodbye)
 {
-    hand_over_lie("upper", &reading);
+    hand_over_lie("no-such", &reading);
     expect_taken(0, 1, 0);
     assert_string_equal(test.problem, "");
     expect_end();
@@ -824,7 +839,7 @@ TEST(a_trial_ends_nobody)
     int fd = connection();
 
     lie_about(1, 1);
-    lie_port("upper", PROTOCOL_TCP, false);
+    lie_port("no-such", PROTOCOL_TCP, false);
     state_write_connection(&lie, &reading);
     fly_lie(&fd, 1);
     land();
@@ -849,7 +864,7 @@ TEST(what_is_owed_comes_before_the_goodbye)
     lied.output_length = 4;
     lied.input = "more\n";
     lied.input_length = 5;
-    hand_over_lie("upper", &lied);
+    hand_over_lie("no-such", &lied);
     expect_taken(0, 1, 0);
     expect_heard("owed");
     expect_end();
@@ -873,7 +888,7 @@ TEST(each_life_that_cannot_go_on_ends)
         lied.outcome = row[i].outcome;
         lied.wait_ms = 1000;
         lied.memory.left = 7;
-        hand_over_lie("upper", &lied);
+        hand_over_lie("no-such", &lied);
         expect_taken(0, 1, 0);
         expect_end();
         unit_after_each();
