@@ -349,7 +349,12 @@ TEST(who_is_idle_notices_nothing)
 {
     begin("echo");
     dial();
-    hand_over();
+    fly(false);
+    land();
+    assert_int_equal(test.handover.header.connections, 1);
+    claim_all();
+    end_before();
+    take_all();
     expect_taken(1, 0, 0);
     assert_null(conn_in(&test.after, LIFE_READING)->held);
     say("a line\n");
