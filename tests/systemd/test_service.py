@@ -440,7 +440,7 @@ def test_standalone_is_as_closed_as_the_others(guest):
 
 DRAINED = re.search(r"^  ```ini\n(.*?)^  ```$", README, re.MULTILINE | re.DOTALL)[1]
 OWN, OTHER = "127.0.0.2", "127.0.0.3"
-STOPS = 10
+STOPS = 20
 
 
 def rules(*addresses):
@@ -456,7 +456,7 @@ def fresh(turn):
     return "127.0.0.1", (f"127.{1 + turn // 62500}.{turn // 250 % 250}.{turn % 250 + 1}", 0)
 
 
-def test_of_ten_stops_nobody_loses_an_answer(guest, figure):
+def test_of_twenty_stops_nobody_loses_an_answer(guest, figure):
     """The README's lines for a balancer, which is nftables here."""
     if not shutil.which("nft"):
         pytest.skip("there is no nft (Debian: nftables)")
