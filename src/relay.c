@@ -11,8 +11,11 @@
 
 static void failed(const char *call)
 {
-    log_event(LOG_WARNING, "cannot hand over", LOG_TEXT("call", call),
-              LOG_TEXT("error", strerror(errno)));
+    log_event(
+        LOG_WARNING, "cannot hand over", LOG_TEXT("call", call), LOG_TEXT("error", strerror(errno)),
+        LOG_TEXT("remedy", errno == EPERM ? "the sandbox does not allow that here: start with "
+                                            "--no-sandbox, or stop and start anew"
+                                          : NULL));
 }
 
 static void tell(const struct relay *relay)
