@@ -15,7 +15,7 @@ import pytest
 
 import faulty
 from harness.daemon import Daemon
-from harness.wait import PATIENCE
+from harness.wait import PATIENCE, wait_until
 from program import BENCH, bench
 
 WAIT = "--timeout=30"
@@ -232,11 +232,12 @@ os.wait()
 
 
 def test_who_takes_no_time_is_not_the_server():
-    """It has children that answer; it has no figures of its own."""
+    """It has children that answer; it has no figures of its own once it waits for them."""
     with subprocess.Popen(["/usr/bin/python3", "-c", FORKING], stdout=subprocess.PIPE, text=True,
                           start_new_session=True) as server:
         try:
             address = f"127.0.0.1:{int(server.stdout.readline())}"
+            wait_until(lambda: ") S " in Path(f"/proc/{server.pid}/stat").read_text(), "a server that sleeps")
             run = bench("-n", 500, "-c", 1, f"--pid={server.pid}", "--rest=0", WAIT, address)
         finally:
             os.killpg(server.pid, signal.SIGKILL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients that come without pause, and what became of each of them."""
+"""Clients that come all the time, and what became of each of them."""
 import collections
 import itertools
 import threading
@@ -8,6 +8,8 @@ from harness.clients import Client, Peer
 from harness.wait import PATIENCE, wait_until
 
 TCP_THREADS, UDP_THREADS = 3, 1
+# Between two turns of a thread: a router remembers a connection for minutes, and has room for so many.
+PAUSE_SECONDS = 0.002
 
 
 def loopback(turn):
@@ -62,7 +64,7 @@ class Load:
 
     def _repeat(self, turn, number):
         for i in itertools.count(number, len(self.threads)):
-            if self.over.is_set():
+            if self.over.wait(PAUSE_SECONDS):
                 return
             try:
                 outcome = turn(*self.way(i), b"%d\n" % i)
