@@ -17,6 +17,7 @@ struct guard_ports {
     uint64_t own[65536 / 64];
 };
 
+// One that came alone; or, while it is taken apart, several of one sender's that came as one.
 struct datagram {
     struct address peer, local; // from, and to
     bool to_host;               // `local` is an address of this host's, not a broadcast address
@@ -25,8 +26,9 @@ struct datagram {
     uint32_t lost;              // by its socket so far, for want of room, if it tells
     unsigned fragment;          // the largest of several IPv6 packets that it came in, or 0
     const char *bytes;
-    size_t held;   // bytes
-    size_t length; // as sent: more if it was truncated
+    size_t held;    // bytes
+    size_t length;  // as sent: more if it was truncated
+    size_t segment; // bytes of each of several, the last of which may be shorter; 0: it is one
     bool truncated;
 };
 

@@ -78,19 +78,20 @@ static int set_datagram(int fd, int family)
     };
     static const struct setting known[] = {
         {SOL_SOCKET, SO_RXQ_OVFL, 1},
+        {IPPROTO_UDP, UDP_GRO, 1}, // what has arrived as one message stays one
         {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1},
     };
 
     if (set_all(fd, settings, family == AF_INET6 ? 5 : 3) < 0)
         return -1;
-    return set_known(fd, known, family == AF_INET6 ? 2 : 1);
+    return set_known(fd, known, family == AF_INET6 ? 3 : 2);
 }
 
 // What may have been set for a passed socket and changes what the calls of this program mean: a
 // queue of errors is reported until it is read; a close waits, or cuts off what is owed; little
-// input is not reported; answers are held back, joined, cut, or sent to many; questions are joined;
-// and control messages leave no room for those that are asked for. What remains decides where and
-// how packets go, not which: it is the administrator's.
+// input is not reported; answers are held back, joined, cut, or sent to many; and control messages
+// leave no room for those that are asked for. What remains decides where and how packets go, not
+// which: it is the administrator's.
 static int reset(int fd)
 {
     static const struct setting settings[] = {
@@ -106,7 +107,6 @@ static int reset(int fd)
         {IPPROTO_TCP, TCP_CORK, 0},
         {IPPROTO_UDP, UDP_CORK, 0},
         {IPPROTO_UDP, UDP_SEGMENT, 0},
-        {IPPROTO_UDP, UDP_GRO, 0},
         {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT},
         {IPPROTO_IPV6, IPV6_DONTFRAG, 0},
         {IPPROTO_IP, IP_RECVERR, 0}, // last: these empty the queue

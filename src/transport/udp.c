@@ -2,7 +2,6 @@
 #include "transport/udp.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,17 +10,10 @@
 #include "ground/log.h"
 #include "ground/util.h"
 #include "system/net.h"
+#include "transport/control.h"
 
 enum {
-    // IP_PKTINFO, IP_TTL, IP_TOS, IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_RECVFRAGSIZE and
-    // SO_RXQ_OVFL, and room to spare.
-    CONTROL_BYTES = 256,
-    DSCP_MASK = 0xfc, // of the traffic class; the rest is ECN (RFC 2474, RFC 3168)
-    ROOM_MIN = 4,     // what the guard looks at, however small --max-datagram is
-};
-
-struct control {
-    alignas(struct cmsghdr) char bytes[CONTROL_BYTES];
+    TRAIN_MAX_BYTES = 65535, // datagrams that come as one message: udp(7), UDP_GRO
 };
 
 struct udp_batch {
@@ -29,6 +21,10 @@ struct udp_batch {
     struct iovec in_bytes[UDP_BATCH_MAX], out_bytes[UDP_BATCH_MAX];
     struct sockaddr_storage from[UDP_BATCH_MAX];
     struct control in_control[UDP_BATCH_MAX], out_control[UDP_BATCH_MAX];
+    size_t segment[UDP_BATCH_MAX]; // of out, where it is several datagrams: as in struct datagram
+    size_t answers;                // messages in out
+    bool open;                     // the last of these can take in what stands behind it
+    size_t came, answered, sent;   // datagrams, in this turn
     unsigned fragment;         // what answers may have to be cut to: the least of the questions'
     uint32_t lost;             // see struct port
     char *text[UDP_BATCH_MAX]; // what answers are written to
@@ -37,8 +33,7 @@ struct udp_batch {
 
 bool udp_init(struct udp *udp, struct pool *pool)
 {
-    size_t most = pool->options->max_datagram;
-    size_t room = most > ROOM_MIN ? most : ROOM_MIN;
+    size_t most = pool->options->max_datagram, room = TRAIN_MAX_BYTES;
     size_t text = most < TURN_TEXT_MAX_BYTES ? TURN_TEXT_MAX_BYTES : most + 1;
     struct udp_batch *batch = calloc(1, sizeof *batch + UDP_BATCH_MAX * (room + text));
 
@@ -61,107 +56,22 @@ void udp_finish(struct udp *udp)
     free(udp->batch);
 }
 
-static struct cmsghdr *next_control(struct msghdr *message, struct cmsghdr *at)
+// All that message I of the batch has, which may be several datagrams.
+static struct datagram message_of(const struct udp *udp, const struct port *port, size_t i)
 {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion" // within musl's macro
-    return CMSG_NXTHDR(message, at);
-#pragma GCC diagnostic pop
-}
-
-// Where the datagram was sent to, with which hop limit, and in which pieces: ip(7), ipv6(7).
-static void read_control(struct msghdr *message, struct datagram *datagram)
-{
-    // uncovered: the test is CMSG_FIRSTHDR's own, for messages without control data. Linux always
-    // gives what was asked for.
-    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = next_control(message, at)) {
-        struct in_pktinfo v4;
-        struct in6_pktinfo v6;
-        bool is_v4 = at->cmsg_level == IPPROTO_IP;
-
-        if (is_v4 && at->cmsg_type == IP_PKTINFO) {
-            memcpy(&v4, CMSG_DATA(at), sizeof v4);
-            datagram->local = address_of_v4(v4.ipi_addr);
-            // For a broadcast, the kernel names an own address beside the one in the header. For
-            // what has waited at a passed socket since before IP_PKTINFO was set, it names none; if
-            // that was a broadcast, it lets no answer go out from such an address (EINVAL).
-            datagram->to_host = v4.ipi_spec_dst.s_addr == v4.ipi_addr.s_addr ||
-                                v4.ipi_spec_dst.s_addr == INADDR_ANY;
-        } else if (!is_v4 && at->cmsg_type == IPV6_PKTINFO && !address_is_v4(&datagram->peer)) {
-            memcpy(&v6, CMSG_DATA(at), sizeof v6);
-            datagram->local.ip = v6.ipi6_addr;
-            datagram->local.scope =
-                IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? (uint32_t)v6.ipi6_ifindex : 0;
-            datagram->to_host = true;
-        } else if (!is_v4 && at->cmsg_type == IPV6_RECVFRAGSIZE) {
-            memcpy(&datagram->fragment, CMSG_DATA(at), sizeof datagram->fragment);
-        } else if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SO_RXQ_OVFL) {
-            memcpy(&datagram->lost, CMSG_DATA(at), sizeof datagram->lost);
-        } else if (is_v4 ? at->cmsg_type == IP_TTL : at->cmsg_type == IPV6_HOPLIMIT) {
-            memcpy(&datagram->hop_limit, CMSG_DATA(at), sizeof datagram->hop_limit);
-        } else if (is_v4 && at->cmsg_type == IP_TOS) { // a single byte, where IPv6 has an int
-            datagram->dscp = *CMSG_DATA(at) & DSCP_MASK;
-        } else if (!is_v4 && at->cmsg_type == IPV6_TCLASS) {
-            memcpy(&datagram->dscp, CMSG_DATA(at), sizeof datagram->dscp);
-            datagram->dscp &= DSCP_MASK;
-        }
-    }
-}
-
-static void put_control(struct msghdr *message, struct cmsghdr **at, int level, int type,
-                        const void *data, size_t length)
-{
-    (*at)->cmsg_level = level;
-    (*at)->cmsg_type = type;
-    (*at)->cmsg_len = (socklen_t)CMSG_LEN(length);
-    memcpy(CMSG_DATA(*at), data, length);
-    message->msg_controllen += (socklen_t)CMSG_SPACE(length); // musl: not a size_t
-    *at = (struct cmsghdr *)(void *)((char *)*at + CMSG_SPACE(length));
-}
-
-// From the address that was asked, with one hop less than the question, and with its DSCP if that
-// is known. MESSAGE has no control data yet.
-static void write_control(const struct datagram *datagram, struct control *control,
-                          struct msghdr *message)
-{
-    struct cmsghdr *at = (struct cmsghdr *)(void *)control->bytes;
-    int hop_limit = datagram->hop_limit - 1;
-
-    message->msg_control = control;
-    if (address_is_v4(&datagram->local)) {
-        struct in_pktinfo v4 = {.ipi_spec_dst = address_v4(&datagram->local)};
-
-        put_control(message, &at, IPPROTO_IP, IP_PKTINFO, &v4, sizeof v4);
-        put_control(message, &at, IPPROTO_IP, IP_TTL, &hop_limit, sizeof hop_limit);
-        if (datagram->dscp >= 0)
-            put_control(message, &at, IPPROTO_IP, IP_TOS, &datagram->dscp, sizeof datagram->dscp);
-    } else {
-        struct in6_pktinfo v6 = {.ipi6_addr = datagram->local.ip,
-                                 .ipi6_ifindex = datagram->local.scope};
-
-        put_control(message, &at, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof v6);
-        put_control(message, &at, IPPROTO_IPV6, IPV6_HOPLIMIT, &hop_limit, sizeof hop_limit);
-        if (datagram->dscp >= 0)
-            put_control(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &datagram->dscp,
-                        sizeof datagram->dscp);
-    }
-}
-
-static struct datagram datagram_of(const struct port *port, struct mmsghdr *in)
-{
+    struct mmsghdr *in = &udp->batch->in[i];
     const struct iovec *bytes = in->msg_hdr.msg_iov;
-    struct datagram datagram = {
+    struct datagram message = {
         .peer = address_of(in->msg_hdr.msg_name),
         .bytes = bytes->iov_base,
         .held = port->role->blind ? 0 : size_min(in->msg_len, bytes->iov_len),
         .length = in->msg_len, // with MSG_TRUNC the whole length
         .dscp = -1,
-        .truncated = in->msg_len > port->pool->options->max_datagram,
     };
 
-    read_control(&in->msg_hdr, &datagram);
-    datagram.local.port = port->local.port;
-    return datagram;
+    control_read(&in->msg_hdr, &message);
+    message.local.port = port->local.port;
+    return message;
 }
 
 // Has the role make its answer to DATAGRAM in TURN, with room for FACTS.
@@ -194,21 +104,29 @@ static void count_peer(struct service *service, const struct address *peer)
                     LOG_TEXT("peer", ADDRESS_STRING(peer)));
 }
 
-// Whether DATAGRAM may have a reply at all.
-static enum drop admit(struct udp *udp, const struct port *port, const struct datagram *datagram,
-                       uint32_t *peer)
+// Whether the sender of MESSAGE may have replies at all, which makes it a peer.
+static enum drop admit(struct udp *udp, const struct datagram *message, uint32_t *peer)
 {
     struct service *service = udp->pool->service;
-    enum drop drop = guard_addresses(datagram, &service->ports);
+    enum drop drop = guard_addresses(message, &service->ports);
     bool first;
 
     if (drop != DROP_NONE)
         return drop;
-    *peer = peers_heard(&service->peers, &datagram->peer, loop_now(udp->pool->loop), &first);
+    *peer = peers_heard(&service->peers, &message->peer, loop_now(udp->pool->loop), &first);
     if (first)
-        count_peer(service, &datagram->peer);
-    drop = guard_content(datagram, port->role->verbatim);
-    if (drop == DROP_NONE && !peers_allow_round(&service->peers, *peer, guard_digest(datagram)))
+        count_peer(service, &message->peer);
+    return DROP_NONE;
+}
+
+// Whether DATAGRAM, one of an admitted peer's, may have a reply.
+static enum drop admit_one(struct udp *udp, const struct port *port,
+                           const struct datagram *datagram, uint32_t peer)
+{
+    enum drop drop = guard_content(datagram, port->role->verbatim);
+
+    if (drop == DROP_NONE &&
+        !peers_allow_round(&udp->pool->service->peers, peer, guard_digest(datagram)))
         return DROP_RATE;
     return drop;
 }
@@ -226,42 +144,80 @@ static enum drop delay(struct udp *udp, const struct port *port, const struct ms
     return DROP_SILENT;
 }
 
-// Makes the answer to the datagram in place I of the batch in place OUT, or says why there is none.
-static enum drop answer_into(struct udp *udp, const struct port *port, size_t i, size_t out)
+static const char *end_of(const struct iovec *bytes)
 {
-    struct udp_batch *batch = udp->batch;
-    struct peers *peers = &udp->pool->service->peers;
-    struct datagram datagram = datagram_of(port, &batch->in[i]);
-    struct turn turn = {.input = datagram.bytes,
-                        .length = datagram.length,
-                        .ended = true,
-                        .reply.buffer = batch->text[out]};
-    struct facts facts;
-    uint32_t peer = 0;
-    enum drop drop = admit(udp, port, &datagram, &peer);
+    return (const char *)bytes->iov_base + bytes->iov_len;
+}
 
-    if (datagram.lost > 0)
-        batch->lost = datagram.lost;
-    if (drop != DROP_NONE)
-        return drop;
-    enum outcome outcome = answer(port, &datagram, &turn, &facts);
-    if (outcome == TURN_SILENT)
-        return DROP_SILENT;
-    if (turn.reply.length > datagram.length &&
-        !peers_allow_longer(peers, peer, loop_now(udp->pool->loop)))
-        return DROP_RATE;
-    batch->out_bytes[out] = (struct iovec){(char *)turn.reply.bytes, turn.reply.length};
-    batch->out[out].msg_hdr = (struct msghdr){
+// Has REPLY go out in one message with the answer before it, where both are nothing but what came,
+// side by side in one message too: the kernel cuts it as that was cut.
+static bool join(struct udp_batch *batch, const struct datagram *datagram,
+                 const struct reply *reply)
+{
+    size_t last = batch->answers - 1;
+
+    if (!batch->open || reply->bytes != datagram->bytes ||
+        end_of(&batch->out_bytes[last]) != reply->bytes)
+        return false;
+    if (batch->segment[last] == 0) {
+        batch->segment[last] = datagram->segment;
+        control_cut(&batch->out[last].msg_hdr, (uint16_t)datagram->segment);
+    }
+    batch->out_bytes[last].iov_len += reply->length;
+    return true;
+}
+
+// Makes REPLY a message of its own behind the others of the batch; it is not among them yet.
+static struct msghdr *lay_out(struct udp_batch *batch, const struct datagram *datagram, size_t i,
+                              const struct reply *reply)
+{
+    size_t last = batch->answers;
+    struct msghdr *message = &batch->out[last].msg_hdr;
+
+    batch->segment[last] = 0;
+    batch->out_bytes[last] = (struct iovec){(char *)reply->bytes, reply->length};
+    *message = (struct msghdr){
         .msg_name = batch->in[i].msg_hdr.msg_name,
         .msg_namelen = batch->in[i].msg_hdr.msg_namelen,
-        .msg_iov = &batch->out_bytes[out],
+        .msg_iov = &batch->out_bytes[last],
         .msg_iovlen = 1,
     };
-    write_control(&datagram, &batch->out_control[out], &batch->out[out].msg_hdr);
-    if (datagram.fragment > 0 && (batch->fragment == 0 || datagram.fragment < batch->fragment))
-        batch->fragment = datagram.fragment;
-    return outcome == TURN_WAIT ? delay(udp, port, &batch->out[out].msg_hdr, turn.wait_ms)
-                                : DROP_NONE;
+    control_write(datagram, &batch->out_control[last], message);
+    return message;
+}
+
+// Puts the answer to DATAGRAM, which is message I of the batch or a part of it, among those of the
+// batch, where there is room; or says why there is none.
+static enum drop answer_one(struct udp *udp, const struct port *port,
+                            const struct datagram *datagram, size_t i, uint32_t peer)
+{
+    struct udp_batch *batch = udp->batch;
+    struct turn turn = {.input = datagram->bytes,
+                        .length = datagram->length,
+                        .ended = true,
+                        .reply.buffer = batch->text[batch->answers]};
+    struct facts facts;
+    enum drop drop = admit_one(udp, port, datagram, peer);
+
+    if (drop != DROP_NONE)
+        return drop;
+    enum outcome outcome = answer(port, datagram, &turn, &facts);
+    if (outcome == TURN_SILENT)
+        return DROP_SILENT;
+    if (turn.reply.length > datagram->length &&
+        !peers_allow_longer(&udp->pool->service->peers, peer, loop_now(udp->pool->loop)))
+        return DROP_RATE;
+    if (datagram->fragment > 0 && (batch->fragment == 0 || datagram->fragment < batch->fragment))
+        batch->fragment = datagram->fragment;
+    if (outcome == TURN_WAIT)
+        return delay(udp, port, lay_out(batch, datagram, i, &turn.reply), turn.wait_ms);
+    if (!join(batch, datagram, &turn.reply)) {
+        lay_out(batch, datagram, i, &turn.reply);
+        batch->answers++;
+    }
+    batch->answered++;
+    batch->open = turn.reply.bytes == datagram->bytes && turn.reply.length == datagram->segment;
+    return DROP_NONE;
 }
 
 // Some errors lie with one peer or the way to it, and are told by nobody. The others may stay.
@@ -284,36 +240,143 @@ static void count_sent(struct udp *udp, const struct mmsghdr *out, int count)
         udp->pool->service->counters.sent[PROTOCOL_UDP] += out[i].msg_len;
 }
 
-// The number of answers that went out. One that cannot be sent does not keep back the others; if
-// there is no room at all, the rest is dropped, as the network might have done.
-static size_t send_all(struct udp *udp, int fd, struct mmsghdr *out, size_t count)
+// Sends messages in their order: the number that went out, and in *ERROR why the next one did not,
+// or 0.
+static size_t send_some(struct udp *udp, int fd, struct mmsghdr *out, size_t count, int *error)
 {
     size_t sent = 0;
 
-    for (size_t at = 0; at < count;) {
-        int done = sendmmsg(fd, out + at, (unsigned)(count - at), MSG_NOSIGNAL | MSG_DONTWAIT);
+    *error = 0;
+    while (sent < count && *error == 0) {
+        int done = sendmmsg(fd, out + sent, (unsigned)(count - sent), MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (done > 0) {
-            count_sent(udp, out + at, done);
-            at += (size_t)done;
+            count_sent(udp, out + sent, done);
             sent += (size_t)done;
-        } else if (done == 0 || errno == EAGAIN || net_exhausted(errno)) {
+        } else if (done == 0) {
             // Linux answers 0 only where no message is to be sent. Without a case of its own,
             // another 0 would be an endless loop.
-            break;
+            *error = EAGAIN;
         } else if (errno != EINTR) {
-            tell_lost(udp, errno);
-            at++;
+            *error = errno;
         }
     }
     return sent;
+}
+
+// There is no room at all: what is left is dropped, as the network might have done.
+static bool none_goes(int error)
+{
+    return error == EAGAIN || net_exhausted(error);
+}
+
+// Sends messages of one datagram each: the number that went out. One that cannot be sent does not
+// keep back the others.
+static size_t send_each(struct udp *udp, int fd, struct mmsghdr *out, size_t count)
+{
+    size_t sent = 0;
+    int error = 0;
+
+    for (size_t at = 0; at < count && !none_goes(error); at++) {
+        size_t some = send_some(udp, fd, out + at, count - at, &error);
+
+        sent += some;
+        at += some;
+        if (error != 0 && !none_goes(error))
+            tell_lost(udp, error);
+    }
+    return sent;
+}
+
+// Sends the datagrams of MESSAGE one by one: the number that went out. For the kernel does not cut
+// what would have to be fragmented then (EMSGSIZE, EINVAL), nor for devices and policies that
+// cannot send it (EIO); and whatever else befalls one of them, the others may fare better.
+static size_t send_apart(struct udp *udp, int fd, struct msghdr *message, size_t segment)
+{
+    struct mmsghdr out[UDP_BATCH_MAX];
+    struct iovec bytes[UDP_BATCH_MAX];
+    const struct iovec all = *message->msg_iov;
+    size_t count = 0, sent = 0;
+
+    control_join(message);
+    for (size_t at = 0; at < all.iov_len; at += segment) {
+        bytes[count] =
+            (struct iovec){(char *)all.iov_base + at, size_min(segment, all.iov_len - at)};
+        out[count] = (struct mmsghdr){.msg_hdr = *message};
+        out[count].msg_hdr.msg_iov = &bytes[count];
+        if (++count == UDP_BATCH_MAX || at + segment >= all.iov_len) {
+            sent += send_each(udp, fd, out, count);
+            count = 0;
+        }
+    }
+    return sent;
+}
+
+// Of message I of the answers.
+static size_t datagrams_in(const struct udp_batch *batch, size_t i)
+{
+    size_t segment = batch->segment[i];
+
+    return segment == 0 ? 1 : (batch->out_bytes[i].iov_len + segment - 1) / segment;
+}
+
+// Sends the answers of the batch, which then has none.
+static void flush(struct udp *udp, struct port *port)
+{
+    struct udp_batch *batch = udp->batch;
+    int error = 0;
+
+    if (batch->fragment != port->fragment)
+        net_fragment(port->watch.fd, port->fragment = batch->fragment);
+    for (size_t at = 0; at < batch->answers && !none_goes(error); at++) {
+        size_t some = send_some(udp, port->watch.fd, batch->out + at, batch->answers - at, &error);
+
+        for (; some > 0; some--, at++)
+            batch->sent += datagrams_in(batch, at);
+        if (error == 0 || none_goes(error))
+            continue;
+        if (batch->segment[at] > 0)
+            batch->sent +=
+                send_apart(udp, port->watch.fd, &batch->out[at].msg_hdr, batch->segment[at]);
+        else
+            tell_lost(udp, error);
+    }
+    batch->answers = 0;
+    batch->open = false;
+}
+
+// Deals with message I of the batch, datagram by datagram.
+static void take(struct udp *udp, struct port *port, size_t i)
+{
+    struct udp_batch *batch = udp->batch;
+    struct counters *counters = &udp->pool->service->counters;
+    struct datagram message = message_of(udp, port, i), one = message;
+    size_t most = message.segment > 0 ? message.segment : message.length, at = 0;
+    uint32_t peer = 0;
+    enum drop refused = admit(udp, &message, &peer);
+
+    if (message.lost > 0)
+        batch->lost = message.lost;
+    batch->open = false;
+    do {
+        one.bytes = message.bytes + (message.held > 0 ? at : 0);
+        one.length = size_min(most, message.length - at);
+        one.held = message.held > at ? size_min(most, message.held - at) : 0;
+        one.truncated = one.length > udp->pool->options->max_datagram;
+        enum drop drop = refused == DROP_NONE ? answer_one(udp, port, &one, i, peer) : refused;
+        if (drop < DROPS)
+            counters->udp_dropped[drop]++;
+        if (batch->answers == UDP_BATCH_MAX)
+            flush(udp, port);
+        batch->came++;
+        at += most;
+    } while (at < message.length);
 }
 
 int udp_turn(struct udp *udp, struct port *port)
 {
     struct udp_batch *batch = udp->batch;
     struct counters *counters = &udp->pool->service->counters;
-    size_t answers = 0;
 
     for (size_t i = 0; i < UDP_BATCH_MAX; i++) {
         batch->in[i].msg_hdr.msg_namelen = sizeof batch->from[i];
@@ -323,26 +386,21 @@ int udp_turn(struct udp *udp, struct port *port)
     int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
+    batch->came = batch->answered = batch->sent = 0;
     batch->fragment = 0;
     batch->lost = port->lost;
     for (int i = 0; i < came; i++) {
-        enum drop drop = answer_into(udp, port, (size_t)i, answers);
-
         counters->received[PROTOCOL_UDP] += batch->in[i].msg_len;
-        answers += drop == DROP_NONE;
-        if (drop < DROPS)
-            counters->udp_dropped[drop]++;
+        take(udp, port, (size_t)i);
     }
-    if (batch->fragment != port->fragment)
-        net_fragment(port->watch.fd, port->fragment = batch->fragment);
-    size_t sent = send_all(udp, port->watch.fd, batch->out, answers);
+    flush(udp, port);
     if (log_enabled(LOG_DEBUG))
         log_limited(LOG_DEBUG, "turn", LOG_TEXT("proto", "udp"), LOG_NUMBER("fd", port->watch.fd),
-                    LOG_NUMBER("came", came), LOG_NUMBER("answers", answers),
-                    LOG_NUMBER("sent", sent));
-    counters->messages[PROTOCOL_UDP] += (size_t)came;
-    counters->udp_answered += sent;
-    counters->udp_dropped[DROP_SEND] += answers - sent;
+                    LOG_NUMBER("came", batch->came), LOG_NUMBER("answers", batch->answered),
+                    LOG_NUMBER("sent", batch->sent));
+    counters->messages[PROTOCOL_UDP] += batch->came;
+    counters->udp_answered += batch->sent;
+    counters->udp_dropped[DROP_SEND] += batch->answered - batch->sent;
     counters->udp_dropped[DROP_KERNEL] += batch->lost - port->lost; // it wraps round
     port->lost = batch->lost;
     return came;
@@ -358,7 +416,7 @@ static void send_delayed(struct udp *udp, struct delayed *delayed)
                                       .msg_iovlen = 1,
                                       .msg_control = delayed->bytes,
                                       .msg_controllen = delayed->control_length}};
-    size_t sent = send_all(udp, delayed->port->watch.fd, &out, 1);
+    size_t sent = send_each(udp, delayed->port->watch.fd, &out, 1);
 
     counters->udp_answered += sent;
     counters->udp_dropped[DROP_SEND] += 1 - sent;

@@ -137,7 +137,7 @@ static const struct wish stream_wishes[] = {
 static const struct wish datagram_wishes[] = {
     {IPPROTO_UDP, UDP_CORK, 1, 0},
     {IPPROTO_UDP, UDP_SEGMENT, 500, 0},
-    {IPPROTO_UDP, UDP_GRO, 1, 0},
+    {IPPROTO_UDP, UDP_GRO, 0, 1},
     {IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_OMIT},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, IPV6_PMTUDISC_WANT},
 };

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "ground/log.h"
@@ -32,11 +33,12 @@ static struct {
     struct message in[MESSAGES_MAX];
     unsigned came;
     const int *results; // of sendmmsg: a count, or a negative errno; 0 at the end: all
-    char sent[1024];    // a line for each answer
+    char sent[8192];    // a part for each message that goes out
     struct text text;
     unsigned calls;
     char logged[200];
-    int class; // the traffic class that is told of every datagram, unless it is 0
+    int class;   // the traffic class that is told of every datagram, unless it is 0
+    int segment; // the size of the datagrams that every message is said to be of, unless it is 0
 } test;
 
 static struct address parsed(const char *string, uint16_t port)
@@ -90,6 +92,8 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IP, IP_TOS, &class, sizeof class);
     else if (test.class > 0)
         put(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &test.class, sizeof test.class);
+    if (test.segment != 0)
+        put(message, &at, IPPROTO_UDP, UDP_GRO, &test.segment, sizeof test.segment);
     // The other level has other meanings for the same numbers.
     put(message, &at, IPPROTO_IPV6, IP_PKTINFO, &other, sizeof other);
     put(message, &at, IPPROTO_IP, IPV6_PKTINFO, &other6, sizeof other6);
@@ -121,9 +125,19 @@ void __wrap_net_fragment(int fd, unsigned bytes)
     text_format(&test.text, "fragment %u;", bytes);
 }
 
+// As the kernel cuts them: SEGMENT bytes each.
+static void send_bytes(const struct iovec *all, size_t segment)
+{
+    for (size_t at = 0; at < all->iov_len; at += segment) {
+        text_string(&test.text, at > 0 ? "|" : "");
+        text_bytes(&test.text, (char *)all->iov_base + at, size_min(segment, all->iov_len - at));
+    }
+}
+
 static void send_one(struct msghdr *message)
 {
     struct address from = {.port = 0}, peer = address_of(message->msg_name);
+    uint16_t segment = UINT16_MAX;
     int hops = -1, class = -1;
     struct in_pktinfo v4;
     struct in6_pktinfo v6;
@@ -137,6 +151,10 @@ static void send_one(struct msghdr *message)
             memcpy(&v6, CMSG_DATA(at), sizeof v6);
             from.ip = v6.ipi6_addr;
             from.scope = v6.ipi6_ifindex;
+        } else if (at->cmsg_level == IPPROTO_UDP) {
+            assert_int_equal(at->cmsg_type, UDP_SEGMENT);
+            memcpy(&segment, CMSG_DATA(at), sizeof segment);
+            assert_in_range(segment, 1, message->msg_iov->iov_len - 1);
         } else if (at->cmsg_type == (at->cmsg_level == IPPROTO_IP ? IP_TOS : IPV6_TCLASS)) {
             memcpy(&class, CMSG_DATA(at), sizeof class);
         } else {
@@ -148,7 +166,7 @@ static void send_one(struct msghdr *message)
     assert_int_equal(message->msg_iovlen, 1);
     if (test.class > 0 || class >= 0)
         assert_int_equal(class, test.class & ~3); // all but ECN
-    text_bytes(&test.text, message->msg_iov->iov_base, message->msg_iov->iov_len);
+    send_bytes(message->msg_iov, segment);
     text_format(&test.text, " %s %u %d;", ADDRESS_STRING(&from), from.scope, hops);
 }
 
@@ -162,8 +180,10 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *out, unsigned count, int flags)
         errno = -result;
         return -1;
     }
-    for (int i = 0; i < result; i++)
+    for (int i = 0; i < result; i++) {
         send_one(&out[i].msg_hdr);
+        out[i].msg_len = (unsigned)out[i].msg_hdr.msg_iov->iov_len;
+    }
     return result;
 }
 
@@ -434,4 +454,122 @@ TEST(what_goes_round_and_round_is_dropped_now_and_then)
         turn();
     assert_int_equal(counters_dropped(&test.service.counters), 1);
     assert_int_equal(test.service.counters.udp_answered, TURNS * MESSAGES_MAX - 1);
+}
+
+static void expect_train(int segment, const char *bytes, const char *sent)
+{
+    test.segment = segment;
+    expect(&(struct message){"192.0.2.1", "192.0.2.9", bytes, NULL, 1, 64, 0}, sent);
+}
+
+#define FROM " 192.0.2.9:0 0 63;"
+
+// What comes as one message goes out as one, as far as it is nothing but echoes side by side; and
+// each datagram of it is answered as if it had come alone.
+TEST(datagrams_that_come_together_are_answered_one_by_one)
+{
+    static const struct {
+        const struct role *role;
+        unsigned most;
+        int segment;
+        const char *bytes, *sent;
+        unsigned answered, dropped;
+    } row[] = {
+        {&role_echo, 100, 3, "abcdefgh", "abc|def|gh" FROM, 3, 0},
+        {&role_echo, 100, 1, "abc", "a|b|c" FROM, 3, 0},
+        {&role_echo, 100, 3, "abc", "abc" FROM, 1, 0},
+        {&role_echo, 100, 4, "abc", "abc" FROM, 1, 0},
+        {&role_echo, 100, 3, "", FROM, 1, 0},
+        {&role_echo, 100, -3, "abcdef", "abcdef" FROM, 1, 0},
+        {&role_echo, 100, 4, "aaaaERR bbbbc", "aaaa" FROM "bbbb|c" FROM, 3, 1},
+        {&role_echo, 100, 4, "ERR aaaabbbbERR ", "aaaa|bbbb" FROM, 2, 2},
+        {&role_echo, 100, 4, "ERR ERR ERR ", "", 0, 3},
+        {&role_echo, 100, 4, "aaaa/xyzbbbbcccc/", // and one more
+         "aaaa" FROM "ERR unknown-command\n" FROM "bbbb|cccc" FROM "ERR unknown-command\n" FROM, 5,
+         0},
+        {&role_echo, 3, 4, "aaaabbbbccc",
+         "ERR datagram-truncated\n" FROM "ERR datagram-truncated\n" FROM "ccc" FROM, 3, 0},
+        {&role_raw, 100, 4, "aaaaERR /xyzc", "aaaa|ERR |/xyz|c" FROM, 4, 0},
+        {&role_discard, 100, 4, "aaaaERR /xyzc", "", 0, 0},
+    };
+    const struct counters *counters = &test.service.counters;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(row[i].most);
+        test.port.role = row[i].role;
+        expect_train(row[i].segment, row[i].bytes, row[i].sent);
+        assert_int_equal(counters->udp_answered, row[i].answered);
+        assert_int_equal(counters_dropped(counters), row[i].dropped);
+        assert_int_equal(counters->messages[PROTOCOL_UDP],
+                         row[i].role->blind ? 4 : row[i].answered + row[i].dropped);
+        assert_int_equal(counters->received[PROTOCOL_UDP], strlen(row[i].bytes));
+        assert_int_equal(counters->total_clients, 1);
+    }
+}
+
+TEST(who_may_not_be_a_client_costs_each_of_its_datagrams)
+{
+    test.segment = 1;
+    expect(&(struct message){"192.0.2.1", "192.0.2.255", "abc", "192.0.2.9", 3, 64, 0}, "");
+    assert_int_equal(test.service.counters.udp_dropped[DROP_MULTICAST], 3);
+    assert_int_equal(test.service.counters.total_clients, 0);
+}
+
+// Two messages that came one after the other lie side by side in no other way.
+TEST(answers_to_two_messages_do_not_go_out_as_one)
+{
+    test.in[0] = test.in[1] = (struct message){"2001:db8::1", "2001:db8::9", "abc", NULL, 3, 64, 0};
+    test.came = 2;
+    test.segment = 2;
+    turn();
+    assert_string_equal(test.sent, "ab|c [2001:db8::9]:0 0 63;ab|c [2001:db8::9]:0 0 63;");
+    assert_int_equal(test.calls, 1);
+}
+
+TEST(more_answers_than_a_batch_holds_go_out_in_two)
+{
+    static char bytes[(UDP_BATCH_MAX + 6) * 20 + 1];
+
+    for (size_t i = 0; i < sizeof bytes - 1; i++)
+        bytes[i] = i % 20 == 0 ? '/' : 'x';
+    test.segment = 20;
+    test.in[0] = (struct message){"192.0.2.1", "192.0.2.9", bytes, NULL, 1, 64, 0};
+    test.came = 1;
+    turn();
+    assert_int_equal(test.calls, 2);
+    assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX + 6);
+}
+
+// As where a route, a device or a policy does not take what would be cut on the way out.
+TEST(what_the_kernel_does_not_cut_goes_out_one_by_one)
+{
+    static const struct {
+        int results[6];
+        unsigned calls, answered;
+        const char *sent;
+    } row[] = {
+        {{2}, 1, 6, "ab|cd|e" FROM "ab|cd|e" FROM},
+        {{-EINVAL, 3, 1}, 3, 6, "ab" FROM "cd" FROM "e" FROM "ab|cd|e" FROM},
+        {{1, -EMSGSIZE, 3}, 3, 6, "ab|cd|e" FROM "ab" FROM "cd" FROM "e" FROM},
+        {{-EIO, 1, -EPERM, 1, 1}, 5, 5, "ab" FROM "e" FROM "ab|cd|e" FROM},
+        {{-EIO, 1, -EAGAIN, 1}, 4, 4, "ab" FROM "ab|cd|e" FROM},
+        {{-EIO, -EIO, -EIO, -EIO, 1}, 5, 3, "ab|cd|e" FROM},
+        {{-EINTR, 2}, 2, 6, "ab|cd|e" FROM "ab|cd|e" FROM},
+        {{-ENOBUFS}, 1, 0, ""},
+        {{1, -EAGAIN}, 2, 3, "ab|cd|e" FROM},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        begin_again(100);
+        test.segment = 2;
+        test.in[0] = test.in[1] =
+            (struct message){"192.0.2.1", "192.0.2.9", "abcde", NULL, 1, 64, 0};
+        test.came = 2;
+        test.results = row[i].results;
+        turn();
+        assert_string_equal(test.sent, row[i].sent);
+        assert_int_equal(test.calls, row[i].calls);
+        assert_int_equal(test.service.counters.udp_answered, row[i].answered);
+        assert_int_equal(test.service.counters.udp_dropped[DROP_SEND], 6 - row[i].answered);
+    }
 }
