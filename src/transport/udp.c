@@ -271,27 +271,28 @@ static bool none_goes(int error)
 }
 
 // Sends messages of one datagram each: the number that went out. One that cannot be sent does not
-// keep back the others.
-static size_t send_each(struct udp *udp, int fd, struct mmsghdr *out, size_t count)
+// keep back the others. *ERROR is as send_some's.
+static size_t send_each(struct udp *udp, int fd, struct mmsghdr *out, size_t count, int *error)
 {
     size_t sent = 0;
-    int error = 0;
 
-    for (size_t at = 0; at < count && !none_goes(error); at++) {
-        size_t some = send_some(udp, fd, out + at, count - at, &error);
+    *error = 0;
+    for (size_t at = 0; at < count && !none_goes(*error); at++) {
+        size_t some = send_some(udp, fd, out + at, count - at, error);
 
         sent += some;
         at += some;
-        if (error != 0 && !none_goes(error))
-            tell_lost(udp, error);
+        if (*error != 0 && !none_goes(*error))
+            tell_lost(udp, *error);
     }
     return sent;
 }
 
-// Sends the datagrams of MESSAGE one by one: the number that went out. For the kernel does not cut
+// Sends the datagrams of MESSAGE one by one, as send_each does. For the kernel does not cut
 // what would have to be fragmented then (EMSGSIZE, EINVAL), nor for devices and policies that
 // cannot send it (EIO); and whatever else befalls one of them, the others may fare better.
-static size_t send_apart(struct udp *udp, int fd, struct msghdr *message, size_t segment)
+static size_t send_apart(struct udp *udp, int fd, struct msghdr *message, size_t segment,
+                         int *error)
 {
     struct mmsghdr out[UDP_BATCH_MAX];
     struct iovec bytes[UDP_BATCH_MAX];
@@ -299,13 +300,14 @@ static size_t send_apart(struct udp *udp, int fd, struct msghdr *message, size_t
     size_t count = 0, sent = 0;
 
     control_join(message);
-    for (size_t at = 0; at < all.iov_len; at += segment) {
+    *error = 0;
+    for (size_t at = 0; at < all.iov_len && !none_goes(*error); at += segment) {
         bytes[count] =
             (struct iovec){(char *)all.iov_base + at, size_min(segment, all.iov_len - at)};
         out[count] = (struct mmsghdr){.msg_hdr = *message};
         out[count].msg_hdr.msg_iov = &bytes[count];
         if (++count == UDP_BATCH_MAX || at + segment >= all.iov_len) {
-            sent += send_each(udp, fd, out, count);
+            sent += send_each(udp, fd, out, count, error);
             count = 0;
         }
     }
@@ -336,8 +338,8 @@ static void flush(struct udp *udp, struct port *port)
         if (error == 0 || none_goes(error))
             continue;
         if (batch->segment[at] > 0)
-            batch->sent +=
-                send_apart(udp, port->watch.fd, &batch->out[at].msg_hdr, batch->segment[at]);
+            batch->sent += send_apart(udp, port->watch.fd, &batch->out[at].msg_hdr,
+                                      batch->segment[at], &error);
         else
             tell_lost(udp, error);
     }
@@ -416,7 +418,8 @@ static void send_delayed(struct udp *udp, struct delayed *delayed)
                                       .msg_iovlen = 1,
                                       .msg_control = delayed->bytes,
                                       .msg_controllen = delayed->control_length}};
-    size_t sent = send_each(udp, delayed->port->watch.fd, &out, 1);
+    int error;
+    size_t sent = send_each(udp, delayed->port->watch.fd, &out, 1, &error);
 
     counters->udp_answered += sent;
     counters->udp_dropped[DROP_SEND] += 1 - sent;

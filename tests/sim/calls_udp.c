@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 #include "world.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes" // only the linker calls __wrap_…
+
+enum { TRAIN_MAX = 64, TRAIN_MAX_BYTES = 65507 }; // of datagrams that travel as one message
 
 static struct cmsghdr *put(struct msghdr *message, struct cmsghdr *at, int level, int type,
                            const void *data, size_t length)
@@ -29,8 +32,9 @@ static struct cmsghdr *put(struct msghdr *message, struct cmsghdr *at, int level
     return (struct cmsghdr *)((char *)at + CMSG_SPACE(length));
 }
 
-// IPv4 datagrams come with IPv4's messages on any socket, and with IPv6's too on IPv6's.
-static void put_control(const struct netsock *socket, const struct question *question,
+// IPv4 datagrams come with IPv4's messages on any socket, and with IPv6's too on IPv6's. SEGMENT:
+// of a train, or 0.
+static void put_control(const struct netsock *socket, const struct question *question, int segment,
                         struct msghdr *message)
 {
     struct in_pktinfo info = {.ipi_ifindex = 1};
@@ -55,26 +59,57 @@ static void put_control(const struct netsock *socket, const struct question *que
         at = put(message, at, IPPROTO_IPV6, IPV6_HOPLIMIT, &question->hop_limit, sizeof(int));
     if (!v4 && socket->class_v6)
         at = put(message, at, IPPROTO_IPV6, IPV6_TCLASS, &question->class, sizeof(int));
+    if (segment > 0)
+        at = put(message, at, IPPROTO_UDP, UDP_GRO, &segment, sizeof segment);
     message->msg_controllen = (size_t)((char *)at - start);
 }
 
-static void receive(struct netsock *socket, struct question *question, struct mmsghdr *into)
+static void take(struct netsock *socket, struct question *question, struct mmsghdr *into)
 {
     struct msghdr *message = &into->msg_hdr;
-    struct iovec *room = message->msg_iov;
-    size_t length = message->msg_iovlen > 0 ? size_min(question->length, room->iov_len) : 0;
-
-    must(message->msg_iovlen == (question->role != &role_discard)); // which looks at nothing
+    size_t room = message->msg_iovlen > 0 ? message->msg_iov->iov_len : 0;
 
     question->truncated = question->length > world.server->options.max_datagram;
-    message->msg_flags = length < question->length ? MSG_TRUNC : 0;
-    if (length > 0)
-        memcpy(room->iov_base, question->bytes, length);
-    into->msg_len = (unsigned)question->length;
-    message->msg_namelen =
-        netsock_name(&question->peer, socket->family, message->msg_name, message->msg_namelen);
-    put_control(socket, question, message);
+    if (into->msg_len < room)
+        memcpy((char *)message->msg_iov->iov_base + into->msg_len, question->bytes,
+               size_min(question->length, room - into->msg_len));
+    into->msg_len += (unsigned)question->length;
+    socket->oldest = question->next;
+    socket->datagrams--;
     judge_question(socket, question);
+}
+
+// Whether the datagram that waits next comes in one message with those before it, of which it is
+// number COUNT.
+static bool travels(const struct netsock *socket, const struct question *first, size_t length,
+                    unsigned count)
+{
+    const struct question *next = socket->oldest;
+
+    return socket->trains && next && next->joins && count < TRAIN_MAX &&
+           next->length <= first->length && length % first->length == 0 &&
+           length + next->length <= TRAIN_MAX_BYTES && next->hop_limit == first->hop_limit &&
+           next->class == first->class && netsock_same(&next->peer, &first->peer) &&
+           netsock_same(&next->local, &first->local);
+}
+
+// The oldest datagram, or a train of them.
+static void receive(struct netsock *socket, struct mmsghdr *into)
+{
+    struct msghdr *message = &into->msg_hdr;
+    const struct question first = *socket->oldest; // which may not live on
+    unsigned count = 1;
+
+    must(message->msg_iovlen == (first.role != &role_discard)); // which looks at nothing
+    message->msg_namelen =
+        netsock_name(&first.peer, socket->family, message->msg_name, message->msg_namelen);
+    into->msg_len = 0;
+    take(socket, socket->oldest, into);
+    for (; travels(socket, &first, into->msg_len, count); count++)
+        take(socket, socket->oldest, into);
+    put_control(socket, &first, count > 1 ? (int)first.length : 0, message);
+    message->msg_flags =
+        message->msg_iovlen == 0 || into->msg_len > message->msg_iov->iov_len ? MSG_TRUNC : 0;
 }
 
 static long receive_all(struct netsock *socket, struct mmsghdr *messages, unsigned count)
@@ -83,13 +118,8 @@ static long receive_all(struct netsock *socket, struct mmsghdr *messages, unsign
 
     if (count > 1 && fault_short())
         count = 1;
-    while (got < count && socket->oldest) {
-        struct question *question = socket->oldest;
-
-        socket->oldest = question->next;
-        socket->datagrams--;
-        receive(socket, question, &messages[got++]);
-    }
+    while (got < count && socket->oldest)
+        receive(socket, &messages[got++]);
     return got > 0 ? (long)got : -EAGAIN;
 }
 
@@ -116,25 +146,65 @@ static bool costs_message(int error)
     return error != EINTR && error != EAGAIN && error != ENOBUFS && error != ENOMEM;
 }
 
+// The size of the datagrams that MESSAGE is to be cut into, or 0.
+static uint16_t segment_of(struct msghdr *message)
+{
+    uint16_t segment = 0;
+
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at))
+        if (at->cmsg_level == IPPROTO_UDP) {
+            must(at->cmsg_type == UDP_SEGMENT && at->cmsg_len == CMSG_LEN(sizeof segment));
+            memcpy(&segment, CMSG_DATA(at), sizeof segment);
+            must(segment > 0 && segment < message->msg_iov->iov_len);
+            must((message->msg_iov->iov_len - 1) / segment < TRAIN_MAX);
+        }
+    return segment;
+}
+
+static void send_message(struct netsock *socket, struct mmsghdr *out)
+{
+    const struct iovec all = *out->msg_hdr.msg_iov;
+    struct msghdr one = out->msg_hdr;
+    uint16_t segment = segment_of(&out->msg_hdr);
+    struct iovec bytes = all;
+
+    one.msg_iov = &bytes;
+    if (segment == 0)
+        judge_answer(socket, &one, true);
+    for (size_t at = 0; segment > 0 && at < all.iov_len; at += segment) {
+        bytes = (struct iovec){(char *)all.iov_base + at, size_min(segment, all.iov_len - at)};
+        judge_answer(socket, &one, true);
+    }
+    out->msg_len = (unsigned)all.iov_len;
+}
+
+// What a route or a device does not take whole has not been lost yet.
+static int send_error(struct msghdr *first)
+{
+    static const int refused[] = {EINVAL, EMSGSIZE, EIO};
+
+    if (segment_of(first) > 0 && one_in(10))
+        return refused[between(0, ARRAY_LENGTH(refused) - 1)];
+    return fault_error(CALL_SENDMMSG, NULL);
+}
+
 int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     struct netsock *socket = socket_of(fd);
 
     enter();
     must(flags == (MSG_NOSIGNAL | MSG_DONTWAIT) && count > 0);
-    int error = fault_error(CALL_SENDMMSG, NULL);
-    if (error && costs_message(error))
+    int error = send_error(&messages[0].msg_hdr);
+    if (error && costs_message(error) && segment_of(&messages[0].msg_hdr) == 0)
         judge_answer(socket, &messages[0].msg_hdr, false);
-    else if (error && error != EINTR)
+    else if (error && !costs_message(error) && error != EINTR)
         judge_batch_over(socket, true);
     if (error)
         return (int)leave("sendmmsg", fd, -error);
     if (count > 1 && fault_short())
         count = (unsigned)between(1, count - 1);
-    for (unsigned i = 0; i < count; i++) {
-        messages[i].msg_len = (unsigned)messages[i].msg_hdr.msg_iov->iov_len;
-        judge_answer(socket, &messages[i].msg_hdr, true);
-    }
+    for (unsigned i = 0; i < count; i++)
+        send_message(socket, &messages[i]);
     world.progress = true;
     return (int)leave("sendmmsg", fd, count);
 }

@@ -97,9 +97,9 @@ static bool full(void)
 // TCP: what the daemon does.
 
 // While clients come and go, the server is not at rest, whoever else is.
-static void no_rest(void)
+static void no_rest(unsigned seconds)
 {
-    uint64_t later = world.now + REST_AFTER_SECONDS * SECOND;
+    uint64_t later = world.now + seconds * SECOND;
 
     if (world.rest_from != NEVER && world.rest_from < later)
         world.rest_from = later;
@@ -108,7 +108,7 @@ static void no_rest(void)
 void judge_accepted(struct netsock *socket, struct flow *flow)
 {
     world.progress = true;
-    no_rest();
+    no_rest(REST_AFTER_SECONDS);
     if (socket->turn != world.turn)
         socket->accepts = 0;
     socket->turn = world.turn;
@@ -194,7 +194,7 @@ void judge_watched(struct flow *flow, bool input)
     if (!input && expect_pass(flow)) {
         expect->resumed = true;
         flow->byte_low = world.turn_start;
-        no_rest();
+        no_rest(REST_AFTER_SECONDS);
     }
     if (expect->resumed)
         flow->byte_high = flow->owed_until = world.now;
@@ -337,6 +337,7 @@ void judge_sent(struct flow *flow, const char *bytes, long result)
         fail("flow %u: %u send in a turn", flow->number, flow->sends);
     if (flow->shut || flow->error_told)
         fail("flow %u: send after the end", flow->number);
+    no_rest(OWING_SECONDS + 1); // somebody had waited: whether all is taken is looked at once more
     if (result < 0) {
         told(flow, result);
         return;
@@ -467,7 +468,7 @@ void judge_closed(struct flow *flow)
     if (!flow->registered)
         return;
     judge.freed = true;
-    no_rest();
+    no_rest(REST_AFTER_SECONDS);
     count_refused(flow);
     if (flow->busy)
         judge.busy--;

@@ -2,6 +2,7 @@
 #include "netsock.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -91,6 +92,8 @@ int netsock_set(struct netsock *socket, int level, int name, int value)
     // kind are set together, so the last one stands for them.
     socket->pktinfo |= (level == IPPROTO_IP && name == IP_PKTINFO);
     socket->hops |= (level == IPPROTO_IP && name == IP_RECVTTL);
+    if (level == IPPROTO_UDP && name == UDP_GRO)
+        socket->trains = value;
     socket->class_v4 |= level == IPPROTO_IP && name == IP_RECVTOS && value;
     socket->class_v6 |= level == IPPROTO_IPV6 && name == IPV6_RECVTCLASS && value;
     return 0;

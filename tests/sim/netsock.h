@@ -23,6 +23,7 @@ struct question {
     const struct role *role; // that the port has
     char *bytes;
     size_t length;
+    bool joins;     // the one before it, as a train, where the socket takes such
     bool truncated; // for the daemon
     struct moment asked;
     uint64_t due_low,
@@ -37,6 +38,7 @@ struct netsock {
     bool in_flight;     // see struct flow
     bool pktinfo, hops; // for its family's control messages
     bool class_v4, class_v6;
+    bool trains; // it takes several datagrams as one message
     struct address bound;
     bool bound_to_port;
     unsigned backlog, waiting;

@@ -10,7 +10,7 @@
 #include "server.h"
 #include "world.h"
 
-enum { DATAGRAMS_MAX = 3000 }; // in a universe
+enum { DATAGRAMS_MAX = 3000, TRAIN_MAX = 64 }; // in a universe; in one message
 
 static struct {
     uint64_t sources, pace, burst, left;
@@ -84,6 +84,30 @@ static void put_bytes(struct question *question, size_t room)
     fifo_finish(&bytes);
 }
 
+static void resize(struct question *question, size_t length)
+{
+    question->bytes = memory_own(question->bytes, length + 1);
+    if (length > question->length)
+        memset(question->bytes + question->length, ' ', length - question->length);
+    question->length = length;
+}
+
+// Further ones of the same sender's, all as long as the first one, or the last one shorter.
+static void send_train(struct netsock *socket, const struct question *first)
+{
+    size_t length = first->length, count = size_min(between(1, TRAIN_MAX - 1), 65507 / length - 1);
+
+    for (size_t left = count; left > 0; left--) {
+        struct question *question = memory_own(NULL, sizeof *question);
+
+        *question = *first;
+        put_bytes(question, world.server->options.max_datagram);
+        question->joins = true;
+        resize(question, left > 1 ? length : between(1, length));
+        netsock_arrive(socket, question);
+    }
+}
+
 static void send_one(void)
 {
     static const int hops[] = {64, 64, 64, 64, 64, 255, 128, 2, 1, 0};
@@ -99,7 +123,10 @@ static void send_one(void)
                                   .role = netsock_duty(socket).role};
     question->local = choose_local(socket, v4, &question->to_host);
     put_bytes(question, world.server->options.max_datagram);
+    const struct question first = *question; // which may not live on
     netsock_arrive(socket, question);
+    if (first.length > 0 && one_in(6))
+        send_train(socket, &first);
 }
 
 static void act(void *subject)

@@ -308,8 +308,9 @@ static void go_on(const struct options *options, uint64_t sights[SIGHTS])
     judge_left();
     kernel.exhausted = false;
     kernel.token = plan.token_wanted ? TOKEN_GOOD : kernel.token;
-    if (plan.token_wanted)
-        judge_token = (struct judge_token){.there = true};
+    // Answers that the process before has made, without one perhaps, may be still to be sent.
+    if (plan.token_wanted && !judge_token.there)
+        judge_token = (struct judge_token){.uncertain = true};
     reader_left();
     reset_log();
     log_set_level(options->log_level);
