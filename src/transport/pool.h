@@ -44,6 +44,7 @@ struct port {
     // Of a port for datagrams:
     unsigned failures; // to take any, one after the other
     unsigned fragment; // see net_fragment
+    unsigned fewer;    // messages than UDP_BATCH_MAX in the next turn
     uint32_t lost;     // so far, for want of room: socket(7), SO_RXQ_OVFL
 };
 

@@ -387,7 +387,7 @@ static bool serve_last_datagrams(struct udp *udp, struct port *port)
     int came = udp_turn(udp, port);
 
     udp_wake(udp, DELAYS_NEVER);
-    return came == UDP_BATCH_MAX || udp->delayed.delays.count > 0;
+    return came > 0 || udp->delayed.delays.count > 0;
 }
 
 // Who is in the queue of an own socket has been told that it is connected, and what has been sent

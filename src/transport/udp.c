@@ -375,6 +375,16 @@ static void take(struct udp *udp, struct port *port, size_t i)
     } while (at < message.length);
 }
 
+// By how many messages the next batch is to be smaller than it may be, after one of MOST that
+// brought CAME with DATAGRAMS in them: who sends trains keeps others waiting no longer than who
+// sends as many datagrams one by one.
+static unsigned fewer_next(unsigned most, unsigned came, size_t datagrams)
+{
+    size_t next = datagrams > UDP_BATCH_MAX ? came * (size_t)UDP_BATCH_MAX / datagrams : 2 * most;
+
+    return UDP_BATCH_MAX - (unsigned)size_min(next > 0 ? next : 1, UDP_BATCH_MAX);
+}
+
 int udp_turn(struct udp *udp, struct port *port)
 {
     struct udp_batch *batch = udp->batch;
@@ -385,7 +395,8 @@ int udp_turn(struct udp *udp, struct port *port)
         batch->in[i].msg_hdr.msg_controllen = sizeof batch->in_control[i];
         batch->in[i].msg_hdr.msg_iovlen = !port->role->blind;
     }
-    int came = recvmmsg(port->watch.fd, batch->in, UDP_BATCH_MAX, MSG_TRUNC | MSG_DONTWAIT, NULL);
+    unsigned most = UDP_BATCH_MAX - port->fewer;
+    int came = recvmmsg(port->watch.fd, batch->in, most, MSG_TRUNC | MSG_DONTWAIT, NULL);
     if (came < 0)
         return -1;
     batch->came = batch->answered = batch->sent = 0;
@@ -405,6 +416,7 @@ int udp_turn(struct udp *udp, struct port *port)
     counters->udp_dropped[DROP_SEND] += batch->answered - batch->sent;
     counters->udp_dropped[DROP_KERNEL] += batch->lost - port->lost; // it wraps round
     port->lost = batch->lost;
+    port->fewer = fewer_next(most, (unsigned)came, batch->came);
     return came;
 }
 

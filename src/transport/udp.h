@@ -9,9 +9,9 @@
 #include "transport/pool.h"
 
 enum {
-    // Datagrams of a socket in one turn: one recvmmsg(2), and one sendmmsg(2); further ones for
-    // what
-    // is left where that has stopped at an answer that cannot be sent.
+    // Messages of a socket in one turn: one recvmmsg(2), and one sendmmsg(2); further ones for what
+    // is left where that has stopped at an answer that cannot be sent, and where messages that are
+    // several datagrams have more answers than that. Where such come, there are fewer in the next.
     UDP_BATCH_MAX = 64,
     UDP_LAST_TURNS = 256, // for those that have arrived before the end
 };
@@ -32,7 +32,7 @@ void udp_finish(struct udp *udp);
 // One turn of a socket that is readable: 0, or errno where nothing could be taken.
 int udp_ready(struct udp *udp, struct port *port);
 
-// One turn: the number of datagrams that came, or -1 with errno.
+// One turn: the number of messages that came, or -1 with errno.
 int udp_turn(struct udp *udp, struct port *port);
 
 // Sends the delayed answers that are due at NOW, in nanoseconds since the loop's start, some at a

@@ -1,7 +1,7 @@
 # Attacks from outside: tests/attacks/. `make attacks` runs their long form, in six minutes at most,
 # and writes build/attacks.md; `tests/run attacks` the short one.
 
-ATTACKS = $(addprefix $(B)/attacks/,forge flood constant)
+ATTACKS = $(addprefix $(B)/attacks/,forge flood trains constant)
 
 .PHONY: attacks attacks-programs
 

@@ -94,6 +94,10 @@ ATTACKS = [
            "100 answers a second that are longer than their questions",
            "{answered} of {heard} answered in {seconds:.1f} s: {factor:.4f} bytes for each byte",
            {"heard": 20_000}, {"heard": 1_000_000}, timed=True),
+    *(Attack("udp", f"trains-{kind}", datagrams.trains, "one turn of each other client",
+             "{answered_per_second:.0f} answered a second, {dropped_per_second:.0f} not, server busy {cpu_percent:.0f} %",
+             {"text": text}, {"text": text}, PIPELINING, timed=True)
+      for kind, text in (("echoes", "x" * 20), ("commands", "/" + "x" * 19))),
     Attack("udp", "reflected", datagrams.reflection,
            "no answer where it would do harm, one at most elsewhere",
            "{asked} asked, {from_harm} answered where it would do harm, {most} at most to one, {longer} longer",

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from ground import PROGRAMS, Cores, connect, pinned, resident, serving
+from ground import PROGRAMS, Cores, connect, flooding, pinned, resident, serving
 from harness import network
 from harness.clients import Peer
 from harness.lines import TRUNCATED, UNKNOWN
@@ -96,6 +96,20 @@ def amplification(polite, heard):
         assert 0 < answered <= LONGER_PER_SECOND * (seconds + 2)
         return {**figures, "asked": forger.sent, "heard": answered + dropped, "answered": answered, "seconds": seconds,
                 "factor": answered * HELP_ANSWER / ((answered + dropped) * len(HELP))}
+
+
+def trains(polite, text):
+    """One who sends without end, 64 datagrams of TEXT as one message."""
+    with serving() as server, connect(server) as control:
+        polite.begin(server, control)
+        before, cpu, begun = control.stats(), server.cpu_seconds(), time.monotonic()
+        with flooding(server.udp_port, text, program="trains") as flood:
+            figures = polite.end()
+        after, seconds = control.stats(), time.monotonic() - begun
+        answered, dropped = (after[name] - before[name] for name in ("udp_answered", "udp_dropped"))
+        assert 0 < answered and answered + dropped <= flood["sent"]
+        return {**figures, "answered_per_second": answered / seconds, "dropped_per_second": dropped / seconds,
+                "cpu_percent": 100 * (server.cpu_seconds() - cpu) / seconds}
 
 
 # Reflected and looped

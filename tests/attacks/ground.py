@@ -51,9 +51,9 @@ def resident(server):
 
 
 @contextlib.contextmanager
-def flooding(*words):
+def flooding(*words, program="flood"):
     """A flood that goes on meanwhile: yields a dict that holds its figures afterwards."""
-    command = [str(PROGRAMS / "flood"), *map(str, words)]
+    command = [str(PROGRAMS / program), *map(str, words)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                preexec_fn=pinned(Cores.rest, idle=True))
     figures, begun = {}, time.monotonic()

@@ -723,9 +723,10 @@ TEST(datagrams_that_have_come_are_answered_at_the_end)
     ports_drain(&test.ports);
     assert_true(ports_drain_some(&test.ports));
     assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX);
-    assert_true(is_open(0));
-    assert_false(ports_drain_some(&test.ports));
+    assert_true(ports_drain_some(&test.ports));
     assert_int_equal(test.service.counters.udp_answered, UDP_BATCH_MAX + 1);
+    assert_true(is_open(0));
+    assert_false(ports_drain_some(&test.ports)); // there is nothing more
     assert_false(is_open(0));
 }
 
@@ -741,8 +742,9 @@ TEST(descriptor_zero_is_answered_at_the_end_too)
     test.ports.port[0].watched = false;
     assert_int_equal(send(client, "x", 1, 0), 1);
     ports_drain(&test.ports);
-    assert_false(ports_drain_some(&test.ports));
+    assert_true(ports_drain_some(&test.ports));
     assert_int_equal(test.service.counters.udp_answered, 1);
+    assert_false(ports_drain_some(&test.ports)); // there is nothing more
     assert_int_equal(close(0), -1);
     dup2(standard, 0);
     close(standard);
