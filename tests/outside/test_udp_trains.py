@@ -3,6 +3,8 @@
 Who sends with UDP_SEGMENT has them arrive so on loopback, and so does a network card that joins them.
 """
 
+import ctypes
+import fcntl
 import random
 import socket
 import struct
@@ -13,7 +15,8 @@ from harness import lines, network
 from harness.clients import Peer
 from harness.wait import PATIENCE
 
-UDP_SEGMENT, SO_NO_CHECK = 103, 11
+UDP_SEGMENT = 103
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 LARGEST = 65507
 SIZES = [(64, 16, 64), (64, 16, 7), (1200, 40, 1200), (1200, 40, 1), (1, 64, 1), (1448, 45, 100), (9000, 7, 17),
          (20_000, 3, 1)]
@@ -181,14 +184,34 @@ def ask_over(client, address, port, sent):
         return sorted(asking.recv(65536) for _ in sent)
 
 
+def set_link(*words):
+    network.ip("link", "set", "wire", *words)
+
+
+def set_checksums(on):
+    """Whether the device makes them: ethtool -K wire tx on."""
+    value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_STXCSUM, on))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCETHTOOL, struct.pack("16sP", b"wire", ctypes.addressof(value)))
+
+
+SETTINGS = {
+    "as it is": lambda: None,
+    "narrow": lambda: set_link("mtu", "1280"),
+    "no train": lambda: set_link("gso_max_segs", "1"),
+    "no checksum": lambda: set_checksums(False),
+}
+
+
 @pytest.mark.parametrize("address", ["10.77.20.1", "fd00:77:20::1"], ids=["ipv4", "ipv6"])
-@pytest.mark.parametrize("setting", [(), ("mtu", "1280"), ("gso_max_segs", "1")], ids=["as it is", "narrow", "no train"])
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_the_way_back_may_be_another(start, link, address, setting):
     """A message that the server's own link does not take whole, nor cut as the questions were."""
     server = start()
-    network.ip("link", "set", "wire", *(setting or ("mtu", "1500")))
+    SETTINGS[setting]()
     try:
         sent = pieces(1400, 30, 17)
         assert ask_over(link, address, server.udp_port, sent) == sorted(sent)
     finally:
-        network.ip("link", "set", "wire", "mtu", "1500", "gso_max_segs", "65535")
+        set_link("mtu", "1500", "gso_max_segs", "65535")
+        set_checksums(True)
