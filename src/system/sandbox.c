@@ -85,7 +85,6 @@ static const struct rule rules[] = {
     {.number = SYS_close},
     {.number = SYS_epoll_ctl},
     {.number = SYS_exit_group},
-    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
     {.number = SYS_getpeername},
     {.number = SYS_getsockname},
     {.number = SYS_getsockopt},
@@ -107,9 +106,6 @@ static const struct rule rules[] = {
     {.number = SYS_clock_gettime},
     {.number = SYS_recvmmsg},
     {.number = SYS_timerfd_settime},
-#endif
-#ifdef SYS_fcntl64
-    {.number = SYS_fcntl64, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
 #endif
 #ifdef SYS_recv
     {.number = SYS_recv},
@@ -190,8 +186,6 @@ static const struct rule succession[] = {
     {.number = SYS_epoll_create1},
     {.number = SYS_execve},
     {.number = SYS_fcntl, .argument = 1, .mask = ~7U}, // up to F_SETLKW
-    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
-    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_GET_SEALS},
     {.number = SYS_getegid},
     {.number = SYS_geteuid},
     {.number = SYS_getrandom},

@@ -172,7 +172,6 @@ def close_who_is_idle(server, dial, *_):
 def test_the_calls_of_the_table_are_those_that_are_made(confined, start, dial, peer, strace, token_file):
     """None that is missing, which the build for tests would be killed for, and none that is not needed."""
     table, _ = tables()
-    table.remove("fcntl")  # to seal what goes into the service manager's store
     made = set()
     for serve, timeout in ((serve_all_kinds, 0), (close_who_is_idle, 1)):
         server = start("-v", "--listen=http:127.0.0.1:0", f"--idle-timeout={timeout}", "--socket-buffer=16384",
