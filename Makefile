@@ -15,16 +15,16 @@ WARNINGS += -Werror
 endif
 # Asked of the compiler, each with those that it took before: what another architecture or an older
 # libc lacks is left out. Unwind tables are for exceptions; gdb reads its own from the debug
-# information. Copies of functions of several uses buy nothing here, and stubs for calls that are bound
-# at the start neither. A sanitizer does without them all.
+# information. Copies of functions of several uses buy nothing here, room in front of what is jumped to
+# neither, and nor do stubs for calls that are bound at the start. A sanitizer does without them all.
 WISHES = -fPIE
 # Assertions are for builds that look for faults: with a sanitizer, or unoptimized.
 ifeq (,$(findstring -fsanitize,$(CFLAGS))$(filter -O0,$(CFLAGS)))
 WISHES += -DNDEBUG
 endif
 ifeq (,$(findstring -fsanitize,$(CFLAGS)))
-WISHES += -fno-plt -fno-inline-functions -fno-asynchronous-unwind-tables -fstack-protector-strong -fstack-clash-protection \
-	-fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
+WISHES += -fno-plt -fno-inline-functions -fno-align-jumps -fno-asynchronous-unwind-tables \
+	-fstack-protector-strong -fstack-clash-protection -fcf-protection -mbranch-protection=standard -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 endif
 # What is only read lies beside the code: two pages of padding less, in the file and in memory.
 LINK_HARDENING = -Wl,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code
