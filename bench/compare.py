@@ -50,6 +50,7 @@ LIMITS = {"others_percent": 10, "stolen_percent": 2}
 SPREAD_WIDE = 10  # per cent
 # What has to be alike, or the comparison is of two loads.
 LOAD = ["protocol", "loop", "connections", "depth", "size", "idle", "rate", "churn", "verify"]
+LATER = {"gso": False}  # the same, with what it was where no run tells it
 SPOILED = ("behind", "late", "full core", "disturbed")
 
 
@@ -109,7 +110,7 @@ class Measurement:
             self.first = self.runs[0]
             self.name = Path(path).stem
             self.figures = {name: self._figure(name, where) for name, where, *_ in FIGURES}
-            self.load = {key: self.first[key] for key in LOAD}
+            self.load = {key: self.first[key] for key in LOAD} | {key: self.first.get(key, LATER[key]) for key in LATER}
             self.timelines = [run["timeline"] for run in self.runs]
         except (OSError, UnicodeDecodeError) as error:
             raise Unusable(f"{path}: {error}") from error
@@ -143,6 +144,8 @@ class Measurement:
         words = [f"{load['connections']:,} {load['protocol'].upper()} connections",
                  f"{load['depth']} in flight on each" if load["depth"] > 1 else "one message in flight on each",
                  f"{load['size']:,} bytes a message"]
+        if load["gso"]:
+            words.append("in trains")
         if load["churn"]:
             words.append("a new connection for each message")
         if load["idle"]:
@@ -272,7 +275,7 @@ class Page:
                          f"UTC; {count} of {run['seconds']:.3g} s; {machine['cores']} cores, Linux "
                          f"{text(machine['kernel'])}; echo-bench {text(run['version'])}."
                          + (f" {text(m.what())}." if i == 0 or m.load != loads[0] else "") + "</p>")
-        differ = sorted({key for load in loads for key in LOAD if load[key] != loads[0][key]})
+        differ = sorted({key for load in loads for key in load if load[key] != loads[0][key]})
         if differ:
             parts.append(f"<p class='bad'>These are different loads: {text(', '.join(differ))} differ.</p>")
         return "".join(parts)

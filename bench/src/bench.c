@@ -129,6 +129,13 @@ static void measure(struct bench *bench)
     bench->live->lines = false;
 }
 
+static const char *why_not_open(const struct settings *settings, int error)
+{
+    if (settings->gso && error == ENOPROTOOPT)
+        return "the kernel has no trains of datagrams, as Linux has from 5.0 on: leave out --gso";
+    return dial_error(error);
+}
+
 static int run(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
@@ -136,7 +143,7 @@ static int run(struct bench *bench)
     if (rest_measure(&bench->rest, &bench->target) < 0)
         return -1;
     if (traffic_open(bench->traffic) < 0)
-        return failed(settings->server, dial_error(errno));
+        return failed(settings->server, why_not_open(settings, errno));
     if (engine_take_signals(&bench->engine) < 0)
         return failed("signalfd", strerror(errno));
     if (settings->warmup > 0)

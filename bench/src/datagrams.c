@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "payload.h"
+#include "train.h"
 
 enum { BATCH_MAX = 64, REFUSAL_MAX = 64 };
 
@@ -15,7 +16,10 @@ struct datagrams {
     uint64_t mask; // of the places for messages in flight: a power of two, less one
     struct mmsghdr in[BATCH_MAX], out[BATCH_MAX];
     struct iovec in_bytes[BATCH_MAX], out_bytes[BATCH_MAX];
-    size_t in_room, out_room; // bytes of one datagram
+    union train_control in_control[BATCH_MAX];
+    size_t in_room, out_room; // bytes of what is received, and of one datagram that is sent
+    unsigned batch;           // datagrams that are sent by one call
+    bool trains;              // as one message; false too where the kernel has refused that
     char bytes[];
 };
 
@@ -103,6 +107,21 @@ static void stumble(struct flow *flow, int error)
                  clock_now());
 }
 
+// The number that went out, or -1 with errno.
+static int send_train(struct flow *flow, unsigned count)
+{
+    struct datagrams *datagrams = datagrams_of(flow);
+    const char *first = datagrams->out_bytes[0].iov_base;
+
+    if (train_send(flow->watch.fd, first, datagrams->out_room, count) == 0)
+        return (int)count;
+    if (train_refused(errno)) {
+        datagrams->trains = false; // the path is the same for all
+        flow->flows->results->train_error = errno;
+    }
+    return -1;
+}
+
 // Sends one batch: the number that went out, or -1 with errno.
 static int send_batch(struct flow *flow, unsigned count)
 {
@@ -112,6 +131,12 @@ static int send_batch(struct flow *flow, unsigned count)
         for (unsigned i = 0; i < count; i++)
             payload_write(datagrams->out_bytes[i].iov_base, datagrams->out_room, flow->number,
                           plug_of(flow)->out + i);
+    if (datagrams->trains && count > 1) {
+        int sent = send_train(flow, count);
+
+        if (sent >= 0 || datagrams->trains)
+            return sent;
+    }
     return sendmmsg(flow->watch.fd, datagrams->out, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -121,7 +146,7 @@ static void send_owed(struct flow *flow)
     struct plug *plug = plug_of(flow);
 
     while (plug->out < flow->begun) {
-        unsigned count = (unsigned)uint64_min(flow->begun - plug->out, BATCH_MAX);
+        unsigned count = (unsigned)uint64_min(flow->begun - plug->out, datagrams_of(flow)->batch);
         int sent = send_batch(flow, count);
 
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
@@ -209,16 +234,35 @@ static void take(struct flow *flow, const char *bytes, size_t length, uint64_t n
     answered(flow, sequence, now);
 }
 
+// What came as a train is taken apart; any other message is one datagram, of 0 bytes too.
+static void take_all(struct flow *flow, const struct mmsghdr *message, uint64_t now)
+{
+    const char *bytes = message->msg_hdr.msg_iov->iov_base;
+    size_t left = message->msg_len, step = train_step(&message->msg_hdr, left);
+
+    do {
+        size_t length = size_min(step, left);
+
+        take(flow, bytes, length, now);
+        bytes += length;
+        left -= length;
+    } while (left > 0);
+}
+
 static void receive_batch(struct flow *flow)
 {
     struct datagrams *datagrams = datagrams_of(flow);
+
+    // The kernel has written there how much it has used.
+    for (size_t i = 0; i < BATCH_MAX && datagrams->traffic.settings->gso; i++)
+        datagrams->in[i].msg_hdr.msg_controllen = sizeof datagrams->in_control[i];
     int came = recvmmsg(flow->watch.fd, datagrams->in, BATCH_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL);
     uint64_t now = clock_now();
 
     if (came < 0 && errno != EAGAIN && errno != EINTR)
         stumble(flow, errno);
     for (int i = 0; i < came; i++)
-        take(flow, datagrams->in_bytes[i].iov_base, datagrams->in[i].msg_len, now);
+        take_all(flow, &datagrams->in[i], now);
     go(flow, now);
 }
 
@@ -235,7 +279,9 @@ static void ready(struct watch *watch, uint32_t events)
 static bool open_flow(struct flow *flow)
 {
     flow->watch = (struct watch){.ready = ready, .fd = dial(traffic_of(flow)->target, SOCK_DGRAM)};
-    return flow->watch.fd >= 0 && loop_add(flow->flows->loop, &flow->watch, EPOLLIN) == 0;
+    return flow->watch.fd >= 0 &&
+           (!traffic_of(flow)->settings->gso || train_accept(flow->watch.fd) == 0) &&
+           loop_add(flow->flows->loop, &flow->watch, EPOLLIN) == 0;
 }
 
 static void give_up(struct flow *flow, uint64_t before)
@@ -268,7 +314,9 @@ static void lay_out(struct datagrams *datagrams)
         datagrams->in_bytes[i] = (struct iovec){in, datagrams->in_room};
         datagrams->out_bytes[i] = (struct iovec){out, datagrams->out_room};
         datagrams->in[i].msg_hdr =
-            (struct msghdr){.msg_iov = &datagrams->in_bytes[i], .msg_iovlen = 1};
+            (struct msghdr){.msg_iov = &datagrams->in_bytes[i],
+                            .msg_iovlen = 1,
+                            .msg_control = settings->gso ? &datagrams->in_control[i] : NULL};
         datagrams->out[i].msg_hdr =
             (struct msghdr){.msg_iov = &datagrams->out_bytes[i], .msg_iovlen = 1};
     }
@@ -277,7 +325,9 @@ static void lay_out(struct datagrams *datagrams)
 struct traffic *datagrams_create(const struct settings *settings)
 {
     // One more, to tell what is too long; and what a server may say in place of a short one.
-    size_t in_room = settings->reply_size < REFUSAL_MAX ? REFUSAL_MAX : settings->reply_size + 1;
+    size_t in_room = settings->gso                        ? TRAIN_ROOM_BYTES
+                     : settings->reply_size < REFUSAL_MAX ? REFUSAL_MAX
+                                                          : settings->reply_size + 1;
     size_t room = BATCH_MAX * (in_room + settings->size);
     struct traffic *traffic = traffic_create(settings, sizeof(struct datagrams) + room);
 
@@ -293,6 +343,8 @@ struct traffic *datagrams_create(const struct settings *settings)
         sizeof(struct plug) + (size_t)(datagrams->mask + 1) * sizeof(struct flight);
     datagrams->in_room = in_room;
     datagrams->out_room = settings->size;
+    datagrams->trains = settings->gso;
+    datagrams->batch = settings->gso ? train_most(settings->size) : BATCH_MAX;
     lay_out(datagrams);
     return traffic;
 }

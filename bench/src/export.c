@@ -33,8 +33,9 @@ static void json_what(const struct settings *s, struct text *text)
                 s->udp ? "udp" : "tcp", s->rate > 0 ? "open" : "closed", s->connections);
     text_format(text, ", \"depth\": %u, \"size\": %u, \"reply_size\": %u, \"idle\": %u", s->depth,
                 s->size, s->reply_size, s->idle);
-    text_format(text, ", \"rate\": %u, \"churn\": %s, \"verify\": %s", s->rate,
-                s->churn ? "true" : "false", s->verify ? "true" : "false");
+    text_format(text, ", \"rate\": %u, \"churn\": %s, \"gso\": %s, \"verify\": %s", s->rate,
+                s->churn ? "true" : "false", s->gso ? "true" : "false",
+                s->verify ? "true" : "false");
 }
 
 static void json_faults(const struct results *results, struct text *text)

@@ -24,8 +24,8 @@ void report_what(const struct settings *s, struct text *text)
                 s->connections == 1 ? "connection" : "connections");
     if (s->depth > 1)
         text_format(text, ", %u in flight on each", s->depth);
-    text_format(text, ", %u bytes%s%s\n", s->size, s->churn ? ", a connection a message" : "",
-                s->verify ? ", every byte compared" : "");
+    text_format(text, ", %u bytes%s%s%s\n", s->size, s->churn ? ", a connection a message" : "",
+                s->gso ? ", in trains" : "", s->verify ? ", every byte compared" : "");
     if (s->rate > 0)
         text_format(text,
                     "open loop: %u messages a second planned, latency from the planned time\n\n",

@@ -61,6 +61,7 @@ struct results {
     char first_fault[FAULT_TEXT_MAX]; // printable; empty if there was none
     uint64_t planned, unsent;         // open loop: messages due, and those of them not sent in time
     uint64_t in_flight;               // messages without an answer when the run was interrupted
+    int train_error; // with which the kernel refused datagrams in trains; 0: it did not
     bool interrupted;
     struct server_results server;
     struct machine_results machine;

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "core/argument.h"
 #include "ground/util.h"
+#include "train.h"
 
 #define NOT_GIVEN UINT64_MAX
 
@@ -151,6 +152,8 @@ enum { DAY_SECONDS = 86400 };
 static const struct argument_row rows[] = {
     {"tcp", 0, argument_flag, MEMBER(tcp), 0, 0, NULL, "lines over TCP (this)"},
     {"udp", 0, argument_flag, MEMBER(udp), 0, 0, NULL, "datagrams over UDP"},
+    {"gso", 0, argument_flag, MEMBER(gso), 0, 0, NULL,
+     "datagrams in trains of up to 64, of which each is one call"},
     {"connections", 'c', take_unsigned, MEMBER(connections), 1, 1000000, "N",
      "connections, or UDP sockets (50)"},
     {"depth", 'd', take_unsigned, MEMBER(depth), 1, DEPTH_MAX, "N",
@@ -248,6 +251,9 @@ static const char *conflict(const struct settings *s)
         return "--verify needs an echo, --request is for servers that do not";
     if (s->udp && (s->size > DATAGRAM_MAX_BYTES || s->reply_size > DATAGRAM_MAX_BYTES))
         return "--size: a datagram has at most 65507 bytes";
+    if (s->gso && (!s->udp || s->depth < 2 || train_most(s->size) < 2))
+        return "--gso needs --udp, a --depth of 2 at least, and a --size of 32753 at most: a train "
+               "is two datagrams and more";
     if (s->udp && s->idle > 0)
         return "--idle opens TCP connections, it excludes --udp";
     if (s->pid == 0 && s->rest != NOT_GIVEN)

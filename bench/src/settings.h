@@ -21,6 +21,7 @@ enum {
 struct settings {
     bool help, version;
     bool tcp, udp, churn, verify, json;
+    bool gso;       // datagrams in trains
     bool unicode;   // what is printed for people may have more than ASCII; main sets these two
     const char *us; // microseconds
     unsigned connections, depth, idle;

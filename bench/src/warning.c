@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "warning.h"
 
+#include <string.h>
+
 #include "figure.h"
 
 // Per cent of a core that leaves no room for more, and how long it takes to see it.
@@ -79,10 +81,21 @@ static bool was_disturbed(const struct results *results, struct text *text)
     return true;
 }
 
+static bool had_no_trains(const struct results *results, struct text *text)
+{
+    if (results->train_error == 0)
+        return false;
+    text_format(text,
+                "one by one: datagrams did not go in trains (%s): a --size that fits into the "
+                "path's packets, or no --gso",
+                strerror(results->train_error));
+    return true;
+}
+
 bool warning_write(unsigned number, const struct results *results, struct text *text)
 {
     static bool (*const others[WARNINGS - FAULTS])(const struct results *, struct text *) = {
-        fell_behind, was_late, was_full, was_disturbed};
+        fell_behind, was_late, was_full, was_disturbed, had_no_trains};
 
     return number < FAULTS ? warn_of_fault((enum fault)number, results, text)
                            : others[number - FAULTS](results, text);

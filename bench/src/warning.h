@@ -7,7 +7,7 @@
 #include "ground/text.h"
 #include "results.h"
 
-enum { WARNINGS = FAULTS + 4 };
+enum { WARNINGS = FAULTS + 5 };
 
 // Adds the sentence of warning NUMBER, less than WARNINGS, if it applies; else returns false.
 bool warning_write(unsigned number, const struct results *results, struct text *text);

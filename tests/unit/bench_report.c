@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "unit.h"
 
+#include <errno.h>
+
 #include "export.h"
 #include "live.h"
 #include "report.h"
@@ -95,6 +97,15 @@ TEST(errors_are_named)
     contains(text, "errors      4  corrupt 1  lost 3");
     contains(text, "the first: no answer to .this..");
     contains(text_of(export_json), "\"lost\": 3");
+}
+
+TEST(trains_that_were_refused)
+{
+    lacks(text_of(report_text), "one by one");
+    results.train_error = EMSGSIZE;
+    contains(text_of(report_text),
+             "! one by one: datagrams did not go in trains (Message too long)");
+    contains(text_of(export_json), "\"one by one: ");
 }
 
 TEST(the_loop_is_told)

@@ -125,6 +125,15 @@ TEST(request)
     assert_int_equal(settings.reply_size, 7);
 }
 
+TEST(trains)
+{
+    assert_true(parse("--udp --gso -d 2 h:1"));
+    assert_true(settings.gso);
+    assert_true(parse("--udp --gso -d 2 -s 32753 h:1"));
+    assert_true(parse("--udp -d 2 h:1"));
+    assert_false(settings.gso);
+}
+
 // Each of them with an error in one line.
 static const char *const wrong[] = {
     "",
@@ -181,6 +190,10 @@ static const char *const wrong[] = {
     "--request=\\ --reply-bytes=3 h:1",
     "--request=x --reply-bytes=3 --verify h:1",
     "--udp --size=65508 h:1",
+    "--gso h:1",
+    "--gso --tcp --depth=8 h:1",
+    "--gso --udp h:1",
+    "--gso --udp --depth=8 --size=32754 h:1",
     "--udp --idle=3 h:1",
     "--rest=1 h:1",
     "--pid=0 h:1",

@@ -51,6 +51,7 @@ $(B)/unit/user: UNIT_WRAP = $(call wrap,geteuid getresuid prctl setgroups setres
 $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/state: UNIT_WRAP = $(call wrap,realloc)
 $(B)/unit/flight: UNIT_WRAP = $(call wrap,setsockopt)
+$(B)/unit/bench_train: UNIT_WRAP = -Wl,--wrap=sendmsg
 $(B)/unit/handover: UNIT_WRAP = $(call wrap,clock_gettime malloc)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
