@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -12,6 +12,8 @@
 
 static struct {
     bool is_socket;
+    bool waits;                       // a write may, unless `room` tells that there is some
+    int room;                         // an epoll instance
     char rest[OUTPUT_LINE_MAX_BYTES]; // of a line that was written in part
     size_t left;                      // bytes of it
 } output;
@@ -34,11 +36,29 @@ static int open_terminal(void)
     return -1;
 }
 
+// Where it may not be opened once more, an epoll instance tells whether it takes a line; what such
+// an instance refuses (EPERM: epoll_ctl(2)) never waits. False if there is none.
+static bool watch(void)
+{
+    struct epoll_event event = {.events = EPOLLOUT};
+
+    output.room = epoll_create1(EPOLL_CLOEXEC);
+    if (output.room < 0)
+        return false;
+    output.waits = epoll_ctl(output.room, EPOLL_CTL_ADD, STDERR_FILENO, &event) == 0;
+    if (output.waits)
+        return true;
+    int error = errno;
+    close(output.room);
+    return error == EPERM;
+}
+
 bool output_open(void)
 {
-    struct stat status = {.st_mode = S_IFREG};
+    struct stat status;
 
-    fstat(STDERR_FILENO, &status); // main has seen to it that there is nothing to fail for
+    if (fstat(STDERR_FILENO, &status) < 0)
+        return watch(); // whatever it is
     output.is_socket = S_ISSOCK(status.st_mode);
     // A file waits for nobody; opened once more, it would be written at another place than where
     // those write who share it.
@@ -48,19 +68,27 @@ bool output_open(void)
     int fd = open_anew("/proc/self/fd/2");
     if (fd < 0 && terminal)
         fd = open_terminal();
+    int error = errno;
     bool opened = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
     if (fd >= 0)
         close(fd);
-    return opened || !terminal;
+    opened = opened || (watch() && !terminal);
+    errno = error;
+    return opened;
+}
+
+static bool has_room(void)
+{
+    struct epoll_event event;
+
+    return !output.waits || epoll_wait(output.room, &event, 1, 0) == 1;
 }
 
 static ssize_t put(const char *bytes, size_t length)
 {
-    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
-
     if (output.is_socket)
         return send(STDERR_FILENO, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return poll(&room, 1, 0) == 1 ? write(STDERR_FILENO, bytes, length) : -1;
+    return has_room() ? write(STDERR_FILENO, bytes, length) : -1;
 }
 
 static bool put_rest(void)
@@ -79,6 +107,9 @@ void output_close(void)
     put_rest(); // a last time
     output.left = 0;
     output.is_socket = false;
+    if (output.waits)
+        close(output.room);
+    output.waits = false;
 }
 
 bool output_line(const char *line, size_t length)

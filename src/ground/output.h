@@ -12,9 +12,10 @@
 enum { OUTPUT_LINE_MAX_BYTES = 4096 };
 
 // Makes writing independent of the reader: a terminal and a pipe are opened once more in the place
-// of what was inherited, a socket is sent to. Until then, and where that is not allowed, poll(2)
-// tells whether a line may be written. That holds for pipes and files. False, with errno as open(2)
-// left it: it is a terminal, which may take less than poll(2) promises, so writing to it may wait.
+// of what was inherited, a socket is sent to. Where that is not allowed, an epoll instance tells
+// whether a line may be written, which it does for a pipe. False, with errno as open(2) left it:
+// it is a terminal, which may take less than that promises, or there is no such instance, so
+// writing to it may wait. So it may before, for what stands in the way of the start.
 bool output_open(void);
 
 // Tries for a last time to write what is missing.

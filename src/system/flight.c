@@ -2,6 +2,7 @@
 #include "system/flight.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+// <linux/fcntl.h>; the C library has them too, where it is new enough.
+#ifndef F_ADD_SEALS
+enum { F_ADD_SEALS = 1033, F_GET_SEALS };
+enum { F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8 };
+#endif
+
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 union control {
     alignas(struct cmsghdr) char bytes[CMSG_SPACE(FLIGHT_BATCH_MAX * sizeof(int))];
@@ -21,7 +30,7 @@ bool flight_open(struct flight *flight)
     int pair[2] = {-1, -1};
 
     *flight = (struct flight){.near = -1, .far = -1};
-    flight->memory = memfd_create("epoll-echo", MFD_CLOEXEC);
+    flight->memory = memfd_create("epoll-echo", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (flight->memory < 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return false;
@@ -87,7 +96,8 @@ bool flight_send_bytes(struct flight *flight, const char *bytes, size_t length)
         bytes += written > 0 ? written : 0;
         length -= written > 0 ? (size_t)written : 0;
     }
-    return flight_send(flight, flight->memory) && flight_flush(flight);
+    return fcntl(flight->memory, F_ADD_SEALS, SEALS | F_SEAL_SEAL) == 0 &&
+           flight_send(flight, flight->memory) && flight_flush(flight);
 }
 
 bool arrival_is(int fd)
@@ -161,9 +171,12 @@ int arrival_next(struct arrival *arrival)
 // NULL, or what is wrong with what MEMORY holds.
 static const char *read_memory(struct arrival *arrival, int memory)
 {
+    int seals = fcntl(memory, F_GET_SEALS);
     struct stat status;
     size_t done = 0;
 
+    if (seals < 0 || (seals & SEALS) != SEALS)
+        return "what tells about them is not sealed";
     if (fstat(memory, &status) < 0 || status.st_size <= 0 || status.st_size > FLIGHT_BYTES_MAX)
         return "what tells about them cannot be read";
     arrival->bytes = malloc((size_t)status.st_size);

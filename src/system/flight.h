@@ -2,8 +2,8 @@
 // flight: descriptors on their way to another process, and the bytes that tell about them.
 //
 // They wait in a pair of Unix sockets (unix(7), SCM_RIGHTS), with nobody having them: who has one
-// end, however many there are, has one descriptor. The bytes are in a memfd, which comes first
-// (memfd_create(2)).
+// end, however many there are, has one descriptor. The bytes are in a memfd, which comes first and
+// is sealed (memfd_create(2), fcntl(2)): nobody can change them any more.
 #pragma once
 
 #include <stdbool.h>

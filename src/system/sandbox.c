@@ -85,6 +85,7 @@ static const struct rule rules[] = {
     {.number = SYS_close},
     {.number = SYS_epoll_ctl},
     {.number = SYS_exit_group},
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
     {.number = SYS_getpeername},
     {.number = SYS_getsockname},
     {.number = SYS_getsockopt},
@@ -107,14 +108,12 @@ static const struct rule rules[] = {
     {.number = SYS_recvmmsg},
     {.number = SYS_timerfd_settime},
 #endif
+#ifdef SYS_fcntl64
+    {.number = SYS_fcntl64, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
+#endif
 #ifdef SYS_recv
     {.number = SYS_recv},
     {.number = SYS_send},
-#endif
-#ifdef SYS_poll
-    {.number = SYS_poll},
-#else
-    {.number = SYS_ppoll},
 #endif
 #if defined __GLIBC__ && defined SYS_epoll_wait
     {.number = SYS_epoll_wait},
@@ -186,6 +185,8 @@ static const struct rule succession[] = {
     {.number = SYS_epoll_create1},
     {.number = SYS_execve},
     {.number = SYS_fcntl, .argument = 1, .mask = ~7U}, // up to F_SETLKW
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
+    {.number = SYS_fcntl, .argument = 1, .mask = UINT32_MAX, .value = F_GET_SEALS},
     {.number = SYS_getegid},
     {.number = SYS_geteuid},
     {.number = SYS_getrandom},

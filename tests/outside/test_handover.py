@@ -1,6 +1,7 @@
 """SIGUSR2: the program goes on in its own place, and its clients do not notice."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -237,12 +238,14 @@ def hand_over_plain(server):
 # What another program may have left
 
 
-def pair_of(listening, content, sockets):
+def pair_of(listening, content, sockets, sealed=True):
     """The end of a flight with CONTENT and SOCKETS, as an earlier version, a later one, or an enemy has it."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with near:
-        memory = os.memfd_create("state", os.MFD_CLOEXEC)
+        memory = os.memfd_create("state", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.write(memory, content)
+        if sealed:
+            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         socket.send_fds(near, [b"\1"], [memory])
         os.close(memory)
         fds = [s.fileno() for s in (*listening, *sockets)]
@@ -252,24 +255,26 @@ def pair_of(listening, content, sockets):
 
 MAGIC = b"epoll-echo state"
 OTHERS = {
-    "nothing": b"",
-    "garbage": bytes(range(256)) * 40,
-    "later-version": MAGIC + struct.pack("<IIIIIIQ", 28, 2, 0, 0, 0, 1, 0),
-    "cut-off": MAGIC + struct.pack("<IIIII", 28, 1, 0, 0, 0),
-    "none-told": MAGIC + struct.pack("<IIIIIIQQI", 40, 1, 0, 0, 0, 0, 0, 0, 0),
-    "endless": MAGIC + struct.pack("<IIIIIIQQI", 40, 1, 0, 0xffffffff, 0xffffffff, 0xffffffff, 0, 0, 0),
+    "nothing": (b"", True),
+    "garbage": (bytes(range(256)) * 40, True),
+    "later-version": (MAGIC + struct.pack("<IIIIIIQ", 28, 2, 0, 0, 0, 1, 0), True),
+    "cut-off": (MAGIC + struct.pack("<IIIII", 28, 1, 0, 0, 0), True),
+    "none-told": (MAGIC + struct.pack("<IIIIIIQQI", 40, 1, 0, 0, 0, 0, 0, 0, 0), True),
+    "endless": (MAGIC + struct.pack("<IIIIIIQQI", 40, 1, 0, 0xffffffff, 0xffffffff, 0xffffffff, 0, 0, 0), True),
+    "not-sealed": (MAGIC + struct.pack("<IIIIIIQQI", 40, 1, 0, 0, 0, 0, 0, 0, 0), False),
 }
 
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_what_cannot_be_read_ends_the_connections_politely(start, what):
     """And nothing else: they are told that it is over, and newcomers are served."""
+    content, sealed = OTHERS[what]
     with socket.create_server(("127.0.0.1", 0)) as listener, Peer("127.0.0.1", 9) as stranger:
         clients = [Client("127.0.0.1", listener.getsockname()[1]) for _ in range(3)]
         sockets = [listener.accept()[0] for _ in clients]
         for s in sockets:
             s.setblocking(False)
-        with pair_of([stranger.socket, listener], OTHERS[what], sockets) as far:
+        with pair_of([stranger.socket, listener], content, sockets, sealed) as far:
             for s in sockets:
                 s.close()
             server = start(environment={"EPOLL_ECHO_HANDOVER": str(far.fileno())}, pass_descriptors=[far.fileno()])

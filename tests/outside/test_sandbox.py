@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -134,14 +135,24 @@ def serve_all_kinds(server, dial, peer, strace):
     with dial(server) as client:
         assert client.ask(b"/whoami\n").startswith(b"proto=tcp")
         assert peer(server).ask(b"question") == b"question"
-    slow = [dial(server, receive_buffer=4096) for _ in range(5)]
-    for client in slow:
-        client.send_in_background(b"owed to who reads late\n" * 50_000)
-    server.settle()
-    later = [dial(server) for _ in range(20)]  # whose memory lies behind what is owed
-    assert later[-1].ask(b"here\n") == b"here\n"
-    assert all(client.rest().endswith(b"late\n") for client in slow)
-    wait_until(lambda: sum("madvise(" in line for line in strace.trace()) > 1, "memory to be given back")
+    later = []
+
+    def given_back():
+        """After a wave, unless the machine was too slow for all of it to be owed at once."""
+        slow = [dial(server, receive_buffer=4096) for _ in range(5)]
+        for client in slow:
+            client.send_in_background(b"owed to who reads late\n" * 50_000)
+        server.settle()
+        later.extend(dial(server) for _ in range(20))  # whose memory lies behind what is owed
+        assert later[-1].ask(b"here\n") == b"here\n"
+        assert all(client.rest().endswith(b"late\n") for client in slow)
+        until, calls = time.monotonic() + 3, 0  # a second after the wave
+        while calls < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+            calls = sum("madvise(" in line for line in strace.trace())
+        return calls > 1
+
+    wait_until(given_back, "memory to be given back")
     with Client("127.0.0.1", server.port_of("tcp", role="http")) as client:
         page = client.ask_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").decode()
     assert float(re.search(r"^process_resident_memory_bytes (\S+)", page, re.MULTILINE)[1]) > 100_000
@@ -172,6 +183,7 @@ def close_who_is_idle(server, dial, *_):
 def test_the_calls_of_the_table_are_those_that_are_made(confined, start, dial, peer, strace, token_file):
     """None that is missing, which the build for tests would be killed for, and none that is not needed."""
     table, _ = tables()
+    table.remove("fcntl")  # to seal what goes into the service manager's store
     made = set()
     for serve, timeout in ((serve_all_kinds, 0), (close_who_is_idle, 1)):
         server = start("-v", "--listen=http:127.0.0.1:0", f"--idle-timeout={timeout}", "--socket-buffer=16384",

@@ -6,7 +6,6 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,12 +328,19 @@ int __wrap_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
     return (int)leave("accept4", fd, result);
 }
 
+static char watches_log; // what belongs to an epoll instance that does
+
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
     struct flow *flow = files_kind(fd) == FILE_FLOW ? flow_of(fd) : NULL;
     int error = 0;
 
     enter();
+    if (fd == STDERR_FILENO) {
+        must(operation == EPOLL_CTL_ADD && event->events == EPOLLOUT);
+        files_get(epoll, FILE_EPOLL)->object = &watches_log;
+        return (int)leave("epoll_ctl ADD", fd, reader_watch());
+    }
     files_get(epoll, FILE_EPOLL);
     if (operation != EPOLL_CTL_DEL)
         error = fault_error(operation == EPOLL_CTL_ADD ? CALL_EPOLL_ADD : CALL_EPOLL_MOD, flow);
@@ -408,7 +414,10 @@ static void shuffle(struct epoll_event *events, int count)
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     enter();
-    files_get(fd, FILE_EPOLL);
+    if (files_get(fd, FILE_EPOLL)->object) {
+        must(max == 1 && timeout == 0);
+        return (int)leave("epoll_wait", fd, reader_wait());
+    }
     must(timeout == -1 || (timeout == 0 && world.draining));
     judge_turn_over();
     faults.in_turn = 0;
@@ -693,14 +702,6 @@ ssize_t __wrap_getrandom(void *buffer, size_t length, unsigned flags)
     for (size_t i = 0; !error && i < length; i++)
         ((char *)buffer)[i] = (char)chance_next(&world.chance);
     return leave("getrandom", -1, error ? -error : (long)length);
-}
-
-int __wrap_poll(struct pollfd *polled, nfds_t count, int timeout)
-{
-    must(count == 1 && timeout == 0);
-    enter();
-    polled->revents = POLLOUT;
-    return (int)leave("poll", polled->fd, reader_poll(polled->fd));
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)

@@ -26,7 +26,6 @@
     ROW(LISTEN, EADDRINUSE, EOPNOTSUPP)                                                            \
     ROW(MEMORY, ENOMEM)                                                                            \
     ROW(OPEN, EINTR, EMFILE, ENFILE, ENOMEM, EACCES, ELOOP)                                        \
-    ROW(POLL, EINTR, ENOMEM)                                                                       \
     ROW(READ, EINTR, EIO)                                                                          \
     ROW(READ_FILE, EINTR, EIO, EISDIR)                                                             \
     ROW(READ_TIMER, EINTR, EAGAIN)                                                                 \

@@ -22,7 +22,7 @@ static struct {
     unsigned mode;
     bool closed_to_us;         // it may not be opened once more
     bool own;                  // and has been
-    bool polled;               // and is writable, since the latest write
+    bool asked;                // and is writable, since the latest write
     char line[LINE_MAX_BYTES]; // that has been written in part
     size_t length;
 } reader;
@@ -74,12 +74,17 @@ static bool waits(void)
     return kernel.log_stalled && reader.mode != S_IFREG;
 }
 
-long reader_poll(int fd)
+long reader_watch(void)
 {
-    must(fd == STDERR_FILENO);
-    int error = fault_error(CALL_POLL, NULL);
-    reader.polled = !error && !waits();
-    return error ? -error : reader.polled;
+    int error = fault_error(CALL_EPOLL_ADD, NULL);
+
+    return reader.mode == S_IFREG ? -EPERM : -error;
+}
+
+long reader_wait(void)
+{
+    reader.asked = !waits();
+    return reader.asked;
 }
 
 // Bytes as they come to whoever reads.
@@ -114,8 +119,9 @@ static long take(const char *bytes, size_t length)
 long reader_write(int fd, const char *bytes, size_t length)
 {
     must(fd == STDERR_FILENO);
-    must(reader.own || reader.mode == S_IFREG || reader.polled); // or the log would wait
-    reader.polled = false;
+    // Or the log would wait; where there was no memory to ask, nothing starts.
+    must(reader.own || reader.mode == S_IFREG || reader.asked || !world.started);
+    reader.asked = false;
     return take(bytes, length);
 }
 

@@ -14,7 +14,9 @@ unsigned reader_mode(void);
 void reader_left(void);
 long reader_open(const char *path);
 
-// poll(2), write(2) and send(2): the result, or -errno.
-long reader_poll(int fd);
+// epoll_ctl(2), epoll_wait(2) for an instance that watches it and nothing else, write(2) and
+// send(2): the result, or -errno.
+long reader_watch(void);
+long reader_wait(void);
 long reader_write(int fd, const char *bytes, size_t length);
 long reader_send(const char *bytes, size_t length, int flags);

@@ -22,7 +22,7 @@ SIM = main universe world fault files netsock flow header expect judge questions
 SIM_SUCCESSION = arrival_close arrival_next arrival_open flight_close flight_flush flight_open flight_send \
 	flight_send_bytes notify_has_store notify_store successor_given
 SIM_WRAPPED = $(SIM_SUCCESSION) accept4 bind calloc clock_gettime close dup2 epoll_create1 epoll_ctl epoll_wait free fstat \
-	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex isatty listen malloc open poll \
+	fstatat geteuid getpeername getrandom getrlimit getsockname getsockopt if_nametoindex isatty listen malloc open \
 	read realloc recv recvmmsg send sendmmsg setrlimit setsockopt shutdown signal signalfd \
 	sigprocmask socket timerfd_create timerfd_settime write
 # Objects that know 64-bit files on every architecture call these by another name.

@@ -232,6 +232,18 @@ TEST(whatever_was_not_taken_is_closed)
     assert_int_equal(open_descriptors(), before - 3);
 }
 
+TEST(what_is_left_is_not_changed_any_more)
+{
+    int memory = dup(flight.memory);
+
+    send_text("state");
+    assert_int_equal(pwrite(memory, "x", 1, 0), -1);
+    assert_int_equal(ftruncate(memory, 1), -1);
+    assert_int_equal(ftruncate(memory, 100), -1);
+    assert_int_equal(fcntl(memory, F_ADD_SEALS, 0), -1);
+    close(memory);
+}
+
 TEST(more_than_can_be_read_is_not_sent)
 {
     assert_false(flight_send_bytes(&flight, "", (size_t)FLIGHT_BYTES_MAX + 1));
@@ -324,26 +336,42 @@ static const char *problem_of(int fd)
     return problem;
 }
 
+static int sealed(off_t length, int seals)
+{
+    int fd = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    assert_int_equal(ftruncate(fd, length), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
 TEST(what_tells_about_them_is_looked_at)
 {
+    enum { ALL = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
     static const struct {
         off_t length;
+        int seals;
         const char *problem;
     } row[] = {
-        {5, NULL},
-        {0, "what tells about them cannot be read"},
-        {(off_t)FLIGHT_BYTES_MAX + 1, "what tells about them cannot be read"},
+        {5, ALL, NULL},
+        {5, ALL | F_SEAL_SEAL, NULL},
+        {5, ALL & ~F_SEAL_WRITE, "what tells about them is not sealed"},
+        {5, ALL & ~F_SEAL_GROW, "what tells about them is not sealed"},
+        {5, ALL & ~F_SEAL_SHRINK, "what tells about them is not sealed"},
+        {0, ALL, "what tells about them cannot be read"},
+        {(off_t)FLIGHT_BYTES_MAX + 1, ALL, "what tells about them cannot be read"},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
-        int fd = memfd_create("memory", MFD_CLOEXEC);
-        assert_int_equal(ftruncate(fd, row[i].length), 0);
+        int fd = sealed(row[i].length, row[i].seals);
         const char *problem = problem_of(fd);
 
         assert_true(row[i].problem ? problem && strcmp(problem, row[i].problem) == 0 : !problem);
         close(fd);
     }
-    assert_string_equal(problem_of(flight.near), "what tells about them cannot be read");
+    int plain = open("/proc/self/exe", O_RDONLY); // which can have no seals
+    assert_string_equal(problem_of(plain), "what tells about them is not sealed");
+    close(plain);
 }
 
 // What no flight sends: LENGTH bytes, the first one BYTE, and so many descriptors.

@@ -194,6 +194,28 @@ TEST(nor_is_a_pipe_that_cannot_be_opened_once_more)
     expect_whole_lines();
 }
 
+// As /dev/null is.
+TEST(what_cannot_be_watched_waits_for_nobody)
+{
+    test.refused = "/proc";
+    become(open("/dev/null", O_WRONLY), dup(STDIN_FILENO));
+    assert_true(output_open());
+    assert_true(write_line());
+    output_close();
+}
+
+TEST(what_watches_a_pipe_is_closed_in_the_end)
+{
+    become_pipe();
+    test.refused = "/";
+    int next = dup(STDERR_FILENO);
+    close(next);
+    assert_true(output_open());
+    assert_int_equal(fcntl(next, F_GETFD), FD_CLOEXEC);
+    output_close();
+    assert_int_equal(fcntl(next, F_GETFD), -1);
+}
+
 TEST(nor_is_a_socket)
 {
     become_socket(SOCK_STREAM);
