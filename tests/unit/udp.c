@@ -602,3 +602,36 @@ TEST(after_many_datagrams_fewer_messages_are_taken)
     turn();
     assert_int_equal(test.asked, most);
 }
+
+// As faulty's do: a datagram of its own size, and a byte behind it.
+static enum outcome tell_more(struct turn *turn)
+{
+    memcpy(turn->reply.buffer, turn->input, turn->length);
+    turn->reply.buffer[turn->length] = '.';
+    turn->reply.bytes = turn->reply.buffer;
+    turn->reply.length = turn->length + 1;
+    turn->reply.texts = 1;
+    turn->done = turn->length;
+    return TURN_MORE;
+}
+
+TEST(answers_that_are_a_byte_longer_have_room_side_by_side)
+{
+    enum { MOST = 2 * TURN_TEXT_MAX_BYTES };
+    const struct role role = {.name = "more", .admitted = true, .datagram = tell_more};
+    static char bytes[2][MOST + 1];
+    char expected[2 * (MOST + 40)];
+    struct text text = text_in(expected, sizeof expected);
+
+    begin_again(MOST);
+    test.port.role = &role;
+    for (int i = 0; i < 2; i++) {
+        memset(bytes[i], 'a' + i, MOST);
+        test.in[i] = (struct message){"192.0.2.1", "192.0.2.9", bytes[i], NULL, 1, 64, 0};
+        text_bytes(&text, bytes[i], MOST);
+        text_string(&text, "." FROM);
+    }
+    test.came = 2;
+    turn();
+    assert_string_equal(test.sent, text_end(&text));
+}
