@@ -417,6 +417,7 @@ TEST(who_a_proxy_has_announced_stays_that)
     say("PROXY TCP4 192.0.2.7 192.0.2.8 5000 6000\r\n");
     turns_until(&test.before, conn_in(&test.before, LIFE_READING));
     hand_over();
+    assert_false(timeout_running(&conn_in(&test.after, LIFE_READING)->held->line));
     say("/whoami\n");
     expect_heard("proto=tcp peer=192.0.2.7:5000 local=192.0.2.8:6000 via=127.0.0.1:");
 }
@@ -686,6 +687,13 @@ TEST(what_is_asked_of_the_process_goes_along_to_the_same_one)
     end_before();
     take_all();
     expect_taken(1, 0, 0);
+    unit_after_each();
+    unit_before_each();
+    test.before.ports.pool.process = &process;
+    begin("http");
+    fly(false);
+    land();
+    assert_int_equal(test.handover.header.process, 0);
     close(process.statm);
     unit_after_each();
     unit_before_each();
@@ -714,6 +722,18 @@ TEST(a_port_that_is_gone_still_has_its_connections)
     assert_int_equal(test.after.ports.port[0].watch.fd, -1);
     say("a line\n");
     expect_heard("half a line\n");
+}
+
+TEST(a_port_without_a_socket_goes_along_without_one)
+{
+    struct state_port port;
+
+    begin("echo");
+    assert_non_null(ports_add_closed(&test.before.ports, duty("raw"), &loopback));
+    fly(true);
+    land();
+    assert_int_equal(test.handover.header.ports, 2);
+    assert_int_equal(handover_next_passed(&test.handover, &port), -1);
 }
 
 TEST(connections_come_to_a_port_that_does_the_same)
