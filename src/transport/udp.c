@@ -156,8 +156,7 @@ static bool join(struct udp_batch *batch, const struct datagram *datagram,
 {
     size_t last = batch->answers - 1;
 
-    if (!batch->open || reply->bytes != datagram->bytes ||
-        end_of(&batch->out_bytes[last]) != reply->bytes)
+    if (!batch->open || end_of(&batch->out_bytes[last]) != reply->bytes)
         return false;
     if (batch->segment[last] == 0) {
         batch->segment[last] = datagram->segment;

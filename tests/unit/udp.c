@@ -635,3 +635,63 @@ TEST(answers_that_are_a_byte_longer_have_room_side_by_side)
     turn();
     assert_string_equal(test.sent, text_end(&text));
 }
+
+static void ask(const char *bytes)
+{
+    test.in[0] = (struct message){"192.0.2.1", "192.0.2.9", bytes, NULL, 1, 64, 0};
+    test.came = 1;
+    turn();
+}
+
+TEST(commands_are_counted_and_echoes_are_not)
+{
+    const uint64_t *commands = test.service.counters.commands;
+    uint64_t sum = 0;
+
+    ask("an echo");
+    ask("/whoami");
+    ask("/nonsense");
+    assert_int_equal(commands[COUNTED_UNKNOWN], 1);
+    for (int i = 0; i < COUNTED_COMMANDS_MAX; i++)
+        sum += commands[i];
+    assert_int_equal(sum, 2);
+}
+
+TEST(a_peer_is_told_of_when_it_is_first_heard_and_where_details_are_wanted)
+{
+    ask("a");
+    assert_string_equal(test.logged, "");
+    begin_again(100);
+    log_set_level(LOG_DETAIL);
+    ask("a");
+    assert_string_equal(test.logged, "peer heard udp 192.0.2.1:40000 ");
+    *test.logged = '\0';
+    ask("a");
+    assert_string_equal(test.logged, "");
+}
+
+static enum outcome wait_for_an_hour(struct turn *turn)
+{
+    reply_echo(&turn->reply, turn->input, turn->length);
+    turn->wait_ms = 3600000;
+    turn->done = turn->length;
+    return TURN_WAIT;
+}
+
+TEST(what_waits_goes_out_when_it_is_due)
+{
+    const struct role role = {.name = "wait", .admitted = true, .datagram = wait_for_an_hour};
+    const uint64_t hour = 3600 * UINT64_C(1000000000);
+
+    test.port.role = &role;
+    uint64_t before = loop_clock(&test.loop);
+    ask("a");
+    uint64_t after = loop_clock(&test.loop), due = delays_next(&test.udp.delayed.delays);
+    assert_string_equal(test.sent, "");
+    assert_true(due >= before + hour && due <= after + hour);
+    udp_wake(&test.udp, due - 1);
+    assert_string_equal(test.sent, "");
+    test.text = text_in(test.sent, sizeof test.sent);
+    udp_wake(&test.udp, due);
+    assert_string_equal(text_end(&test.text), "a" FROM);
+}
