@@ -47,7 +47,7 @@ DAEMON = $(filter-out $(if $(filter 1,$(ENABLE_SYSTEMD)),$(UNMANAGED),$(MANAGED)
 	$(patsubst src/%.c,%,$(wildcard src/*.c src/*/*.c)))
 DAEMON_OBJECTS = $(DAEMON:%=$(B)/src/%.o)
 
-BENCH = main bench phase rest engine churn lines line datagrams train traffic flow pace dial cost \
+BENCH = main bench phase rest turns engine churn lines line datagrams train traffic flow pace dial cost \
 	live summary report export warning figure expect results settings payload histogram
 BENCH_OBJECTS = $(BENCH:%=$(B)/bench/%.o) $(addprefix $(B)/src/,system/loop.o core/argument.o core/number.o core/address.o ground/text.o)
 

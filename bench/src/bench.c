@@ -15,6 +15,7 @@
 #include "lines.h"
 #include "phase.h"
 #include "rest.h"
+#include "turns.h"
 
 struct bench {
     const struct settings *settings;
@@ -67,43 +68,44 @@ static int prepare(struct bench *bench)
     return wrong ? failed(bench->settings->server, wrong) : 0;
 }
 
-// What the measured part cost the server and the machine, if that could be seen at its beginning
-// and its end.
-struct watched {
-    bool cost, energy, machine;
-    struct cost spent;
-    uint64_t microjoules, busy, stolen, own, now;
+// What this process and the machine have taken so far, as far as that could be seen.
+struct taken {
+    bool machine, energy;
+    uint64_t busy, stolen, microjoules, own, now;
 };
 
-static struct watched look(const struct settings *settings)
+static struct taken look_around(void)
 {
-    struct watched seen = {.own = clock_own_cpu(), .now = clock_now()};
+    struct taken taken = {.own = clock_own_cpu(), .now = clock_now()};
 
-    seen.machine = cost_machine(&seen.busy, &seen.stolen);
-    if (settings->pid == 0)
-        return seen;
-    seen.cost = cost_read(settings->pid, &seen.spent);
-    seen.energy = cost_energy(&seen.microjoules);
-    return seen;
+    taken.machine = cost_machine(&taken.busy, &taken.stolen);
+    taken.energy = cost_energy(&taken.microjoules);
+    return taken;
 }
 
-static void compare(struct results *results, const struct watched *before,
-                    const struct watched *after)
+static void add_taken(struct results *results, const struct taken *before)
 {
+    struct taken after = look_around();
     struct server_results *server = &results->server;
 
-    results->own_cpu = after->own - before->own;
-    results->wall = after->now - before->now;
-    results->machine = (struct machine_results){.known = before->machine && after->machine,
-                                                .busy = after->busy - before->busy,
-                                                .stolen = after->stolen - before->stolen};
-    // Who answers needs some time for it: who took none is not the server.
-    server->cost = before->cost && after->cost && after->spent.cpu > before->spent.cpu;
-    server->cpu = after->spent.cpu - before->spent.cpu;
-    server->switches = after->spent.switches - before->spent.switches;
+    results->own_cpu += after.own - before->own;
+    results->wall += after.now - before->now;
+    results->machine.known = before->machine && after.machine;
+    results->machine.busy += after.busy - before->busy;
+    results->machine.stolen += after.stolen - before->stolen;
     // A counter that has wrapped around in between tells nothing.
-    server->energy = before->energy && after->energy && after->microjoules >= before->microjoules;
-    server->energy_used = after->microjoules - before->microjoules;
+    server->energy = before->energy && after.energy && after.microjoules >= before->microjoules;
+    server->energy_used += after.microjoules - before->microjoules;
+}
+
+// Between turns nobody asks the server anything.
+static void compare(struct server_results *server, const struct cost *before,
+                    const struct cost *after)
+{
+    // Who answers needs some time for it: who took none is not the server.
+    server->cost = after->cpu > before->cpu;
+    server->cpu = after->cpu - before->cpu;
+    server->switches = after->switches - before->switches;
 }
 
 static uint64_t messages_wanted(const struct settings *settings)
@@ -116,17 +118,47 @@ static uint64_t messages_wanted(const struct settings *settings)
                : messages;
 }
 
-static void measure(struct bench *bench)
+static void measure_part(struct bench *bench)
 {
     const struct settings *settings = bench->settings;
+    struct taken before = look_around();
 
-    bench->live->lines = settings->lines;
-    struct watched before = look(settings), after;
     phase_run(&bench->engine, bench->traffic, bench->live, settings->duration,
               messages_wanted(settings));
-    after = look(settings);
-    compare(bench->results, &before, &after);
+    add_taken(bench->results, &before);
+}
+
+static int measure_turns(struct bench *bench)
+{
+    struct turns turns;
+
+    if (turns_init(&turns, &bench->engine) < 0)
+        return failed("standard input", strerror(errno));
+    while (turns_next(&turns, bench->results->latency.total)) {
+        measure_part(bench);
+        bench->results->turns++;
+    }
+    turns_finish(&turns);
+    bench->results->interrupted = bench->engine.interrupts > 0;
+    return 0;
+}
+
+static int measure(struct bench *bench)
+{
+    pid_t pid = bench->settings->pid;
+    struct cost before, after;
+    bool seen = pid > 0 && cost_read(pid, &before);
+    int result = 0;
+
+    bench->live->lines = bench->settings->lines;
+    if (bench->settings->turns)
+        result = measure_turns(bench);
+    else
+        measure_part(bench);
+    if (seen && cost_read(pid, &after))
+        compare(&bench->results->server, &before, &after);
     bench->live->lines = false;
+    return result;
 }
 
 static const char *why_not_open(const struct settings *settings, int error)
@@ -148,11 +180,8 @@ static int run(struct bench *bench)
         return failed("signalfd", strerror(errno));
     if (settings->warmup > 0)
         phase_run(&bench->engine, bench->traffic, bench->live, settings->warmup, UINT64_MAX);
-    if (bench->engine.interrupts == 0)
-        measure(bench);
-    else
-        results_restart(bench->results);
-    return 0;
+    results_restart(bench->results);
+    return bench->engine.interrupts == 0 ? measure(bench) : 0;
 }
 
 int bench_run(const struct settings *settings, struct live *live, struct results *results)

@@ -186,6 +186,8 @@ void export_json(const struct settings *settings, const struct results *results,
     json_what(settings, text);
     text_format(text, ", \"messages\": %llu, \"seconds\": %.6f",
                 (unsigned long long)results->latency.total, results_seconds(results));
+    if (settings->turns)
+        text_format(text, ", \"turns\": %u", results->turns);
     json_figure(", ", "messages_per_second", figure_named("rate", results), 1, text);
     json_faults(results, text);
     json_latency(results, text);

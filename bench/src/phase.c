@@ -129,11 +129,12 @@ static bool is_over(const struct phase *phase)
 static void begin(struct phase *phase, uint64_t duration, uint64_t messages)
 {
     struct traffic *traffic = phase->traffic;
+    struct results *results = traffic->flows.results;
     uint64_t now = clock_now();
 
     traffic_start(traffic, now, duration, messages);
-    results_restart(traffic->flows.results);
-    traffic->flows.results->started = now;
+    // Behind what was measured before, if anything was: the time in between is none of it.
+    results->started = now - (results->ended - results->started);
     phase->still = now;
     for (unsigned i = 0; pace_of(phase)->period == 0 && i < traffic->opened; i++)
         traffic->go(traffic->all[i], clock_now());
@@ -148,8 +149,9 @@ static void conclude(struct phase *phase)
     results->interrupted = phase->engine->interrupts > 0;
     results->ended = pace_counted_until(&flows->pace, flows->answered, phase->over);
     cut(phase, results->ended, phase->traffic->settings->interval / 2);
-    results->unsent = pace_unsent(&flows->pace, phase->over);
-    results->planned = flows->pace.period > 0 ? flows->pace.begun + results->unsent : 0;
+    uint64_t unsent = pace_unsent(&flows->pace, phase->over);
+    results->unsent += unsent;
+    results->planned += flows->pace.period > 0 ? flows->pace.begun + unsent : 0;
     if (results->interrupted)
         results->in_flight = flows->in_flight;
     else

@@ -9,6 +9,6 @@
 #include "traffic.h"
 
 // Sends for DURATION, or MESSAGES messages in all, and waits for the answers; LIVE shows how it
-// goes on.
+// goes on. What comes of it is added to the results.
 void phase_run(struct engine *engine, struct traffic *traffic, struct live *live, uint64_t duration,
                uint64_t messages);

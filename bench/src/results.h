@@ -54,7 +54,9 @@ struct results {
     struct histogram before;   // the latencies as they were when the interval under way began
     struct interval intervals[INTERVALS_MAX];
     unsigned interval_count;
-    uint64_t started, ended; // the time in which messages were begun: nanoseconds, monotonic
+    uint64_t started, ended; // the time in which messages were begun: nanoseconds, monotonic, and
+                             // of several turns moved together
+    unsigned turns;          // that were taken, if the run went by turns
     uint64_t own_cpu;        // nanoseconds …
     uint64_t wall;           // … of so many that the run took, the wait for answers included
     uint64_t faults[FAULTS];

@@ -185,6 +185,8 @@ static const struct argument_row rows[] = {
      "how long to wait for a connection or an answer (5)"},
     {"interval", 0, take_seconds, MEMBER(interval), 0, DAY_SECONDS, "S",
      "a line every S seconds, 0.25 at least"},
+    {"turns", 0, argument_flag, MEMBER(turns), 0, 0, NULL,
+     "measure for --duration at each line of standard input"},
     {"repeat", 0, take_unsigned, MEMBER(repeat), 1, 100, "N",
      "N runs: median, spread and confidence of each figure (1)"},
     {"expect", 0, take_expect, MEMBER(expect), 0, 0, "LIST",
@@ -264,6 +266,8 @@ static const char *conflict(const struct settings *s)
         return "--interval: 0.25 seconds at least";
     if (s->hgrm && s->repeat > 1)
         return "--hgrm is about one run, it excludes --repeat";
+    if (s->turns && s->repeat > 1)
+        return "--turns is about one run, it excludes --repeat";
     if (s->timeout == 0)
         return "--timeout: nothing is answered in no time";
     return NULL;

@@ -32,6 +32,7 @@ struct settings {
     uint64_t duration;              // nanoseconds; 0: until there were `messages`
     uint64_t warmup, rest, timeout; // nanoseconds
     uint64_t interval;              // nanoseconds, of the timeline
+    bool turns;                     // the parts of the measurement are begun from outside
     bool lines;                     // a line for each interval
     unsigned repeat;                // runs
     struct expect expect;

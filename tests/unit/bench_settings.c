@@ -203,6 +203,7 @@ static const char *const wrong[] = {
     "--repeat=0 h:1",
     "--repeat=101 h:1",
     "--repeat=2 --hgrm=x h:1",
+    "--repeat=2 --turns h:1",
     "--expect= h:1",
     "--expect=p99 h:1",
     "--expect=p99<2 h:1",
