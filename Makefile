@@ -130,7 +130,11 @@ LIBRARY_io_uring = -luring
 # Without what hardens the daemon: a probed stack would make each thread heavier than it has to be.
 MODEL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS)
 
-models: $(MODELS)
+models: $(MODELS) $(B)/calls
+
+# What entering the kernel costs, and who does it how often.
+$(B)/calls: bench/calls/calls.c $(B)/flags
+	$(CC) $(MODEL_CFLAGS) -o $@ $<
 
 $(B)/models/%: bench/models/%.c $(wildcard bench/models/*.h) $(B)/flags
 	@mkdir -p $(@D)

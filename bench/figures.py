@@ -30,9 +30,10 @@ class Runs:
     """The values of single runs, by server, load, metric and round. LOADS are those that are measured:
     a mean that lacks one of them is none. Without them it is a mean of whatever there is."""
 
-    def __init__(self, loads=None):
+    def __init__(self, loads=None, servers=None):
         self.values = {}
         self.loads = loads
+        self.servers = servers or matrix.SERVERS
 
     def add(self, server, load, round_, values):
         for metric, value in values.items():
@@ -50,7 +51,7 @@ class Runs:
     def mean_ratio(self, above, below, metric):
         """The geometric mean of two servers' ratio over the TCP loads that both can take, of the rounds in
         which none of them is missing."""
-        both = [server for server in matrix.SERVERS if server.name in (above, below)]
+        both = [server for server in self.servers if server.name in (above, below)]
         ratios = [self.ratio((above, load.name, metric), (below, load.name, metric))
                   for load in self.loads or matrix.LOADS
                   if load.mean and all(matrix.fits(server, load) for server in both)]
@@ -78,6 +79,19 @@ class Runs:
                         (pair[0], load, metric), (pair[1], load, metric))
         for pair in self._pairs(names):
             yield ("/".join(pair), "tcp-mean", "cpu_us"), self.mean_ratio(*pair, "cpu_us")
+        yield from self._entering()
+
+    def _entering(self):
+        """What entering the kernel takes of a message: the calls of a run of its own, each at the price of one
+        that does nothing."""
+        costs = self.rounds("machine", "all", "call_ns")
+        for (server, load, metric), counted in list(self.values.items()):
+            if metric != "calls" or not costs:
+                continue
+            us = statistics.median(counted.values()) * statistics.median(costs.values()) / 1000
+            yield (server, load, "calls_us"), {0: us}
+            yield (server, load, "calls_percent"), {
+                round_: 100 * us / cpu for round_, cpu in self.rounds(server, load, "cpu_us").items() if cpu}
 
     @staticmethod
     def _pairs(names):
@@ -91,6 +105,14 @@ class Runs:
         all_ = dict(self.values)
         all_.update((key, values) for key, values in self.derived() if values)
         return {key: figure(list(values.values())) for key, values in all_.items()}
+
+
+def call_sentence(known):
+    """What is said beside ratios: what a system call costs on the machine of a run. Nothing if that was not measured."""
+    cost = known.get(("machine", "all", "call_ns"))
+    if cost is None:
+        return ""
+    return f"A system call that does nothing took {cost.median:.0f} ns there ({cost.low:.0f} to {cost.high:.0f})."
 
 
 def short(number):

@@ -14,6 +14,7 @@ class Server:
     protocol: str = "tcp"
     most: int = 1000000  # connections that it can serve, or that it is sensible to give it
     quick: bool = False  # also in the short form
+    program: str = ""  # another build of epoll-echo
 
 
 SERVERS = [
@@ -35,6 +36,12 @@ UDP_SUBJECT = "epoll-echo-udp"
 OWN = {SUBJECT: ["--port=0"], "raw": ["--port=none", "--listen=raw:0/tcp"], UDP_SUBJECT: ["--port=0"]}
 
 
+def builds(programs):
+    """The servers that another build of epoll-echo is, by name and path of each."""
+    return [Server(name + end, f"epoll-echo as built at {path}", protocol=protocol, quick=True, program=path)
+            for name, path in programs.items() for end, protocol in (("", "tcp"), ("-udp", "udp"))]
+
+
 @dataclasses.dataclass(frozen=True)
 class Load:
     name: str
@@ -48,21 +55,23 @@ class Load:
     rest: bool = False  # count wakeups, too
     beside: str = ""  # what another echo-bench does meanwhile
     prompt: bool = False  # the load goes before everything else on its core, or its own lateness would be measured
+    turn: float = 0.03  # seconds of a turn; 0: all of a run is one
+    calls: bool = False  # count the server's system calls, too
 
 
 LOADS = [
-    Load("tcp-1", "1 connection, 1 in flight", "-c 1", 1, mean=True),
-    Load("tcp-50", "50 connections, 1 in flight", "-c 50", 50, mean=True, quick=True),
-    Load("tcp-50x16", "50 connections, 16 in flight", "-c 50 -d 16", 50, mean=True, quick=True),
-    Load("tcp-1000", "1,000 connections", "-c 1000", 1000, mean=True),
-    Load("tcp-10000", "10,000 connections", "-c 10000", 10000, mean=True),
-    Load("tcp-50-4000", "50 connections, 4,000 bytes", "-c 50 -s 4000", 50, mean=True),
+    Load("tcp-1", "1 connection, 1 in flight", "-c 1", 1, mean=True, calls=True),
+    Load("tcp-50", "50 connections, 1 in flight", "-c 50", 50, mean=True, quick=True, calls=True),
+    Load("tcp-50x16", "50 connections, 16 in flight", "-c 50 -d 16", 50, mean=True, quick=True, calls=True),
+    Load("tcp-1000", "1,000 connections", "-c 1000", 1000, mean=True, calls=True),
+    Load("tcp-10000", "10,000 connections", "-c 10000", 10000, mean=True, turn=0.15, calls=True),
+    Load("tcp-50-4000", "50 connections, 4,000 bytes", "-c 50 -s 4000", 50, mean=True, calls=True),
     Load("tcp-50x16-4000", "50 connections, 16 in flight, 4,000 bytes", "-c 50 -d 16 -s 4000", 50,
-         mean=True),
-    Load("churn", "connect, one line, close", "--churn -c 50", 50),
-    Load("open-10000", "open loop, 10,000 messages a second", "-c 50 -d 100 -r 10000", 50),
-    Load("polite", "one polite client: 500 lines a second", "-c 1 -d 10000 -r 500", 1, prompt=True),
-    Load("flood", "the same beside 16 that flood", "-c 1 -d 10000 -r 500", 17, prompt=True,
+         mean=True, calls=True),
+    Load("churn", "connect, one line, close", "--churn -c 50", 50, calls=True),
+    Load("open-10000", "open loop, 10,000 messages a second", "-c 50 -d 100 -r 10000", 50, turn=0),
+    Load("polite", "one polite client: 500 lines a second", "-c 1 -d 10000 -r 500", 1, prompt=True, turn=0),
+    Load("flood", "the same beside 16 that flood", "-c 1 -d 10000 -r 500", 17, prompt=True, turn=0,
          beside="-c 16 -d 1000 -s 4000 -w 0 -t 60"),
     Load("idle-900", "50 active beside 900 idle", "-c 50 --idle=900", 950,
          instead="idle-10000", rest=True),
@@ -70,8 +79,15 @@ LOADS = [
     Load("idle-10000", "50 active beside 10,000 idle", "-c 50 --idle=10000", 10050, quick=True,
          rest=True),
     Load("idle-18000", "50 active beside 18,000 idle", "-c 50 --idle=18000", 18050),
-    Load("udp-1", "1 socket, 1 in flight", "--udp -c 1", 1, protocol="udp"),
-    Load("udp-16x8", "16 sockets, 8 in flight", "--udp -c 16 -d 8", 16, protocol="udp", quick=True),
+    Load("udp-1", "1 socket, 1 in flight", "--udp -c 1", 1, protocol="udp", calls=True),
+    Load("udp-16x8", "16 sockets, 8 in flight", "--udp -c 16 -d 8", 16, protocol="udp", quick=True, calls=True),
+    # No more in flight than the receive buffer of a server has room for, in which a train that it takes one by one
+    # is half as large again.
+    Load("udp-4x32", "4 sockets, 32 in flight", "--udp -c 4 -d 32", 4, protocol="udp", calls=True),
+    Load("udp-4x32-gso", "the same in trains", "--udp --gso -c 4 -d 32", 4, protocol="udp", calls=True),
+    Load("udp-2x32-1200", "2 sockets, 32 in flight, 1,200 bytes", "--udp -c 2 -d 32 -s 1200", 2, protocol="udp",
+         calls=True),
+    Load("udp-2x32-1200-gso", "the same in trains", "--udp --gso -c 2 -d 32 -s 1200", 2, protocol="udp", calls=True),
 ]
 
 
@@ -105,6 +121,13 @@ METRICS = {
     "late_us": ("µs that echo-bench was late, the 99th percentile", ("lateness_us", "p99")),
     "wakeups": ("wakeups per second at rest", ("server", "wakeups_per_second_at_rest")),
     "joules": ("joules per million messages", ("server", "joules_per_million_messages")),
+}
+
+# name -> what is known of system calls, and not from echo-bench
+CALLS = {
+    "calls": "system calls of the server per message",
+    "calls_us": "µs per message that these take if they do nothing",
+    "calls_percent": "per cent that this is of cpu_us",
 }
 
 

@@ -21,7 +21,7 @@ IDLE = [0, 900, 1000, 10000, 18000]
 COLOURS = {matrix.SUBJECT: "0", "epoll": "1", "poll": "2", matrix.UDP_SUBJECT: "0"}
 # Metric, heading of its column, how it is written.
 COLUMNS = [("cpu_us", "CPU a message", chart.duration), ("rate", "messages a second", chart.number),
-           ("p50_us", "median latency", chart.duration), ("p99_us", "99th percentile", chart.duration),
+           ("calls", "calls a message", chart.number), ("p50_us", "median latency", chart.duration), ("p99_us", "99th percentile", chart.duration),
            ("rss_bytes", "bytes an idle connection", chart.number), ("wakeups", "wakeups a second at rest", chart.number)]
 
 
@@ -40,6 +40,7 @@ class Report:
     def __init__(self, directory):
         self.figures = figures.read(directory / "results.csv")
         self.machine = json.loads((directory / "machine.json").read_text())
+        self.all_servers = [*matrix.SERVERS, *matrix.builds(self.machine.get("builds", {}))]
         # Of a run that does not say it, as many as there were of the figure that has most.
         self.rounds = self.machine.get("rounds") or max(
             (f.runs for (server, _, _), f in self.figures.items() if server != "machine"), default=0)
@@ -48,7 +49,7 @@ class Report:
         return self.figures.get((server, load, metric))
 
     def servers(self, protocol="tcp"):
-        return [server for server in matrix.SERVERS if server.protocol == protocol and
+        return [server for server in self.all_servers if server.protocol == protocol and
                 any(key[0] == server.name and key[1] != "binary" for key in self.figures)]
 
     def loads(self, protocol="tcp"):
@@ -147,7 +148,21 @@ class Report:
                 f"the load on core {m['load_core']}, in every second round the other way round"
                 + (f"; the order of servers by seed {m['seed']}" if "seed" in m else "")
                 + f". Each figure is the median of {self.rounds} interleaved rounds of {m['seconds_per_run']} s, with the "
-                "lowest and the highest beside.</p>")
+                "lowest and the highest beside."
+                + (" In a round the servers took turns of 30 ms, and a server's CPU for a message is the median of its "
+                   "turns." if m.get("turns") else "") + "</p>")
+
+    def call_words(self):
+        """What the calls in a ratio cost here, and how that is known. Of an older run it is not."""
+        cost = self.get("machine", "all", "call_ns")
+        if not cost:
+            return ""
+        counted = any(metric == "calls" for _, _, metric in self.figures)
+        return (f"<p id='call-cost'>{figures.call_sentence(self.figures)} Where a call costs more, whatever saves calls "
+                "looks better, so a ratio holds for a machine where it costs about as much."
+                + (" How many calls a message takes was counted in a run of its own (perf_event_open(2), the tracepoint "
+                   "raw_syscalls:sys_enter); times the cost of the empty one they are what a message spends on entering "
+                   "the kernel, and the rest is what is done there and in the program." if counted else "") + "</p>")
 
     def gaps(self):
         m = self.machine
@@ -174,7 +189,9 @@ class Report:
                 name = server.name + ("" if points[-1][0] > 10000 else f", to {points[-1][0]:,}")
                 found.append(chart.Curve(name, style_of(server), points))
         ticks = [(50, "50"), (1050, "1,050"), (10050, "10,050"), (18050, "18,050")]
-        axes = chart.Axes("CPU time of the server for a message", "connections open, 50 of them active", ticks,
+        cost = self.get("machine", "all", "call_ns") if alone else None
+        title = "CPU time of the server for a message" + (f"; an empty system call: {cost.median:.0f} ns" if cost else "")
+        axes = chart.Axes(title, "connections open, 50 of them active", ticks,
                           chart.tick_of, log_x=True)
         return chart.curves(axes, found, narrow, alone) if found else ""
 
@@ -213,13 +230,23 @@ class Report:
 
     # -- tables
 
+    def entering(self, server, load):
+        """What the calls beside take of a message."""
+        us, percent = (self.get(server.name, load.name, metric) for metric in ("calls_us", "calls_percent"))
+        if not us or not percent:
+            return ""
+        return (f"<span class='spread'>entering the kernel: {chart.duration(us.median)} ({percent.median:.2g} %)</span>")
+
     def load_table(self, load):
         """One load: a server a line. What no server was measured by has no column."""
         servers = [server for server in self.servers(load.protocol) if matrix.fits(server, load)]
-        idle = any(self.get(s.name, load.name, "rss_bytes") for s in servers)
+        # More than four do not fit a phone.
+        left_out = (("rate", "p50_us") if any(self.get(s.name, load.name, "rss_bytes") for s in servers) else
+                    ("p50_us",) if any(self.get(s.name, load.name, "calls") for s in servers) else ())
         columns = [column for column in COLUMNS if any(self.get(s.name, load.name, column[0]) for s in servers)
-                   and not (idle and column[0] in ("rate", "p50_us"))]  # more than four do not fit a phone
+                   and column[0] not in left_out]
         body = [[html.escape(server.name)] + [cell(self.get(server.name, load.name, metric), write)
+                                              + (self.entering(server, load) if metric == "calls" else "")
                                               for metric, _, write in columns] for server in servers]
         kinds = ["subject" if server.name in matrix.OWN else "" for server in servers]
         return (f"<h3>{html.escape(load.what[0].upper() + load.what[1:])}</h3>"
@@ -232,7 +259,7 @@ class Report:
                 + "".join(map(self.load_table, self.loads() + self.loads("udp"))) + "</details>")
 
     def sizes(self):
-        body = [[server.name, f"{found.median:,.0f}"] for server in matrix.SERVERS
+        body = [[server.name, f"{found.median:,.0f}"] for server in self.all_servers
                 if (found := self.get(server.name, "binary", "bytes"))
                 and (server.name == matrix.SUBJECT or server.name not in matrix.OWN)]
         return chart.table(["", "bytes of the stripped binary, shared libraries apart"], body) if body else ""
@@ -253,7 +280,8 @@ class Report:
                          "axes are logarithmic; bands are from the lowest to the highest round. Lower is better."),
             "<h2>Was the machine fit to tell?</h2><div class='panel'>", self.noise(), self.missing(), self.gaps(), "</div>",
             "<h2>What was measured</h2>", self.machine_words(),
-            "<h2>What the figures have to show</h2>", self.claims(),
+            "<h2>What the figures have to show</h2>", self.call_words(),
+            self.claims(),
             "<h2>A polite client beside a flood</h2>" if any(load.name == "flood" for load in self.loads()) else "",
             self.picture("picture-flood", lambda narrow: latency("flood", narrow),
                          "One client that sends 500 lines a second, while 16 others send as much as they can: within what "

@@ -1,5 +1,6 @@
 """The report: figures, verdicts, and a page whose pictures a browser shows."""
 
+import argparse
 import json
 import re
 import subprocess
@@ -110,9 +111,14 @@ def test_a_mean_needs_no_load_that_one_of_both_cannot_take():
 def orders(seed):
     """The servers' orders, by load, of a whole run."""
     found = {}
-    for round_, load, server in bench_run.work(bench_run.Plan(False, seed=seed), []):
-        found.setdefault(load.name, {}).setdefault(round_, []).append(server.name)
+    for round_, load, servers in bench_run.work(bench_run.Plan(False, seed=seed), []):
+        found.setdefault(load.name, {})[round_] = [server.name for server in servers]
     return found
+
+
+def runs_of(plan):
+    """Round, load and server of every run."""
+    return [(round_, load, server) for round_, load, servers in bench_run.work(plan, []) for server in servers]
 
 
 def test_the_order_of_servers_is_drawn_by_a_seed():
@@ -134,7 +140,7 @@ def test_each_core_serves_as_often_as_the_other(quick):
 
 
 def test_the_short_form_has_what_the_first_picture_needs():
-    done = {(load.name, server.name) for _, load, server in bench_run.work(bench_run.Plan(True), [])}
+    done = {(load.name, server.name) for _, load, server in runs_of(bench_run.Plan(True))}
     assert {(load, server) for load in ("tcp-50", "idle-10000") for server in ("epoll-echo", "epoll", "poll")} <= done
     assert len(done) < 20
 
@@ -142,6 +148,72 @@ def test_the_short_form_has_what_the_first_picture_needs():
 def test_some_of_the_loads():
     done = {load.name for _, load, _ in bench_run.work(bench_run.Plan(False, names=["flood", "churn"]), [])}
     assert done == {"flood", "churn"}
+
+
+def test_another_build_is_measured_beside():
+    plan = bench_run.Plan(False, builds=matrix.builds({"older": "/somewhere/epoll-echo"}))
+    done = {(load.name, server.name) for _, load, server in runs_of(plan)}
+    assert {(load.name, server) for load in matrix.LOADS for server in ("older", "older-udp")
+            if load.protocol == ("udp" if server.endswith("udp") else "tcp") and not load.instead} <= done
+    server = next(server for server in plan.servers if server.name == "older")
+    assert bench_run.command_of(server, None)[:2] == ["/somewhere/epoll-echo", "--port=0"]
+
+
+def test_another_build_is_in_the_page_and_in_means(tmp_path):
+    machine = {**MACHINE, "builds": {"older": "/somewhere/epoll-echo"}}
+    runs = figures.Runs(servers=[*matrix.SERVERS, *matrix.builds(machine["builds"])])
+    runs.values = dict(invent().values)
+    for (server, load, metric), rounds in invent().values.items():
+        if server == "epoll-echo":
+            runs.values["older", load, metric] = {round_: 2 * value for round_, value in rounds.items()}
+    figures.write(tmp_path / "results.csv", runs.figures())
+    (tmp_path / "machine.json").write_text(json.dumps(machine))
+    made = report.Report(tmp_path)
+    assert made.get("older/epoll-echo", "tcp-mean", "cpu_us").median == pytest.approx(2)
+    assert "<b>older</b>: epoll-echo as built at /somewhere/epoll-echo" in made.page()
+
+
+@pytest.mark.parametrize("word", ["x", "epoll=/bin/true", "a b=/bin/true", "=x", "x="])
+def test_a_build_has_a_name_of_its_own_and_a_program(word):
+    with pytest.raises(argparse.ArgumentTypeError):
+        bench_run.read_build(word)
+
+
+def test_a_run_in_turns_has_as_many_seconds_as_one_in_one():
+    for quick in (False, True):
+        plan = bench_run.Plan(quick)
+        for load in plan.loads():
+            assert plan.turns(load) >= (1 if load.turn == 0 else 2), load.name
+            assert load.turn == 0 or plan.seconds / plan.turns(load) == pytest.approx(load.turn)
+
+
+def with_calls():
+    """A run in which a call costs 100 ns, and a message of what is counted three of them."""
+    runs = invent()
+    for round_, ns in enumerate([90, 100, 120]):
+        runs.add("machine", "all", round_, {"call_ns": ns})
+    for server, load in {(server, load) for server, load, _ in runs.values}:
+        if any(other.name == load and other.calls for other in matrix.LOADS):
+            runs.add(server, load, 0, {"calls": 3.0})
+    return runs
+
+
+def test_what_calls_take_of_a_message():
+    runs = with_calls()
+    found = runs.figures()
+    assert found["udp-pair", "udp-1", "calls_us"].median == pytest.approx(0.3)
+    costs = runs.rounds("udp-pair", "udp-1", "cpu_us")
+    assert found["udp-pair", "udp-1", "calls_percent"].high == pytest.approx(30 / min(costs.values()))
+    assert ("epoll-echo", "flood", "calls_us") not in found
+
+
+def test_the_page_tells_what_a_call_costs_if_that_was_measured(place):
+    assert "system call" not in report.Report(place).page()
+    figures.write(place / "results.csv", with_calls().figures())
+    text = report.Report(place).page()
+    assert "A system call that does nothing took 100 ns there (90 to 120)." in text
+    assert "calls a message" in text and "entering the kernel: 0.300 µs (" in text
+    assert report.Report(place).idle_picture(False, True).count("an empty system call: 100 ns") == 2  # label and title
 
 
 def test_csv_comes_back(place):
@@ -185,7 +257,7 @@ def test_what_was_not_measured_in_every_round_is_undecided(tmp_path):
     """Out of time after one round and a half, as by --minutes."""
     plan = bench_run.Plan(False)
     runs, done = figures.Runs(plan.loads()), 0
-    for round_, load, server in bench_run.work(plan, []):
+    for round_, load, server in runs_of(plan):
         done += 1
         if round_ == 1 and load.name.startswith("idle"):
             break
@@ -251,7 +323,7 @@ def test_nothing_is_not_what_was_not_measured(page):
 def test_a_page_of_the_short_form(tmp_path):
     """With what little it has, and nothing else."""
     runs = invent(rounds=4)
-    done = {(load.name, server.name) for _, load, server in bench_run.work(bench_run.Plan(True), [])} | {
+    done = {(load.name, server.name) for _, load, server in runs_of(bench_run.Plan(True))} | {
         ("idle-0", "epoll-echo"), ("idle-0", "poll"), ("idle-0", "epoll"), ("all", "machine")}
     runs.values = {key: value for key, value in runs.values.items() if (key[1], key[0]) in done}
     figures.write(tmp_path / "results.csv", runs.figures())
@@ -261,8 +333,11 @@ def test_a_page_of_the_short_form(tmp_path):
     assert "only those of the short form" in text
 
 
-@pytest.mark.parametrize("kind", ["wide", "phone", "dark"])
-def test_a_browser_shows_the_pictures(page, kind):
+@pytest.mark.parametrize("kind, runs", [("wide", with_calls), ("phone", invent), ("phone", with_calls), ("dark", invent)])
+def test_a_browser_shows_the_pictures(place, kind, runs):
+    figures.write(place / "results.csv", runs().figures())
+    report.write(place)
+    page = place / "index.html"
     opened = page.with_name("benchmark.html")
     opened.write_text(page.read_text().replace("<details>", "<details open>"))
     seen = look(opened, kind)
@@ -313,6 +388,20 @@ def test_quoted_figures_are_updated(place):
     document.write_text("It takes <!--bench epoll tcp-50 cpu_us-->9.99 µs<!--/bench-->.\n")
     quotes("--update", f"--csv={place / 'results.csv'}", document)
     assert document.read_text() == "It takes <!--bench epoll tcp-50 cpu_us-->5.10 µs<!--/bench-->.\n"
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_documents_tell_what_a_call_costs_if_that_was_measured(place, measured):
+    if measured:
+        figures.write(place / "results.csv", with_calls().figures())
+    document, told = place / "README.md", "A system call that does nothing took 100 ns there (90 to 120)."
+    for text in (told, ""):
+        document.write_text(f"It is fast. <!--bench-call-->{text}<!--/bench-call-->\n")
+        assert (quotes("--check", f"--csv={place / 'results.csv'}", document).returncode == 0) == (bool(text) == measured)
+        quotes("--update", f"--csv={place / 'results.csv'}", document)
+        assert document.read_text() == f"It is fast. <!--bench-call-->{told if measured else ''}<!--/bench-call-->\n"
+    document.write_text("<!--bench-call-->")
+    assert quotes("--check", f"--csv={place / 'results.csv'}", document).returncode == 1
 
 
 def test_the_committed_run_is_quoted_right():
