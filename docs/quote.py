@@ -54,7 +54,8 @@ def block(match):
 
 
 def table(path, servers, columns):
-    """A row for each server, a column for each "LOAD METRIC: TITLE": median (low–high)."""
+    """A row for each server, a column for each "LOAD METRIC: TITLE": median (low–high). Below it, if it was
+    measured, what a system call costs there."""
     with open(path) as file:
         rows = {(row["server"], row["load"], row["metric"]): row for row in csv.DictReader(file)}
     columns = [line.split(": ", 1) for line in columns]
@@ -67,6 +68,8 @@ def table(path, servers, columns):
             cells.append("–" if row is None else
                          f"{short(row['median'])} ({short(row['low'])}–{short(row['high'])})")
         lines.append(f"| {server} | " + " | ".join(cells) + " |")
+    if call := rows.get(("machine", "all", "call_ns")):
+        lines += ["", f"A system call that does nothing took {short(call['median'])} ns there."]
     return "\n".join(lines) + "\n"
 
 

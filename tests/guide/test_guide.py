@@ -73,6 +73,14 @@ def test_a_table_of_figures_is_made(tmp_path):
         "| epoll | 4.05 (4–4.57) | 4 (4–4) |\n| poll | – | 1,230 (1,200–1,300) |\n")
 
 
+def test_below_the_figures_stands_what_a_call_costs(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("server,load,metric,median,low,high,runs\nepoll,tcp-50,cpu_us,4.0512,4,4.5678,7\n"
+                    "machine,all,call_ns,1049.7,1000,1100,4\n")
+    assert quote.table(path, ["epoll"], ["tcp-50 cpu_us: µs"]).endswith(
+        "| epoll | 4.05 (4–4.57) |\n\nA system call that does nothing took 1,050 ns there.\n")
+
+
 def c_files():
     return sorted((programs.ROOT / "examples").glob("**/*.[ch]"))
 
