@@ -249,6 +249,10 @@ static uint64_t get(struct state_reader *record, size_t width)
     const char *at = record->left == 0 ? NULL : take(record, width);
     uint64_t number = 0;
 
+    /*@ loop invariant 0 <= i <= width;
+        loop assigns i, number;
+        loop variant width - i;
+    */
     for (size_t i = 0; at && i < width; i++)
         number |= (uint64_t)(uint8_t)at[i] << (8 * i);
     return number;
@@ -291,6 +295,11 @@ static void get_all(struct state_reader *record, uint64_t *numbers, size_t count
 {
     uint32_t there = get_u32(record);
 
+    /*@ loop invariant 0 <= i <= there && reader_ok(record);
+        loop invariant \at(record->problem, Pre) != \null ==> record->problem != \null;
+        loop assigns i, record->at, record->left, record->problem, numbers[0 .. count - 1];
+        loop variant there - i;
+    */
     for (uint32_t i = 0; i < there && record->left > 0; i++) {
         uint64_t number = get_u64(record);
 
@@ -314,7 +323,7 @@ static struct address get_address(struct state_reader *record)
 {
     struct address address;
 
-    get_bytes(record, &address.ip, IP_BYTES);
+    get_bytes(record, address.ip.s6_addr, IP_BYTES);
     address.scope = get_u32(record);
     address.port = (uint16_t)get_u32(record);
     return address;
@@ -336,7 +345,7 @@ static bool ends(struct state_reader *reader, const struct state_reader *record)
 {
     if (record->problem)
         fail(reader, record->problem);
-    return !record->problem;
+    return record->problem == NULL;
 }
 
 static void get_counters(struct state_reader *record, struct counters *counters)

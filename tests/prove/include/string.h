@@ -36,6 +36,14 @@ char *memrchr(const char *s, int c, size_t n);
 */
 char *memcpy(char *to, const char *from, size_t n);
 
+/*@ requires n == 0 || \valid(s + (0 .. n - 1));
+    terminates \true;
+    assigns s[0 .. n - 1] \from c;
+    assigns \result \from s;
+    ensures \forall integer i; 0 <= i < n ==> s[i] == (char)c;
+*/
+char *memset(char *s, int c, size_t n);
+
 /*@ requires n == 0 || \valid_read(a + (0 .. n - 1));
     requires n == 0 || \valid_read(b + (0 .. n - 1));
     terminates \true;
