@@ -1132,6 +1132,24 @@ TEST(who_is_late_is_told_when_there_is_room)
     expect_state("goodbye, goodbye 9, in");
 }
 
+TEST(an_observer_is_told_of_the_process)
+{
+    static const struct process process = {.statm = -1, .descriptors = -1, .max_descriptors = 47};
+    char page[65536] = "";
+    size_t length = 0;
+
+    test.pool.process = &process;
+    come(&role_http);
+    says("GET /metrics HTTP/1.1\r\n\r\n");
+    struct pollfd polled = {test.client, POLLIN, 0};
+    while (!strstr(page, "\nprocess_max_fds 47\n")) {
+        assert_int_equal(poll(&polled, 1, 30000), 1);
+        ssize_t some = read(test.client, page + length, sizeof page - length - 1);
+        assert_true(some > 0);
+        length += (size_t)some;
+    }
+}
+
 TEST(an_observer_that_is_late_is_told_so)
 {
     come(&role_http);

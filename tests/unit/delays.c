@@ -117,6 +117,10 @@ TEST(of_one_too_many_the_one_that_would_wait_longest_is_dropped)
     struct delayed *delayed = delayed_take(&answers, 5);
     assert_memory_equal(delayed->bytes + delayed->control_length, "z", 1);
     free(delayed);
+    while ((delayed = delayed_take(&answers, DELAYS_NEVER))) {
+        assert_memory_equal(delayed->bytes + delayed->control_length, "x", 1);
+        free(delayed);
+    }
     delayed_finish(&answers);
     answers = (struct delayed_all){.bytes = 0};
 }
@@ -129,9 +133,11 @@ TEST(their_bytes_have_a_bound_too)
     while (keep(large, sizeof large, 100 + kept) == 0)
         kept++;
     assert_int_equal(kept, DELAYED_MAX_BYTES / sizeof large);
+    assert_int_equal(keep(large, DELAYED_MAX_BYTES % sizeof large, 1), 0);
+    assert_int_equal(answers.bytes, DELAYED_MAX_BYTES);
     assert_int_equal(keep(large, sizeof large, 1), 1);
-    assert_true(answers.bytes <= DELAYED_MAX_BYTES);
-    assert_int_equal(answers.delays.count, kept);
+    assert_int_equal(answers.bytes, DELAYED_MAX_BYTES);
+    assert_int_equal(answers.delays.count, kept + 1);
     delayed_finish(&answers);
     answers = (struct delayed_all){.bytes = 0};
 }
