@@ -1553,8 +1553,8 @@ TEST(room_follows_what_is_held)
 {
     size_t given_back = 0;
     static const size_t row[][3] = {// room before, bytes, room
-                                    {0, 0, 24},     {0, 24, 24},    {0, 25, 56},
-                                    {24, 25, 56},   {120, 1, 120},  {248, 1, 24},
+                                    {0, 0, 24},     {0, 24, 24},    {0, 25, 56},  {24, 24, 24},
+                                    {24, 25, 56},   {120, 1, 120},  {248, 1, 24}, {248, 248, 248},
                                     {248, 25, 248}, {504, 57, 504}, {504, 56, 56}};
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
@@ -1603,4 +1603,25 @@ TEST(what_a_role_remembers_is_held_until_it_closes)
     assert_int_equal(held->input + held->output, 0);
     assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, TURN_CLOSE));
     assert_null(held);
+    turn.done = 0;
+    for (enum outcome end = TURN_CLOSE; end <= TURN_RESET; end++) { // nothing of the input is
+        assert_true(held_keep(&held, NULL, &given_back, &memory, &turn, end));
+        assert_null(held);
+    }
+}
+
+TEST(what_finds_no_memory_is_not_appended)
+{
+    size_t given_back = 0;
+    struct held *held = NULL;
+
+    assert_true(held_reserve(&held, NULL, &given_back, 0));
+    assert_true(held_append(&held, NULL, &given_back, "some", 4));
+    kernel.memory_left = 0;
+    assert_false(held_append(&held, NULL, &given_back, "all that does not fit", 21));
+    assert_int_equal(held->input, 4);
+    assert_true(held_append(&held, NULL, &given_back, " more", 5));
+    assert_memory_equal(held->bytes, "some more", 9);
+    kernel.memory_left = NO_BOUND;
+    held_drop(&held, &given_back);
 }
