@@ -141,6 +141,10 @@ $(B)/models/%: bench/models/%.c $(wildcard bench/models/*.h) $(B)/flags
 	@$(CC) $(MODEL_CFLAGS) -o $@ $< $(LIBRARY_$*) 2>$@.log || \
 		{ rm -f $@; echo "left out: $*, see $@.log"; }
 
+# Holds connections that say nothing, for what is measured beside them.
+$(B)/hold: bench/hold/hold.c $(B)/src/core/number.o $(B)/flags
+	$(CC) $(ALL_CFLAGS) -Isrc -Ibench/src -o $@ $< $(B)/src/core/number.o $(ALL_LDFLAGS)
+
 # QUICK=1 takes less than two minutes: fewer servers and loads, as many rounds.
 bench: all models
 	/usr/bin/python3 bench/run.py --models=$(B)/models $(if $(QUICK),--quick)

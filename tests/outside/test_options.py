@@ -116,6 +116,18 @@ def test_socket_buffer_sets_the_sizes_of_tcp_buffers_and_keepalive_is_on(start, 
     assert "timer:(keepalive," in shown
 
 
+def test_keepalive_is_spread_over_those_that_come_one_after_the_other(start, dial, namespace):
+    """Those that come at once share a time: it is the turn that counts."""
+    server = start()
+    for _ in range(60):
+        dial(server).ask(b"here\n")
+    shown = ss("-tno", "state", "established", f"sport = :{server.tcp_port}")
+    timers = re.findall(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)sec)?", shown)
+    seconds = [60 * int(minutes or 0) + int(rest or 0) for minutes, rest in timers]
+    assert len(seconds) == 60 and min(seconds) >= 45 and max(seconds) <= 119
+    assert len(set(seconds)) > 45  # all 60, but for those that a second has passed between
+
+
 # Timeouts, by the client's clock
 
 

@@ -8,7 +8,7 @@ SOAK_SEED ?=
 
 .PHONY: soak soak-programs check-soak
 
-soak-programs: epoll-echo $(B)/alloc/epoll-echo $(B)/soak/leak.so $(B)/impaired/lose.so
+soak-programs: epoll-echo $(B)/hold $(B)/alloc/epoll-echo $(B)/soak/leak.so $(B)/impaired/lose.so
 	+@$(MAKE) --no-print-directory -s ENABLE_SYSTEMD=1 SANDBOX_KILL=1 B=build/systemd build/systemd/epoll-echo
 
 soak: soak-programs

@@ -44,6 +44,24 @@ TEST(what_is_no_socket_is_not_adopted)
     close(fd);
 }
 
+TEST(sixty_turns_in_a_row_are_kept_alive_after_sixty_different_times)
+{
+    enum { TURNS = 60, LEAST_SECONDS = 60, FIRST = 1234 };
+    bool seen[TURNS] = {false};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), seconds;
+    socklen_t length = sizeof seconds;
+
+    assert_true(fd >= 0);
+    for (unsigned turn = FIRST; turn < FIRST + TURNS; turn++) {
+        net_vary_keepalive(fd, turn);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, &length), 0);
+        assert_in_range(seconds, LEAST_SECONDS, LEAST_SECONDS + TURNS - 1);
+        assert_false(seen[seconds - LEAST_SECONDS]);
+        seen[seconds - LEAST_SECONDS] = true;
+    }
+    close(fd);
+}
+
 static int listener(int type, struct address *address)
 {
     const char *call;
