@@ -149,6 +149,15 @@ $(B)/hold: bench/hold/hold.c $(B)/src/core/number.o $(B)/flags
 bench: all models
 	/usr/bin/python3 bench/run.py --models=$(B)/models $(if $(QUICK),--quick)
 
+# A million idle connections, if there is memory for them; MILLION="--connections=20000 --wait=10
+# --rest=5" takes half a minute. The daemons take the sockets that they share as systemd passes them.
+.PHONY: million million-programs
+million: million-programs
+	/usr/bin/python3 bench/million.py $(MILLION)
+
+million-programs: all $(B)/hold
+	+@$(MAKE) --no-print-directory -s ENABLE_SYSTEMD=1 B=build/million build/million/epoll-echo
+
 # SOURCE:DESTINATION below PREFIX. What is not there or not built is not installed.
 PROGRAMS = $(B)/epoll-echo:bin/epoll-echo $(B)/echo-bench:bin/echo-bench bench/compare.py:share/epoll-echo/compare.py
 DATA = $(foreach f,$(notdir $(wildcard man/*.8)),man/$f:share/man/man8/$f) \

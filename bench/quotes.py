@@ -6,8 +6,12 @@ A quote stands between two comments, which a reader of the page does not see:
     <!--bench epoll-echo idle-18000 cpu_us-->4.1<!--/bench-->
 
 The words are the server, load and metric of a line in the CSV; a fourth one, low or high, quotes an
-end of the spread instead of the median. The figure is right if it is the CSV's, rounded to as many
-decimals as it has.
+end of the spread instead of the median. A word before them that ends with a slash, here and in a table,
+is the folder of bench/results that has the CSV:
+
+    <!--bench million/ epoll-echo answers answered-->1,000,000<!--/bench-->
+
+The figure is right if it is the CSV's, rounded to as many decimals as it has.
 
 A table stands between two comments, the first of which says what is in it: the servers that are its
 columns, some with another heading, and a line for each row with load, metric, decimals and heading:
@@ -30,6 +34,7 @@ Option: --csv=FILE                   instead of bench/results/results.csv
 """
 
 import argparse
+import functools
 import re
 import sys
 from pathlib import Path
@@ -44,16 +49,34 @@ CALL = re.compile(r"(<!--bench-call-->)(.*?)(<!--/bench-call-->)", re.S)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
 class Wrong(Exception):
     pass
 
 
+@functools.lru_cache
+def folder(name):
+    """The figures of a folder of results."""
+    try:
+        return figures.read(RESULTS / name / "results.csv")
+    except OSError as error:
+        raise Wrong(f"there are no results in '{name}'") from error
+
+
+def chosen(known, words):
+    """The figures of the folder that WORDS begin with, if they do, and the others."""
+    return (folder(words[0][:-1]), words[1:]) if words and words[0].endswith("/") else (known, words)
+
+
 def right_text(known, words, text):
     """TEXT with the figure that WORDS name, as many decimals as it has now."""
+    known, words = chosen(known, words)
     name, part = tuple(words[:3]), words[3] if len(words) == 4 else "median"
     found = NUMBER.findall(text)
     if len(words) not in (3, 4) or part not in ("median", "low", "high"):
-        raise Wrong(f"'{' '.join(words)}' is not SERVER LOAD METRIC [low|high]")
+        raise Wrong(f"'{' '.join(words)}' is not [FOLDER/] SERVER LOAD METRIC [low|high]")
     if name not in known:
         raise Wrong(f"there is no figure '{' '.join(name)}'")
     if len(found) != 1:
@@ -65,6 +88,8 @@ def right_text(known, words, text):
 
 def table(known, servers, rows):
     """What was not measured is a dash; where that is so of all servers, there is no row, and without rows no table."""
+    known, words = chosen(known, servers.split(" "))
+    servers = " ".join(words)
     columns = [(server.split(": ") * 2)[:2] for server in servers.split(", ")]
     lines = ["| | " + " | ".join(heading for _, heading in columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for row in rows.splitlines():
@@ -131,7 +156,7 @@ def main():
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--check", action="store_true")
     action.add_argument("--update", action="store_true")
-    parser.add_argument("--csv", type=Path, default=Path(__file__).resolve().parent / "results/results.csv")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "results.csv")
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args()
     known, bad, quotes = figures.read(options.csv), 0, 0

@@ -449,7 +449,8 @@ def first_line(*command):
         return "unknown"
 
 
-def machine(plan, left_out, troubles, cores):
+def about():
+    """What is known of the machine itself, and of what was built on it."""
     info = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", info)
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
@@ -462,6 +463,12 @@ def machine(plan, left_out, troubles, cores):
         "kernel": platform.release(),
         "compiler": first_line(os.environ.get("CC", "cc"), "--version"),
         "commit": first_line("git", "describe", "--always", "--dirty"),
+    }
+
+
+def machine(plan, left_out, troubles, cores):
+    return {
+        **about(),
         "server_core": cores[0], "load_core": cores[1],
         "turns": True, "quick": plan.quick, "seconds_per_run": plan.seconds, "rounds": plan.rounds, "seed": plan.seed,
         "runs_wanted": plan.wanted, "runs_made": plan.made,

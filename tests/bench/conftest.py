@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from harness.daemon import BINARY, Daemon, all_descriptors
-from harness.fixtures import need
+from harness.fixtures import namespace, need  # noqa: F401
 from program import BENCH, bench
 
 

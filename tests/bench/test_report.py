@@ -368,6 +368,11 @@ def quotes(*words):
     ("<!--bench epoll tcp-50 rate-->100,000<!--/bench-->", True),
     ("<!--bench epoll tcp-50 cpu_us low-->5.0<!--/bench--> … <!--bench epoll tcp-50 cpu_us high-->5.2<!--/bench-->", True),
     ("no figures", True),
+    ("<!--bench million/ epoll-echo rest switches-->0<!--/bench-->", True),
+    ("<!--bench million/ epoll-echo rest switches-->1<!--/bench-->", False),
+    ("<!--bench nowhere/ epoll-echo rest switches-->0<!--/bench-->", False),
+    ("<!--bench-table million/ epoll-echo\nrest switches 0: none\n-->\n| | epoll-echo |\n| --- | ---: |\n| none | 0 |\n"
+     "<!--/bench-table-->\n", True),
     ("<!--bench epoll tcp-50 cpu_us-->5.2<!--/bench-->", False),
     ("<!--bench epoll tcp-51 cpu_us-->5.1<!--/bench-->", False),
     ("<!--bench epoll tcp-50-->5.1<!--/bench-->", False),
