@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A million idle connections: what they cost, and that each of them still answers.
 
-    bench/million.py [--connections=N] [--processes=N] [--wait=S] [--rest=S] [--limit=S] [--output=DIR]
+    bench/million.py [--connections=N] [--processes=N] [--wait=S] [--rest=S] [--limit=S] [--keep-queue]
+                     [--output=DIR]
 
 Daemons that share a port hold them on a loopback, in a network namespace of their own. There have to
 be several, for the system bounds the descriptors of a process; so have those who hold the other ends.
@@ -13,7 +14,7 @@ at rest, weighs processes and kernel, and, after --wait seconds, sends a line on
 Results go to DIR/results.csv and DIR/machine.json; bench/results/million has those that the documents
 quote. The exit status is 0 if all were answered and no daemon woke up. The kernel sends keepalive
 probes in bursts, which a loopback drops beyond net.core.netdev_max_backlog: where that is too little
-for so many, it is raised, for the whole machine, until the end.
+for so many, it is raised, for the whole machine, until the end, or left with --keep-queue.
 """
 
 import argparse
@@ -113,8 +114,8 @@ def needed_processes(connections):
 
 
 def needed_backlog(options):
-    """0: there will be no probes, for the first come after a minute."""
-    return int(options.connections * BURST) if options.connections > 20_000 else 0
+    """0: what every machine has is enough."""
+    return int(options.connections * BURST) if options.connections > 20_000 and not options.keep_queue else 0
 
 
 def backlog():
@@ -331,6 +332,7 @@ def arguments(words):
                                 ("seconds", 0.6, "that a run of active connections takes")):
         parser.add_argument(f"--{name}", type=float, default=default, metavar="S", help=f"{what} ({default})")
     parser.add_argument("--limit", type=int, default=1200, metavar="S", help="after which it gives up (1200)")
+    parser.add_argument("--keep-queue", action="store_true", help="leave net.core.netdev_max_backlog as it is")
     parser.add_argument("--output", type=Path, default=ROOT / "build/million/results", metavar="DIR")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
