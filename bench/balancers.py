@@ -14,7 +14,8 @@ balancer and servers for a message and for a connection with one message; latenc
 and, for one server that is ended with a delay (planned) and one that is killed, what became of 300 idle
 connections and of those that came meanwhile, 200 a second. After a loss somebody has to act: systemd starts
 what was killed half a second later, on its socket; nftables' rules are loaded without the server before it is
-ended, and two seconds after it was killed; the others are left alone.
+ended, and two seconds after it was killed; the others are left alone. The status is 1 if one that came
+while a server was ended got no answer.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +38,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import figures  # noqa: E402
 import fleet  # noqa: E402
+import report  # noqa: E402
 import run  # noqa: E402
 from harness.clients import Client  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
@@ -228,6 +231,7 @@ class ReusePort(Way):
 
 
 WAYS = {"direct": Way, "reuseport": ReusePort, "haproxy": HAProxy, "nginx": Nginx, "nftables": Nftables}
+PROGRAMS = {"haproxy": "haproxy", "nginx": "nginx", "nftables": "nft"}
 
 
 class Newcomers(threading.Thread):
@@ -321,6 +325,40 @@ class Measurement:
                 self.runs.add(name, kind, 0, self.loss(way, way.plan if kind == "planned" else way.kill))
 
 
+def installed(names):
+    for name in names:
+        if name in PROGRAMS and not shutil.which(PROGRAMS[name]):
+            print(f"{name} is left out: it is not installed", flush=True)
+        else:
+            yield name
+
+
+def measure_all(names, rounds, quick):
+    runs = figures.Runs()
+    with contextlib.ExitStack() as stack:
+        measurement = Measurement(Network(stack), runs, quick)
+        for number in range(rounds):
+            for name in names:
+                with measurement.way(name) as way:
+                    measurement.cost(way, name, number)
+                    if number == 0 and name != "direct":
+                        runs.add(name, "spread", 0, measurement.spread(way))
+                print(f"round {number + 1}, {name}: " + ", ".join(
+                    f"{load} {metric} {values[number]:.2f}" for (who, load, metric), values in runs.values.items()
+                    if who == name and number in values), flush=True)
+        for name in names:
+            if name != "direct":
+                measurement.losses(name)
+    return runs
+
+
+def keep(folder, runs, about):
+    folder.mkdir(parents=True, exist_ok=True)
+    figures.write(folder / "results.csv", {key: figures.figure(list(values.values()))
+                                           for key, values in runs.values.items()})
+    (folder / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
@@ -330,26 +368,13 @@ def main():
     if not own_namespace():
         sys.exit("bench/balancers.py: needs root and a network namespace of its own: tests/netns bench/balancers.py")
     fleet.descriptors()
-    runs, ways, rounds = figures.Runs(), options.ways or list(WAYS), 1 if options.quick else 3
-    with contextlib.ExitStack() as stack:
-        measurement = Measurement(Network(stack), runs, options.quick)
-        for number in range(rounds):
-            for name in ways:
-                with measurement.way(name) as way:
-                    measurement.cost(way, name, number)
-                    if number == 0 and name != "direct":
-                        runs.add(name, "spread", 0, measurement.spread(way))
-                print(f"round {number + 1}, {name}: " + ", ".join(
-                    f"{load} {metric} {values[number]:.2f}" for (who, load, metric), values in runs.values.items()
-                    if who == name and number in values), flush=True)
-        for name in ways:
-            if name != "direct":
-                measurement.losses(name)
-    options.output.mkdir(parents=True, exist_ok=True)
-    figures.write(options.output / "results.csv", {key: figures.figure(list(values.values()))
-                                                   for key, values in runs.values.items()})
-    about = {**run.about(), "rounds": rounds, "quiet": os.getloadavg()[2] < 1}
-    (options.output / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
+    probe, rounds = run.Probe(), 1 if options.quick else 3
+    runs = measure_all(list(installed(options.ways or WAYS)), rounds, options.quick)
+    noise = probe.finish()  # everything that was started has been waited for
+    keep(options.output, runs, {**run.about(), "rounds": rounds, **noise,
+                                "quiet": noise["foreign_percent"] <= report.NOISE["foreign_percent"]})
+    sys.exit(any(values[0] for (_, load, metric), values in runs.values.items()
+                 if (load, metric) == ("planned", "came_failed")))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ class Crowd:
 
     def _next(self):
         number = len(self.holders)
-        self.holders.append(Holder("127.0.0.1", PORT, f"127.1.{number // 250}.{number % 250 + 1}", BOUND, process_group=0))
+        source = f"127.1.{number // 250}.{number % 250 + 1}"
+        self.holders.append(Holder("127.0.0.1", PORT, source, BOUND, process_group=0))
 
     def _open(self, missing):
         """Has some open a part of what is missing."""

@@ -283,8 +283,8 @@ class Bench:
     def machine(self, found):
         noise = found[("machine", "all", "foreign_percent")]
         return {**run.about(), "server_core": self.cores[0], "load_core": self.cores[1],
-                "connections": self.options.connections, "processes": self.options.processes, "empty_call_ns": self.call_ns,
-                "quiet": noise.median <= report.NOISE["foreign_percent"], "rounds": 2 * RUNS}
+                "connections": self.options.connections, "processes": self.options.processes,
+                "empty_call_ns": self.call_ns, "quiet": noise.median <= report.NOISE["foreign_percent"], "rounds": 2 * RUNS}
 
 
 def inside(options):
