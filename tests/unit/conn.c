@@ -1625,3 +1625,33 @@ TEST(what_finds_no_memory_is_not_appended)
     kernel.memory_left = NO_BOUND;
     held_drop(&held, &given_back);
 }
+
+TEST(what_is_held_goes_on_as_it_was_told_or_not_at_all)
+{
+    static const struct state_connection was = {.header = "header",
+                                                .header_length = 6,
+                                                .outcome = TURN_WAIT,
+                                                .wait_ms = 7,
+                                                .output = "o",
+                                                .output_length = 1,
+                                                .input = "i",
+                                                .input_length = 1};
+    size_t given_back = 0;
+
+    for (unsigned left = 0; left <= 3; left++) { // itself, its header and its bytes
+        struct held *held = NULL;
+
+        kernel.memory_left = left;
+        assert_int_equal(held_resume(&held, NULL, &was), left == 3);
+        kernel.memory_left = NO_BOUND;
+        if (left == 3) {
+            assert_memory_equal(held->header, "header", held->header_length);
+            assert_int_equal(held->outcome, TURN_WAIT);
+            assert_int_equal(held->wait_ms, 7);
+            assert_int_equal(held->output, 1);
+            assert_int_equal(held->input, 1);
+            assert_memory_equal(held->bytes, "oi", 2);
+        }
+        held_drop(&held, &given_back);
+    }
+}
