@@ -180,6 +180,28 @@ TEST(many_faults_in_one_turn_are_as_many_as_texts)
     assert_string_equal(answers(input, false), expected);
 }
 
+// /drop counts as two texts and /bytes as one, and three are the most that a fault may need.
+TEST(a_turn_ends_where_a_fault_might_not_fit)
+{
+    static const char *const first[] = {"", "/bytes 1\n"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(first); i++) {
+        char input[TURN_TEXTS_MAX * 6 + 20];
+
+        strcpy(input, first[i]);
+        for (int drops = 0; drops < TURN_TEXTS_MAX; drops++)
+            strcat(input, "/drop\n");
+        struct turn turn = {.input = input,
+                            .length = strlen(input),
+                            .max_line = MAX_LINE,
+                            .facts = &facts,
+                            .reply.buffer = buffer};
+        assert_int_equal(role_faulty.stream(&memory, &turn), TURN_AGAIN);
+        assert_int_equal(turn.done,
+                         strlen(first[i]) + (TURN_TEXTS_MAX / 2 - 1) * strlen("/drop\n"));
+    }
+}
+
 static enum outcome datagram(const char *text, struct turn *turn)
 {
     *turn = (struct turn){.input = text,
@@ -187,7 +209,10 @@ static enum outcome datagram(const char *text, struct turn *turn)
                           .ended = true,
                           .facts = &facts,
                           .reply.buffer = buffer};
-    return role_faulty.datagram(turn);
+    enum outcome outcome = role_faulty.datagram(turn);
+
+    assert_int_equal(turn->done, turn->length);
+    return outcome;
 }
 
 TEST(datagrams_commit_faults_of_their_own)
