@@ -107,7 +107,7 @@ static void stumble(struct flow *flow, int error)
                  clock_now());
 }
 
-// The number that went out, or -1 with errno.
+// The number that went out, or -1 with errno; 0: one by one from now on.
 static int send_train(struct flow *flow, unsigned count)
 {
     struct datagrams *datagrams = datagrams_of(flow);
@@ -118,6 +118,7 @@ static int send_train(struct flow *flow, unsigned count)
     if (train_refused(errno)) {
         datagrams->trains = false; // the path is the same for all
         flow->flows->results->train_error = errno;
+        return 0;
     }
     return -1;
 }
@@ -134,7 +135,7 @@ static int send_batch(struct flow *flow, unsigned count)
     if (datagrams->trains && count > 1) {
         int sent = send_train(flow, count);
 
-        if (sent >= 0 || datagrams->trains)
+        if (sent != 0)
             return sent;
     }
     return sendmmsg(flow->watch.fd, datagrams->out, count, MSG_DONTWAIT | MSG_NOSIGNAL);

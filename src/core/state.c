@@ -321,7 +321,7 @@ static void get_bytes(struct state_reader *record, void *bytes, size_t length)
 
 static struct address get_address(struct state_reader *record)
 {
-    struct address address;
+    struct address address = {.port = 0};
 
     get_bytes(record, address.ip.s6_addr, IP_BYTES);
     address.scope = get_u32(record);

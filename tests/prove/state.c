@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What is proved of state.c's reading: whatever the bytes, `take`, by which all of it goes, hands out
-// none beyond them; numbers, texts and lists that are read by it lie within what is left, every loop
-// ends, and a value that is one of several is one of those. How records are made of these, and that
-// what was written is what is read, is the unit tests' and the fuzzer's matter.
+// What is proved of state.c's reading: whatever the bytes, `take`, by which all of it goes, hands
+// out none beyond them; numbers, texts and lists that are read by it lie within what is left, every
+// loop ends, and a value that is one of several is one of those. How records are made of these, and
+// that what was written is what is read, is the unit tests' and the fuzzer's matter.
 #include "prove.h"
 
 #include "core/state.h"
