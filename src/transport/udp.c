@@ -358,11 +358,10 @@ static void take(struct udp *udp, struct port *port, size_t i)
 
     if (message.lost > 0)
         batch->lost = message.lost;
-    batch->open = false;
     do {
-        one.bytes = message.bytes + (message.held > 0 ? at : 0);
+        one.bytes = message.bytes + at;
         one.length = size_min(most, message.length - at);
-        one.held = message.held > at ? size_min(most, message.held - at) : 0;
+        one.held = size_min(one.length, message.held - size_min(at, message.held));
         one.truncated = one.length > udp->pool->options->max_datagram;
         enum drop drop = refused == DROP_NONE ? answer_one(udp, port, &one, i, peer) : refused;
         if (drop < DROPS)

@@ -37,8 +37,9 @@ static struct {
     struct text text;
     unsigned calls;
     char logged[200];
-    int class;   // the traffic class that is told of every datagram, unless it is 0
-    int segment; // the size of the datagrams that every message is said to be of, unless it is 0
+    int class;     // the traffic class that is told of every datagram, unless it is 0
+    uint32_t lost; // by the socket so far, unless it is 0
+    int segment;   // the size of the datagrams that every message is said to be of, unless it is 0
 } test;
 
 static struct address parsed(const char *string, uint16_t port)
@@ -92,6 +93,8 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, IPPROTO_IP, IP_TOS, &class, sizeof class);
     else if (test.class > 0)
         put(message, &at, IPPROTO_IPV6, IPV6_TCLASS, &test.class, sizeof test.class);
+    if (test.lost != 0)
+        put(message, &at, SOL_SOCKET, SO_RXQ_OVFL, &test.lost, sizeof test.lost);
     if (test.segment != 0)
         put(message, &at, IPPROTO_UDP, UDP_GRO, &test.segment, sizeof test.segment);
     // The other level has other meanings for the same numbers.
@@ -694,4 +697,20 @@ TEST(what_waits_goes_out_when_it_is_due)
     test.text = text_in(test.sent, sizeof test.sent);
     udp_wake(&test.udp, due);
     assert_string_equal(text_end(&test.text), "a" FROM);
+}
+
+// Its counter goes on from where it stood, and wraps round.
+TEST(what_the_socket_has_lost_is_counted)
+{
+    static const struct {
+        uint32_t lost;
+        unsigned in_all;
+    } row[] = {{0, 0}, {1, 1}, {1, 1}, {7, 7}, {0, 7}, {UINT32_MAX, UINT32_MAX}, {4, 4}};
+    const uint64_t *dropped = test.service.counters.udp_dropped;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        test.lost = row[i].lost;
+        ask("a");
+        assert_int_equal((uint32_t)dropped[DROP_KERNEL], row[i].in_all);
+    }
 }
