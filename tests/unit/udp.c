@@ -60,6 +60,16 @@ static void put(struct msghdr *message, struct cmsghdr **at, int level, int type
     message->msg_controllen = (size_t)((char *)*at - (char *)message->msg_control);
 }
 
+// The other level has other meanings for the same numbers.
+static void put_other(struct msghdr *message, struct cmsghdr **at)
+{
+    const struct in_pktinfo v4 = {0};
+    const struct in6_pktinfo v6 = {.ipi6_ifindex = 0};
+
+    put(message, at, IPPROTO_IPV6, IP_PKTINFO, &v4, sizeof v4);
+    put(message, at, IPPROTO_IP, IPV6_PKTINFO, &v6, sizeof v6);
+}
+
 // IPv4 comes with IPv4's control messages, and on IPv6's sockets with IPv6's address too.
 static void receive(const struct message *in, struct mmsghdr *into)
 {
@@ -70,8 +80,6 @@ static void receive(const struct message *in, struct mmsghdr *into)
     const int none = 0;
 
     message->msg_namelen = address_store(&peer, AF_INET6, message->msg_name);
-    const struct in_pktinfo other = {0};
-    const struct in6_pktinfo other6 = {.ipi6_ifindex = 0};
     const uint8_t class = (uint8_t)test.class; // IPv4 has a single byte
 
     if (address_is_v4(&peer)) {
@@ -97,9 +105,7 @@ static void receive(const struct message *in, struct mmsghdr *into)
         put(message, &at, SOL_SOCKET, SO_RXQ_OVFL, &test.lost, sizeof test.lost);
     if (test.segment != 0)
         put(message, &at, IPPROTO_UDP, UDP_GRO, &test.segment, sizeof test.segment);
-    // The other level has other meanings for the same numbers.
-    put(message, &at, IPPROTO_IPV6, IP_PKTINFO, &other, sizeof other);
-    put(message, &at, IPPROTO_IP, IPV6_PKTINFO, &other6, sizeof other6);
+    put_other(message, &at);
     into->msg_len = (unsigned)strlen(in->bytes);
     memcpy(message->msg_iov->iov_base, in->bytes,
            size_min(into->msg_len, message->msg_iov->iov_len));
