@@ -54,11 +54,10 @@ bool train_refused(int error)
 
 size_t train_step(const struct msghdr *message, size_t length)
 {
-    struct msghdr *from = (struct msghdr *)message; // CMSG_NXTHDR(3) takes no constant one
+    const struct cmsghdr *at = CMSG_FIRSTHDR(message); // the only one that is asked for
     int step = 0;
 
-    for (struct cmsghdr *at = CMSG_FIRSTHDR(from); at; at = CMSG_NXTHDR(from, at))
-        if (at->cmsg_level == IPPROTO_UDP && at->cmsg_type == UDP_GRO)
-            memcpy(&step, CMSG_DATA(at), sizeof step);
+    if (at && at->cmsg_level == IPPROTO_UDP && at->cmsg_type == UDP_GRO)
+        memcpy(&step, CMSG_DATA(at), sizeof step);
     return step > 0 ? (size_t)step : length;
 }

@@ -169,6 +169,7 @@ static void send_message(struct netsock *socket, struct mmsghdr *out)
     struct iovec bytes = all;
 
     one.msg_iov = &bytes;
+    one.msg_controllen -= segment > 0 ? CMSG_SPACE(sizeof segment) : 0; // which stands last
     if (segment == 0)
         judge_answer(socket, &one, true);
     for (size_t at = 0; segment > 0 && at < all.iov_len; at += segment) {

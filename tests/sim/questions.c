@@ -314,8 +314,6 @@ static bool control_fits(const struct netsock *socket, const struct question *qu
         struct in_pktinfo info;
         struct in6_pktinfo info6;
 
-        if (at->cmsg_level == IPPROTO_UDP)
-            continue; // how it is cut, which has been done
         if (at->cmsg_level != (v4 ? IPPROTO_IP : IPPROTO_IPV6))
             fail("a control message of the other family");
         if (v4 && at->cmsg_type == IP_PKTINFO) {
