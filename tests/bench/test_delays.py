@@ -52,7 +52,7 @@ def test_what_is_said_of_the_kept_run_is_so():
     assert "\n".join(stall.table()) in PAGE
     closed, opened = stall.Latencies("closed"), stall.Latencies("open")
     assert closed.later(stall.LONG) == 10 == stall.CONNECTIONS
-    assert round(1000 * 10 / closed.messages) == 4  # 0.4 %
+    assert f": {100 * 10 / closed.messages:.1f} % of all" in PAGE
     assert closed.within(0.99) < stall.LONG / 10
-    assert opened.within(2 / 3) > stall.STALL * 100 > opened.within(0.5)  # a third is late
+    assert opened.within(3 / 4) > stall.STALL * 100 > opened.within(0.5)  # a quarter is late
     assert [*COMMANDS[1], *stall.LOOPS["open"]] == [*stall.COMMAND[1:], "--rate=200"]

@@ -216,10 +216,15 @@ def test_a_forged_flood_of_delays_stays_small_and_keeps_nobody_out(start, peer, 
     asked = peer(server, port=udp(server))
     assert asked.ask(b"/delay 1 x") == b"x\n"
     before = server.memory()
-    forge_all(3000, target, f"/delay {HOUR} x".encode())
-    forge_all(300, target, f"/delay {HOUR} ".encode() + b"x" * 60_000)
-    server.settle()
-    assert server.stats()["udp_dropped"] >= 2000, "that was no flood"
+
+    def flooded():
+        """Some is lost on the way where the machine is busy."""
+        forge_all(3000, target, f"/delay {HOUR} x".encode())
+        forge_all(300, target, f"/delay {HOUR} ".encode() + b"x" * 60_000)
+        server.settle()
+        return server.stats()["udp_dropped"] >= 2000
+
+    wait_until(flooded, "a flood")
     assert server.memory() - before < SETTLED
     assert asked.ask(b"/delay 100 x") == b"x\n"
 
