@@ -265,6 +265,13 @@ void net_fragment(int fd, unsigned bytes)
     setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof mtu);
 }
 
+void net_separate(int fd)
+{
+    int off = 0;
+
+    setsockopt(fd, IPPROTO_UDP, UDP_GRO, &off, sizeof off); // an older kernel has nothing to undo
+}
+
 int net_limit_buffers(int fd, unsigned bytes)
 {
     const struct setting settings[] = {

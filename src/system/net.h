@@ -30,6 +30,9 @@ uint32_t net_interface(const char *name);
 // Sets the options alone, of a socket that is non-blocking.
 int net_settle(int fd, int type, const char **call);
 
+// FD, for datagrams, is somebody else's from now on, who may not know of several in one message.
+void net_separate(int fd);
+
 // Bounds the kernel's memory for a TCP listener's connections: socket(7), SO_RCVBUF and SO_SNDBUF.
 int net_limit_buffers(int fd, unsigned bytes);
 

@@ -44,6 +44,14 @@ static void shut(struct port *port)
     port->watch.fd = -1;
 }
 
+// What waits in its queue is another process's.
+static void leave(struct port *port)
+{
+    if (port->protocol == PROTOCOL_UDP && port->watch.fd >= 0)
+        net_separate(port->watch.fd);
+    shut(port);
+}
+
 void ports_finish(struct ports *ports, const char *reason)
 {
     ports_forget(ports, 0);
@@ -373,12 +381,14 @@ void ports_drain(struct ports *ports)
         struct port *port = &ports->port[i];
 
         unwatch(port);
-        if (port->protocol == PROTOCOL_UDP)
+        if (port->protocol == PROTOCOL_UDP) {
             port->last = UDP_LAST_TURNS;
-        else
+            port->fewer = 0;
+        } else {
             port->last = port->pool->options->backlog / ACCEPTS_PER_TURN_MAX + 1;
+        }
         if (!port->own)
-            shut(port);
+            leave(port);
     }
 }
 

@@ -289,7 +289,8 @@ static size_t send_each(struct udp *udp, int fd, struct mmsghdr *out, size_t cou
 
 // Sends the datagrams of MESSAGE one by one, as send_each does. For the kernel does not cut
 // what would have to be fragmented then (EMSGSIZE, EINVAL), nor for devices and policies that
-// cannot send it (EIO); and whatever else befalls one of them, the others may fare better.
+// cannot send it (EIO); there may be room for one that there is not for all; and whatever else
+// befalls one of them, the others may fare better.
 static size_t send_apart(struct udp *udp, int fd, struct msghdr *message, size_t segment,
                          int *error)
 {
@@ -334,12 +335,10 @@ static void flush(struct udp *udp, struct port *port)
 
         for (; some > 0; some--, at++)
             batch->sent += datagrams_in(batch, at);
-        if (error == 0 || none_goes(error))
-            continue;
-        if (batch->segment[at] > 0)
+        if (error != 0 && batch->segment[at] > 0)
             batch->sent += send_apart(udp, port->watch.fd, &batch->out[at].msg_hdr,
                                       batch->segment[at], &error);
-        else
+        else if (error != 0 && !none_goes(error))
             tell_lost(udp, error);
     }
     batch->answers = 0;

@@ -196,9 +196,10 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     enter();
     must(flags == (MSG_NOSIGNAL | MSG_DONTWAIT) && count > 0);
     int error = send_error(&messages[0].msg_hdr);
-    if (error && costs_message(error) && segment_of(&messages[0].msg_hdr) == 0)
+    bool train = segment_of(&messages[0].msg_hdr) > 0;
+    if (error && costs_message(error) && !train)
         judge_answer(socket, &messages[0].msg_hdr, false);
-    else if (error && !costs_message(error) && error != EINTR)
+    else if (error && !train && error != EINTR)
         judge_batch_over(socket, true);
     if (error)
         return (int)leave("sendmmsg", fd, -error);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -701,6 +702,30 @@ TEST(who_waits_at_the_end_is_served)
     ports_drain(&test.ports); // another process's queue
     assert_false(is_open(0) || is_open(1));
     assert_false(ports_drain_some(&test.ports));
+}
+
+static int takes_trains(int fd)
+{
+    int on = -1;
+    socklen_t length = sizeof on;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, &length), 0);
+    return on;
+}
+
+// Whoever reads it then may not know of several datagrams in one message.
+TEST(a_passed_socket_is_left_as_others_expect_it)
+{
+    for (int own = 0; own < 2; own++) {
+        int shared = dup(test.ports.port[0].watch.fd), on = 1;
+
+        test.ports.port[0].own = own;
+        assert_int_equal(setsockopt(shared, IPPROTO_UDP, UDP_GRO, &on, sizeof on), 0);
+        ports_drain(&test.ports);
+        assert_int_equal(takes_trains(shared), own);
+        close(shared);
+        begin_again(true);
+    }
 }
 
 TEST(so_many_parts_have_a_queues_end)

@@ -565,8 +565,9 @@ TEST(what_the_kernel_does_not_cut_goes_out_one_by_one)
         {{-EIO, 1, -EAGAIN}, 3, 1, "ab" FROM},
         {{-EIO, -EIO, -EIO, -EIO, 1}, 5, 3, "ab|cd|e" FROM},
         {{-EINTR, 2}, 2, 6, "ab|cd|e" FROM "ab|cd|e" FROM},
-        {{-ENOBUFS}, 1, 0, ""},
-        {{1, -EAGAIN}, 2, 3, "ab|cd|e" FROM},
+        {{-ENOBUFS, -ENOBUFS}, 2, 0, ""},
+        {{-ENOBUFS, 3, 1}, 3, 6, "ab" FROM "cd" FROM "e" FROM "ab|cd|e" FROM},
+        {{1, -EAGAIN, 1, -EAGAIN}, 4, 4, "ab|cd|e" FROM "ab" FROM},
     };
 
     for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
