@@ -38,6 +38,7 @@ static struct {
     unsigned calls;
     char logged[200];
     int class;     // the traffic class that is told of every datagram, unless it is 0
+    bool strange;  // what stands beside datagrams, of levels that have other meanings for it
     uint32_t lost; // by the socket so far, unless it is 0
     int segment;   // the size of the datagrams that every message is said to be of, unless it is 0
 } test;
@@ -65,7 +66,13 @@ static void put_other(struct msghdr *message, struct cmsghdr **at)
 {
     const struct in_pktinfo v4 = {0};
     const struct in6_pktinfo v6 = {.ipi6_ifindex = 0};
+    const int one = 1;
 
+    if (test.strange) { // there is no room for all of them
+        put(message, at, SOL_SOCKET, UDP_GRO, &one, sizeof one);
+        put(message, at, IPPROTO_UDP, SO_RXQ_OVFL, &one, sizeof one);
+        return;
+    }
     put(message, at, IPPROTO_IPV6, IP_PKTINFO, &v4, sizeof v4);
     put(message, at, IPPROTO_IP, IPV6_PKTINFO, &v6, sizeof v6);
 }
@@ -720,4 +727,13 @@ TEST(what_the_socket_has_lost_is_counted)
         ask("a");
         assert_int_equal((uint32_t)dropped[DROP_KERNEL], row[i].in_all);
     }
+}
+
+TEST(what_a_socket_tells_is_not_what_udp_does)
+{
+    test.strange = true;
+    ask("abc");
+    assert_string_equal(test.sent, "abc" FROM);
+    assert_int_equal(test.service.counters.messages[PROTOCOL_UDP], 1);
+    assert_int_equal(test.service.counters.udp_dropped[DROP_KERNEL], 0);
 }
