@@ -36,6 +36,7 @@ static struct {
     char sent[8192];      // a part for each message that goes out
     struct text text;
     unsigned calls;
+    uint64_t bytes; // that have gone out
     char logged[200];
     int class;     // the traffic class that is told of every datagram, unless it is 0
     bool strange;  // what stands beside datagrams, of levels that have other meanings for it
@@ -200,6 +201,7 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *out, unsigned count, int flags)
     for (int i = 0; i < result; i++) {
         send_one(&out[i].msg_hdr);
         out[i].msg_len = (unsigned)out[i].msg_hdr.msg_iov->iov_len;
+        test.bytes += out[i].msg_len;
     }
     return result;
 }
@@ -263,6 +265,7 @@ static void turn(void)
     test.calls = 0;
     udp_ready(&test.udp, &test.port);
     text_end(&test.text);
+    assert_int_equal(test.service.counters.sent[PROTOCOL_UDP], test.bytes);
 }
 
 static void expect(const struct message *in, const char *sent)
@@ -736,4 +739,21 @@ TEST(what_a_socket_tells_is_not_what_udp_does)
     assert_string_equal(test.sent, "abc" FROM);
     assert_int_equal(test.service.counters.messages[PROTOCOL_UDP], 1);
     assert_int_equal(test.service.counters.udp_dropped[DROP_KERNEL], 0);
+}
+
+TEST(what_waited_and_cannot_be_sent_is_told_of)
+{
+    static const int results[][2] = {{-EAGAIN}, {-EPERM}};
+    const struct role role = {.name = "wait", .admitted = true, .datagram = wait_for_an_hour};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(results); i++) {
+        begin_again(100);
+        test.port.role = &role;
+        ask("a");
+        test.results = results[i];
+        test.calls = 0;
+        udp_wake(&test.udp, DELAYS_NEVER);
+        assert_int_equal(test.service.counters.udp_dropped[DROP_SEND], 1);
+        assert_int_equal(strncmp(test.logged, "cannot send", 11) == 0, i == 1);
+    }
 }
