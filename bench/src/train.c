@@ -9,14 +9,6 @@
 
 #include "ground/util.h"
 
-// Of Linux; an older libc does not name them.
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
 unsigned train_most(size_t size)
 {
     return (unsigned)size_min(TRAIN_MAX, TRAIN_MAX_BYTES / size);
