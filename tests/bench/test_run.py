@@ -84,22 +84,15 @@ def may_count():
     return calls("count", str(os.getpid()), input="\n").stderr.strip()
 
 
-def test_calls_are_counted(built, cores):
-    """The model has three for each datagram, if there is but one at a time."""
+# The one for datagrams has three for each, if there is but one at a time; a thread waits for its client:
+# a recv and a send.
+@pytest.mark.parametrize("name, load, wanted, within", [("udp-pair", "udp-1", 3, 0.02), ("thread", "tcp-50", 2, 0.05)])
+def test_calls_are_counted(built, cores, name, load, wanted, within):
     if reason := may_count():
         pytest.skip(reason)
-    plan = bench_run.Plan(True)
-    server = next(server for server in matrix.SERVERS if server.name == "udp-pair")
-    assert bench_run.count_calls(server, load_named("udp-1"), plan, MODELS, cores) == pytest.approx(3, rel=0.02)
-
-
-def test_calls_of_threads_are_counted(built, cores):
-    """One that waits for its client: a recv and a send."""
-    if reason := may_count():
-        pytest.skip(reason)
-    plan = bench_run.Plan(True)
-    server = next(server for server in matrix.SERVERS if server.name == "thread")
-    assert bench_run.count_calls(server, load_named("tcp-50"), plan, MODELS, cores) == pytest.approx(2, rel=0.05)
+    server = next(server for server in matrix.SERVERS if server.name == name)
+    count = bench_run.count_calls(server, load_named(load), bench_run.Plan(True), MODELS, cores)
+    assert count == pytest.approx(wanted, rel=within)
 
 
 def test_calls_that_cannot_be_counted_are_trouble(built, cores, tmp_path):
