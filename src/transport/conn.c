@@ -35,6 +35,15 @@ void conn_decide(struct conn *conn, enum closing closing)
         conn->watch.note = (unsigned)closing & 0xf;
 }
 
+// Whichever time runs. CONN is in no list then, and in no heap.
+static void stop_time(struct conn *conn)
+{
+    if (conn_life(conn) == LIFE_WAITING)
+        delays_remove(&conn_pool(conn)->delays, &conn->delay);
+    else
+        timeout_stop(&conn->idle);
+}
+
 void conn_close(struct conn *conn, enum closing closing, const char *reason)
 {
     struct pool *pool = conn_pool(conn);
@@ -44,9 +53,7 @@ void conn_close(struct conn *conn, enum closing closing, const char *reason)
     uncount(conn);
     pool->freed = true;
     pool->given_back += sizeof *conn;
-    timeout_stop(&conn->idle);
-    if (conn->held)
-        delays_remove(&pool->delays, &conn->held->delay);
+    stop_time(conn);
     held_drop(&conn->held, &pool->given_back);
     loop_remove(pool->loop, &conn->watch);
     close(conn->watch.fd); // on Linux the descriptor is free whatever close(2) returns
@@ -68,6 +75,12 @@ void conn_touch(struct conn *conn)
         conn_time(conn);
 }
 
+bool conn_delay(struct conn *conn, uint64_t due)
+{
+    conn->delay = (struct delay){.place = 0};
+    return delays_add(&conn_pool(conn)->delays, &conn->delay, due);
+}
+
 // When what CONN waits for is due: at the graceful end, at once, so that it goes out in its order.
 static uint64_t due(const struct conn *conn)
 {
@@ -81,10 +94,17 @@ static uint64_t due(const struct conn *conn)
 static bool enter(struct conn *conn, enum life life, struct balance *balance)
 {
     struct pool *pool = conn_pool(conn);
+    bool waited = conn_life(conn) == LIFE_WAITING;
 
+    if (waited || life == LIFE_WAITING)
+        stop_time(conn);
+    if (waited)
+        timeout_init(&conn->idle);
     conn->watch.state = life & 0xf;
     conn->watch.more = true;
-    if (conn->port->role->admitted || life == LIFE_GOODBYE)
+    if (life == LIFE_WAITING)
+        return conn_delay(conn, due(conn));
+    if (waited || conn->port->role->admitted || life == LIFE_GOODBYE)
         conn_time(conn);
     switch (life) {
     case LIFE_FLUSHING:
@@ -95,8 +115,6 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
         held_drop(&conn->held, &pool->given_back);
         balance->flushed = net_all_sent(conn->watch.fd);
         return balance->flushed || net_writable_when_sent(conn->watch.fd) == 0;
-    case LIFE_WAITING:
-        return delays_add(&pool->delays, &conn->held->delay, due(conn));
     case LIFE_GOODBYE:
         return shutdown(conn->watch.fd, SHUT_WR) == 0;
     default:

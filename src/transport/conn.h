@@ -11,8 +11,12 @@ void conn_close(struct conn *conn, enum closing closing, const char *reason);
 // CONN ends, sooner or later, because of CLOSING, unless that was decided before.
 void conn_decide(struct conn *conn, enum closing closing);
 
-// Starts the time that its life has.
+// Starts the time that its life has, which is not LIFE_WAITING.
 void conn_time(struct conn *conn);
+
+// CONN, whose life is LIFE_WAITING since now, waits until DUE, in nanoseconds of the loop's clock.
+// False without memory.
+bool conn_delay(struct conn *conn, uint64_t due);
 
 // A byte went one way or the other: the idle time begins anew.
 void conn_touch(struct conn *conn);

@@ -3,6 +3,7 @@
 // done with it.
 #pragma once
 
+#include "core/delays.h"
 #include "core/life.h"
 #include "core/timeouts.h"
 #include "transport/held.h"
@@ -12,8 +13,11 @@
 // one cache line.
 struct conn {
     struct watch watch; // watch.state is its life; watch.note an enum closing, once that is decided
-    struct timeout idle; // in pool->opening, idle, owing, observing or goodbye
-    struct held *held;   // NULL: nothing is pending, unsent or to be remembered
+    union {
+        struct timeout idle; // in pool->opening, idle, owing, observing or goodbye
+        struct delay delay;  // while it waits for a time, which no other time runs beside
+    };
+    struct held *held; // NULL: nothing is pending, unsent or to be remembered
     struct port *port;
 };
 

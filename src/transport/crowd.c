@@ -21,7 +21,7 @@ static bool still_due(const struct timeouts *timeouts, const struct timeout *tim
 
 static void line_over(struct pool *pool, struct timeout *timeout, ticks now)
 {
-    struct conn *conn = container_of(timeout, struct held, line)->conn;
+    struct conn *conn = container_of(timeout, struct begun, line)->conn;
 
     if (still_due(&pool->line, timeout, conn, now))
         exchange_late(conn);
@@ -119,7 +119,7 @@ void crowd_wake(struct pool *pool, uint64_t now)
     struct delay *delay;
 
     for (int i = 0; i < CROWD_PER_TURN_MAX && (delay = delays_due(&pool->delays, now)); i++)
-        exchange_due(container_of(delay, struct held, delay)->conn);
+        exchange_due(container_of(delay, struct conn, delay));
 }
 
 ticks crowd_next(const struct pool *pool)
@@ -136,8 +136,8 @@ void crowd_drain(struct pool *pool)
 {
     list_move_all(&pool->undrained, &pool->idle.list);
     list_move_all(&pool->undrained, &pool->opening.list);
-    list_move_all(&pool->undrained, &pool->waiting.list);
     list_move_all(&pool->undrained, &pool->observing.list);
+    delays_hasten(&pool->delays);
 }
 
 bool crowd_drain_some(struct pool *pool)
@@ -146,10 +146,7 @@ bool crowd_drain_some(struct pool *pool)
         struct conn *conn = conn_of(pool->undrained.next);
 
         conn_time(conn);
-        if (conn_life(conn) == LIFE_WAITING)
-            exchange_due(conn);
-        else
-            exchange_turn(conn, EPOLLIN);
+        exchange_turn(conn, EPOLLIN);
     }
     return !list_empty(&pool->undrained);
 }
@@ -162,13 +159,16 @@ static void close_all(struct list *list, const char *reason)
 
 void crowd_close(struct pool *pool, const char *reason)
 {
+    struct delay *delay;
+
     close_all(&pool->undrained, reason);
     close_all(&pool->opening.list, reason);
-    close_all(&pool->waiting.list, reason);
     close_all(&pool->observing.list, reason);
     close_all(&pool->idle.list, reason);
     close_all(&pool->owing.list, reason);
     close_all(&pool->goodbye.list, reason);
+    while ((delay = delays_due(&pool->delays, DELAYS_NEVER)))
+        conn_close(container_of(delay, struct conn, delay), CLOSED_DRAIN, reason);
 }
 
 void crowd_make_room(struct pool *pool)

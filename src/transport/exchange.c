@@ -67,12 +67,11 @@ static void settle(struct conn *conn, const struct memory *memory, struct turn *
         conn_decide(conn, balance.outcome == TURN_RESET ? CLOSED_RESET : turn->closing);
     if (!send_reply(conn, turn))
         return;
-    if (!held_keep(&conn->held, conn, &conn_pool(conn)->given_back, memory, turn,
-                   balance.outcome)) {
+    if (!held_keep(&conn->held, &conn_pool(conn)->given_back, memory, turn, balance.outcome) ||
+        !held_time(conn->held, conn, turn, conn_pool(conn))) {
         conn_close(conn, CLOSED_RESET, "no memory");
         return;
     }
-    held_time(conn->held, turn, conn_pool(conn));
     balance.unsent = turn->reply.length > 0;
     balance.over = over(conn);
     conn_lead(conn, balance);
@@ -155,7 +154,7 @@ static bool lengthen(struct conn *conn, const char *fresh, size_t got)
 
     return conn_life(conn) == LIFE_READING && pending > 0 && role->pends && pending + got <= most &&
            role->pends(fresh, got, pending, most) &&
-           held_append(&conn->held, conn, &conn_pool(conn)->given_back, fresh, got);
+           held_append(&conn->held, &conn_pool(conn)->given_back, fresh, got);
 }
 
 static void conn_read(struct conn *conn)
@@ -180,7 +179,7 @@ static void conn_read(struct conn *conn)
         return;
     }
     if (before > 0)
-        memcpy(input, conn->held->bytes + conn->held->output, before);
+        memcpy(input, held_input(conn->held), before);
     if (conn_life(conn) == LIFE_OPENING)
         open_proxied(conn, input, before + fresh, got == 0);
     else
@@ -190,7 +189,7 @@ static void conn_read(struct conn *conn)
 static void write_turn(struct conn *conn)
 {
     struct held *held = conn->held;
-    ssize_t sent = send_some(conn, held->bytes + held->sent, held->output - held->sent);
+    ssize_t sent = send_some(conn, held_output(held) + held->sent, held->output - held->sent);
 
     if (sent < 0) {
         conn_close(conn, CLOSED_RESET, strerror(errno));
@@ -201,7 +200,7 @@ static void write_turn(struct conn *conn)
     if (unsent || (held->outcome != TURN_MORE && held->outcome != TURN_AGAIN)) {
         conn_lead(conn, (struct balance){.outcome = held->outcome, .unsent = unsent});
     } else if (held->outcome == TURN_AGAIN) {
-        memcpy(conn_pool(conn)->input, held->bytes + held->output, held->input);
+        memcpy(conn_pool(conn)->input, held_input(held), held->input);
         answer(conn, conn_pool(conn)->input, held->input, false);
     } else {
         conn_read(conn);
@@ -210,7 +209,6 @@ static void write_turn(struct conn *conn)
 
 void exchange_due(struct conn *conn)
 {
-    delays_remove(&conn_pool(conn)->delays, &conn->held->delay);
     conn->held->outcome = TURN_AGAIN;
     conn_lead(conn, (struct balance){.outcome = TURN_AGAIN, .due = true});
 }

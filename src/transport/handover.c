@@ -17,33 +17,37 @@
 
 // Giving.
 
-// The connections of one list: they are found by the deadline that each has at any time.
-static struct list *const *lists_of(struct pool *pool, struct list *lists[])
+typedef bool visitor(const struct conn *conn, void *context);
+
+// Has VISIT see all connections, in the same order each time, for as long as it returns true. They
+// are found by the time that runs for each: in one of the lists, or among the delays.
+static bool visit_all(const struct pool *pool, visitor *visit, void *context)
 {
-    struct list *all[] = {&pool->opening.list, &pool->idle.list,    &pool->owing.list,
-                          &pool->waiting.list, &pool->goodbye.list, &pool->observing.list};
+    const struct list *all[] = {&pool->opening.list, &pool->idle.list, &pool->owing.list,
+                                &pool->goodbye.list, &pool->observing.list};
+    const struct delays *delays = &pool->delays;
 
-    memcpy(lists, all, sizeof all);
-    return lists;
-}
-
-enum { LISTS = 6 };
-
-static struct conn *conn_of(struct list *link)
-{
-    return container_of(link, struct conn, idle.link);
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        for (const struct list *at = all[i]->next; at != all[i]; at = at->next)
+            if (!visit(container_of(at, struct conn, idle.link), context))
+                return false;
+    for (uint32_t i = 0; i < delays->count; i++)
+        if (!visit(container_of(delays->heap[i], struct conn, delay), context))
+            return false;
+    return true;
 }
 
 static struct state_connection describe(const struct conn *conn, const struct ports *ports)
 {
-    const struct held *held = conn->held;
-    bool busy = conn->port == &ports->pool.busy_port;
+    struct held *held = conn->held;
+    bool busy = conn->port == &ports->pool.busy_port, waits = conn_life(conn) == LIFE_WAITING;
     struct state_connection state = {
         .port = busy ? STATE_BUSY : (uint32_t)(conn->port - ports->port),
         .life = conn_life(conn),
         .closing = conn->watch.note,
         .outcome = held_of(held)->outcome,
-        .idle_due = conn->idle.due,
+        .due = waits ? conn->delay.due : 0,
+        .idle_due = waits ? TICKS_NEVER : conn->idle.due,
         .number = conn_log_number(conn),
     };
 
@@ -51,27 +55,21 @@ static struct state_connection describe(const struct conn *conn, const struct po
         return state;
     state.memory = held->memory;
     state.wait_ms = held->wait_ms;
-    state.due = held->delay.due;
-    state.line_due = timeout_running(&held->line) ? held->line.due : 0;
-    state.header = held->header;
-    state.header_length = (uint32_t)held->header_length;
-    state.output = held->bytes + held->sent;
-    state.output_length = (uint32_t)(held->output - held->sent);
-    state.input = held->bytes + held->output;
-    state.input_length = (uint32_t)held->input;
+    state.line_due = held->begun ? held->begun->line.due : 0;
+    state.header = held->bytes;
+    state.header_length = held->header;
+    state.output = held_output(held) + held->sent;
+    state.output_length = held->output - held->sent;
+    state.input = held_input(held);
+    state.input_length = held->input;
     return state;
 }
 
-static uint32_t count(struct pool *pool)
+static bool count(const struct conn *conn, void *connections)
 {
-    struct list *lists[LISTS];
-    uint32_t connections = 0;
-
-    lists_of(pool, lists);
-    for (int i = 0; i < LISTS; i++)
-        for (const struct list *at = lists[i]->next; at != lists[i]; at = at->next)
-            connections++;
-    return connections;
+    (void)conn;
+    ++*(uint32_t *)connections;
+    return true;
 }
 
 static bool goes_along(const struct port *port, bool passed)
@@ -112,17 +110,18 @@ static void write_datagrams(struct state_writer *writer, const struct ports *por
     }
 }
 
-static void write_connections(struct state_writer *writer, struct ports *ports)
+struct writing {
+    struct state_writer *writer;
+    const struct ports *ports;
+};
+
+static bool write_connection(const struct conn *conn, void *context)
 {
-    struct list *lists[LISTS];
+    const struct writing *writing = context;
+    struct state_connection state = describe(conn, writing->ports);
 
-    lists_of(&ports->pool, lists);
-    for (int i = 0; i < LISTS; i++)
-        for (struct list *at = lists[i]->next; at != lists[i]; at = at->next) {
-            struct state_connection state = describe(conn_of(at), ports);
-
-            state_write_connection(writer, &state);
-        }
+    state_write_connection(writing->writer, &state);
+    return true;
 }
 
 // Whether what the process is asked by goes along: it is of use to the same process alone.
@@ -141,16 +140,17 @@ static void write_all(struct state_writer *writer, struct ports *ports, bool pas
                                   .ports = (uint32_t)ports->count,
                                   .peers = peers->known,
                                   .datagrams = ports->udp.delayed.delays.count,
-                                  .connections = count(pool),
                                   .process =
                                       knows(pool->process, passed) ? HANDOVER_PROCESS_MAX : 0,
                                   .counters = pool->service->counters,
                                   .wrong_count = pool->service->gate->wrong_count,
                                   .budget = peers->budget.now};
+    struct writing writing = {writer, ports};
     struct peer_kept peer;
 
     memcpy(header.wrong, pool->service->gate->wrong, sizeof header.wrong);
 
+    visit_all(pool, count, &header.connections);
     header.counters.wakeups = pool->loop->turns;
     header.counters.log_suppressed += log_suppressed();
     state_write_header(writer, &header);
@@ -159,14 +159,18 @@ static void write_all(struct state_writer *writer, struct ports *ports, bool pas
     for (uint32_t at = 0; peers_next_kept(peers, &at, &peer);)
         state_write_peer(writer, &peer);
     write_datagrams(writer, ports);
-    write_connections(writer, ports);
+    visit_all(pool, write_connection, &writing);
+}
+
+static bool send_connection(const struct conn *conn, void *flight)
+{
+    return flight_send(flight, conn->watch.fd);
 }
 
 // In the order of what tells about them.
 static bool send_descriptors(struct ports *ports, struct flight *flight, bool passed)
 {
     const struct process *process = ports->pool.process;
-    struct list *lists[LISTS];
 
     for (size_t i = 0; i < ports->count; i++)
         if (goes_along(&ports->port[i], passed) && !flight_send(flight, ports->port[i].watch.fd))
@@ -177,12 +181,7 @@ static bool send_descriptors(struct ports *ports, struct flight *flight, bool pa
     // The next process takes those before these: it would have no descriptor left to start with.
     if (!flight_flush(flight))
         return false;
-    lists_of(&ports->pool, lists);
-    for (int i = 0; i < LISTS; i++)
-        for (struct list *at = lists[i]->next; at != lists[i]; at = at->next)
-            if (!flight_send(flight, conn_of(at)->watch.fd))
-                return false;
-    return flight_flush(flight);
+    return visit_all(&ports->pool, send_connection, flight) && flight_flush(flight);
 }
 
 bool handover_give(struct ports *ports, struct flight *flight, bool passed)
@@ -348,10 +347,9 @@ static struct port *last_port(struct ports *ports)
     return find_port(ports, &none);
 }
 
-// TIMEOUT falls due when it was to, if it falls due at all, and no later than if it began now.
-static void time_anew(struct timeouts *timeouts, struct timeout *timeout, ticks due, ticks now)
+// TIMEOUT, which begins now, falls due when it was to, if it falls due at all, and no later.
+static void fall_due(const struct timeouts *timeouts, struct timeout *timeout, ticks due)
 {
-    timeouts_start(timeouts, timeout, now);
     if (timeouts->after != TICKS_NEVER)
         timeout->due = ticks_sooner(timeout->due, due);
 }
@@ -383,26 +381,38 @@ static void count_in(struct pool *pool, const struct role *role)
         pool->busy++;
 }
 
+// The time that CONN's life has goes on. False without memory.
+static bool time_on(struct conn *conn, const struct state_connection *state)
+{
+    struct pool *pool = conn->port->pool;
+
+    if (state->life == LIFE_WAITING)
+        return conn_delay(conn, due_within(pool, state->due, state->wait_ms));
+    conn_time(conn);
+    fall_due(pool_deadline(pool, conn->port->role, state->life), &conn->idle, state->idle_due);
+    return true;
+}
+
+// The same for its message that has begun, if one has.
+static bool line_on(struct conn *conn, const struct state_connection *state)
+{
+    struct pool *pool = conn->port->pool;
+
+    if (!conn->held || state->life != LIFE_READING || state->line_due == 0)
+        return true;
+    if (!held_begin(conn->held, conn, pool))
+        return false;
+    fall_due(&pool->line, &conn->held->begun->line, state->line_due);
+    return true;
+}
+
 // CONN goes on where STATE has left it. False with errno.
 static bool go_on(struct conn *conn, const struct state_connection *state)
 {
-    struct pool *pool = conn->port->pool;
-    ticks now = loop_now(pool->loop);
-    struct held *held;
-
     conn->watch.state = state->life & 0xf;
     conn->watch.note = state->closing & 0xf;
-    time_anew(pool_deadline(pool, conn->port->role, state->life), &conn->idle, state->idle_due,
-              now);
-    if (!held_resume(&conn->held, conn, state))
-        return false;
-    held = conn->held;
-    if (held && state->life == LIFE_READING && state->line_due > 0)
-        time_anew(&pool->line, &held->line, state->line_due, now);
-    if (state->life == LIFE_WAITING &&
-        !delays_add(&pool->delays, &held->delay, due_within(pool, state->due, state->wait_ms)))
-        return false;
-    return conn_await(conn) == 0;
+    return time_on(conn, state) && held_resume(&conn->held, state) && line_on(conn, state) &&
+           conn_await(conn) == 0;
 }
 
 // The bytes that are read anew with what is there have to fit.

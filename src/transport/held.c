@@ -4,12 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELD_BLOCK_MIN = 32, MALLOC_WORD = sizeof(size_t) };
+enum { BLOCK_MIN = 64, MALLOC_WORD = sizeof(size_t), HELD_BYTES = offsetof(struct held, bytes) };
 
-// A reply and what is left of the input.
-_Static_assert(2 * (READ_MAX_BYTES + MAX_LINE_LIMIT) + TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES <
+_Static_assert(HELD_BYTES + MALLOC_WORD <= 48 || sizeof(size_t) < 8,
+               "with its place among the delays, a connection that waits costs 56 bytes more than "
+               "an idle one, and its line");
+// A header, a reply, and what is left of the input.
+_Static_assert(HELD_BYTES + KEPT_MAX_BYTES + 2 * (READ_MAX_BYTES + MAX_LINE_LIMIT) +
+                       TURN_TEXTS_MAX * TURN_TEXT_MAX_BYTES <
                    INT32_MAX / 2,
-               "lengths, and a room that is doubled, have 32 bits");
+               "lengths have 32 bits, and the steps of a block 8");
+_Static_assert(KEPT_MAX_BYTES <= UINT16_MAX, "a header's length has 16 bits");
+
+// Four steps double a block, malloc's word included: what grows byte by byte is seldom copied, and
+// little is left over.
+static size_t block_of(unsigned step)
+{
+    return (size_t)(4 + step % 4) * (BLOCK_MIN / 4) << step / 4;
+}
+
+size_t held_room(const struct held *held)
+{
+    return block_of(held->size) - MALLOC_WORD - HELD_BYTES;
+}
 
 const struct held *held_of(const struct held *held)
 {
@@ -18,48 +35,35 @@ const struct held *held_of(const struct held *held)
     return held ? held : &none;
 }
 
-static struct held *create(struct conn *conn)
+bool held_reserve(struct held **held, size_t *given_back, size_t size)
 {
-    struct held *held = malloc(sizeof *held);
+    struct held *own = *held;
+    size_t needed = MALLOC_WORD + HELD_BYTES + held_of(own)->header + size;
+    unsigned step = 0;
 
-    if (!held)
-        return NULL;
-    *held = (struct held){.conn = conn};
-    timeout_init(&held->line);
-    return held;
-}
-
-bool held_reserve(struct held **held, struct conn *conn, size_t *given_back, size_t size)
-{
-    struct held *own = *held ? *held : create(conn);
-    size_t block = HELD_BLOCK_MIN;
-
-    *held = own;
+    while (block_of(step) < needed)
+        step++;
+    if (own && own->size >= step && block_of(own->size) / 4 <= block_of(step))
+        return true;
+    own = realloc(own, block_of(step) - MALLOC_WORD);
     if (!own)
         return false;
-    while (block - MALLOC_WORD < size)
-        block *= 2;
-    size_t room = block - MALLOC_WORD;
-    if (own->room >= room && (own->room + MALLOC_WORD) / 4 <= block)
-        return true;
-    char *bytes = realloc(own->bytes, room);
-    if (!bytes)
-        return false;
-    if (room < own->room)
-        *given_back += own->room;
-    own->bytes = bytes;
-    own->room = (uint32_t)room;
+    if (!*held)
+        *own = (struct held){.outcome = TURN_MORE};
+    else if (step < own->size)
+        *given_back += block_of(own->size);
+    own->size = (uint8_t)step;
+    *held = own;
     return true;
 }
 
-bool held_append(struct held **held, struct conn *conn, size_t *given_back, const char *bytes,
-                 size_t length)
+bool held_append(struct held **held, size_t *given_back, const char *bytes, size_t length)
 {
     size_t before = (*held)->input;
 
-    if (!held_reserve(held, conn, given_back, before + length))
+    if (!held_reserve(held, given_back, before + length))
         return false;
-    memcpy((*held)->bytes + before, bytes, length);
+    memcpy(held_input(*held) + before, bytes, length);
     (*held)->input += (uint32_t)length;
     return true;
 }
@@ -67,11 +71,23 @@ bool held_append(struct held **held, struct conn *conn, size_t *given_back, cons
 // Whether nothing is to be remembered for a further turn.
 static bool empty(const struct held *held, const struct memory *memory)
 {
-    return memory_empty(memory) && !held_of(held)->header;
+    return memory_empty(memory) && held_of(held)->header == 0;
 }
 
-bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
-               const struct memory *memory, const struct turn *turn, enum outcome outcome)
+static void fill(struct held *held, const char *output, size_t output_length, const char *input,
+                 size_t input_length)
+{
+    held->sent = 0;
+    held->output = (uint32_t)output_length;
+    held->input = (uint32_t)input_length;
+    if (output_length > 0)
+        memcpy(held_output(held), output, output_length);
+    if (input_length > 0)
+        memcpy(held_input(held), input, input_length);
+}
+
+bool held_keep(struct held **held, size_t *given_back, const struct memory *memory,
+               const struct turn *turn, enum outcome outcome)
 {
     size_t output = turn->reply.length;
     bool ends = outcome == TURN_CLOSE || outcome == TURN_RESET;
@@ -81,36 +97,26 @@ bool held_keep(struct held **held, struct conn *conn, size_t *given_back,
         held_drop(held, given_back);
         return true;
     }
-    if (!held_reserve(held, conn, given_back, output + input))
+    if (!held_reserve(held, given_back, output + input))
         return false;
     (*held)->memory = *memory;
-    (*held)->outcome = outcome;
+    (*held)->outcome = outcome & 0xff;
     (*held)->wait_ms = turn->wait_ms;
-    (*held)->sent = 0;
-    (*held)->output = (uint32_t)output;
-    (*held)->input = (uint32_t)input;
-    if (output > 0)
-        memcpy((*held)->bytes, turn->reply.bytes, output);
-    if (input > 0)
-        memcpy((*held)->bytes + output, turn->input + turn->done, input);
+    fill(*held, turn->reply.bytes, output, turn->input + turn->done, input);
     return true;
 }
 
-bool held_keep_header(struct held **held, struct conn *conn, const char *header, size_t length)
+bool held_keep_header(struct held **held, size_t *given_back, const char *header, size_t length)
 {
-    struct held *own = *held ? *held : create(conn);
-
-    *held = own;
-    char *copy = own ? malloc(length) : NULL;
-    if (!copy)
+    if (!held_reserve(held, given_back, length))
         return false;
-    memcpy(copy, header, length);
-    own->header = copy;
-    own->header_length = (uint32_t)length;
+    memcpy((*held)->bytes, header, length);
+    (*held)->header = (uint16_t)length;
+    fill(*held, NULL, 0, NULL, 0);
     return true;
 }
 
-bool held_resume(struct held **held, struct conn *conn, const struct state_connection *state)
+bool held_resume(struct held **held, const struct state_connection *state)
 {
     size_t output = state->output_length, input = state->input_length, none = 0;
 
@@ -118,42 +124,58 @@ bool held_resume(struct held **held, struct conn *conn, const struct state_conne
         state->outcome == TURN_MORE)
         return true;
     if (state->header_length > 0 &&
-        !held_keep_header(held, conn, state->header, state->header_length))
+        !held_keep_header(held, &none, state->header, state->header_length))
         return false;
-    if (!held_reserve(held, conn, &none, output + input))
+    if (!held_reserve(held, &none, output + input))
         return false;
-    struct held *own = *held;
-    own->memory = state->memory;
-    own->outcome = state->outcome;
-    own->wait_ms = state->wait_ms;
-    own->output = state->output_length;
-    own->input = state->input_length;
-    if (output > 0)
-        memcpy(own->bytes, state->output, output);
-    if (input > 0)
-        memcpy(own->bytes + output, state->input, input);
+    (*held)->memory = state->memory;
+    (*held)->outcome = state->outcome & 0xff;
+    (*held)->wait_ms = state->wait_ms;
+    fill(*held, state->output, output, state->input, input);
     return true;
 }
 
-void held_time(struct held *held, const struct turn *turn, struct pool *pool)
+bool held_begin(struct held *held, struct conn *conn, struct pool *pool)
+{
+    if (!held->begun) {
+        held->begun = malloc(sizeof *held->begun);
+        if (!held->begun)
+            return false;
+        held->begun->conn = conn;
+        timeout_init(&held->begun->line);
+    }
+    timeouts_start(&pool->line, &held->begun->line, loop_now(pool->loop));
+    return true;
+}
+
+static void end(struct held *held)
+{
+    if (!held->begun)
+        return;
+    timeout_stop(&held->begun->line);
+    free(held->begun);
+    held->begun = NULL;
+}
+
+bool held_time(struct held *held, struct conn *conn, const struct turn *turn, struct pool *pool)
 {
     if (!held)
-        return;
+        return true;
     // Who is owed something is not waited for.
-    if (held->output > 0 || held->outcome != TURN_MORE || turn->begun == NOTHING_BEGUN)
-        timeout_stop(&held->line);
-    else if (!timeout_running(&held->line) || turn->begun > 0) // not the message of before
-        timeouts_start(&pool->line, &held->line, loop_now(pool->loop));
+    if (held->output > 0 || held->outcome != TURN_MORE || turn->begun == NOTHING_BEGUN) {
+        end(held);
+        return true;
+    }
+    // At the begin of the input, it is the message of before.
+    return (held->begun && turn->begun == 0) || held_begin(held, conn, pool);
 }
 
 void held_drop(struct held **held, size_t *given_back)
 {
     if (!*held)
         return;
-    *given_back += (*held)->room;
-    timeout_stop(&(*held)->line);
-    free((*held)->bytes);
-    free((*held)->header);
+    *given_back += block_of((*held)->size);
+    end(*held);
     free(*held);
     *held = NULL;
 }

@@ -18,6 +18,7 @@ void opening_refuse(const struct conn *conn, const char *reason)
 
 ssize_t opening_read(struct conn *conn, const char *bytes, size_t length, bool ended)
 {
+    struct pool *pool = conn->port->pool;
     struct proxy_header header;
     const char *problem = NULL;
 
@@ -26,7 +27,8 @@ ssize_t opening_read(struct conn *conn, const char *bytes, size_t length, bool e
         problem = header.problem;
     else if (header.length == 0 && ended && length > 0)
         problem = "has ended before its end";
-    else if (header.announced && !held_keep_header(&conn->held, conn, bytes, header.length))
+    else if (header.announced &&
+             !held_keep_header(&conn->held, &pool->given_back, bytes, header.length))
         problem = "cannot be kept without memory";
     if (problem)
         opening_refuse(conn, problem);
@@ -39,9 +41,9 @@ static void announce(const struct held *held, struct facts *facts)
 
     facts->via = facts->peer;
     facts->loopback = false;
-    if (!held->header)
+    if (held->header == 0)
         return;
-    proxy_parse(held->header, held->header_length, &header);
+    proxy_parse(held->bytes, held->header, &header);
     facts->peer = header.source;
     facts->local = header.destination;
     facts->authority = header.authority;

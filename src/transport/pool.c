@@ -22,7 +22,6 @@ bool pool_init(struct pool *pool, struct loop *loop, const struct options *optio
     timeouts_init(&pool->opening, OPENING_SECONDS);
     timeouts_init(&pool->observing, OBSERVING_SECONDS);
     timeouts_init(&pool->idle, options->idle_timeout);
-    timeouts_init(&pool->waiting, 0);
     timeouts_init(&pool->line, options->line_timeout);
     timeouts_init(&pool->owing, options->idle_timeout > 0 && options->idle_timeout < OWING_SECONDS
                                     ? options->idle_timeout
@@ -81,7 +80,5 @@ struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum 
         return &pool->goodbye;
     if (life == LIFE_OPENING)
         return &pool->opening;
-    if (life == LIFE_WAITING)
-        return &pool->waiting;
     return life == LIFE_READING ? &pool->idle : &pool->owing;
 }

@@ -52,18 +52,16 @@ struct pool {
     struct loop *loop;
     const struct options *options;
     struct service *service;
-    struct timeouts opening; // those that open
-    struct timeouts idle;    // those that read
-    struct timeouts owing;   // those that write or flush
-    struct timeouts goodbye; // those that say goodbye, and all that are not admitted
-    struct timeouts line;    // the messages that have begun and not ended
-    struct timeouts waiting; // those that wait for a time of their own: these do not fall due, but
-    struct delays delays;    // these do
-    struct timeouts observing; // the observers, in any life
-    struct list
-        undrained; // of opening, idle, waiting, observing: they have a turn yet before the end
-    struct port busy_port;   // has no socket: the connections beyond --max-tcp are its own
-    unsigned busy, max_busy; // these, and how many there may be
+    struct timeouts opening;   // those that open
+    struct timeouts idle;      // those that read
+    struct timeouts owing;     // those that write or flush
+    struct timeouts goodbye;   // those that say goodbye, and all that are not admitted
+    struct timeouts line;      // the messages that have begun and not ended
+    struct timeouts observing; // the observers
+    struct delays delays;      // of those that wait for a time of their own, whoever they are
+    struct list undrained;     // of opening, idle, observing: they have a turn yet before the end
+    struct port busy_port;     // has no socket: the connections beyond --max-tcp are its own
+    unsigned busy, max_busy;   // these, and how many there may be
     unsigned observers;
     uint64_t logged;               // connections that the log has numbered
     const struct process *process; // for observers
@@ -98,5 +96,5 @@ static inline bool pool_draining(const struct pool *pool)
 struct facts pool_facts(struct pool *pool, enum protocol protocol, struct address peer,
                         struct address local);
 
-// The deadlines of the connections of ROLE in that LIFE.
+// The deadlines of the connections of ROLE in that LIFE, which is not LIFE_WAITING.
 struct timeouts *pool_deadline(struct pool *pool, const struct role *role, enum life life);

@@ -52,7 +52,7 @@ $(B)/unit/peers: UNIT_WRAP = $(call wrap,calloc)
 $(B)/unit/state: UNIT_WRAP = $(call wrap,realloc)
 $(B)/unit/flight: UNIT_WRAP = $(call wrap,setsockopt)
 $(B)/unit/bench_train: UNIT_WRAP = -Wl,--wrap=sendmsg
-$(B)/unit/handover: UNIT_WRAP = $(call wrap,clock_gettime malloc)
+$(B)/unit/handover: UNIT_WRAP = $(call wrap,clock_gettime malloc realloc)
 $(B)/unit/notify: UNIT_WRAP = $(call wrap,sendto)
 
 # Before the archive, which in a plain build has what does nothing instead.
