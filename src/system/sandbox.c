@@ -108,6 +108,11 @@ static const struct rule rules[] = {
     {.number = SYS_recvmmsg},
     {.number = SYS_timerfd_settime},
 #endif
+#ifdef SYS_timerfd_settime32 // musl, which asks so for a time that fits into 32 bits
+    {.number = SYS_clock_gettime32},
+    {.number = SYS_recvmmsg},
+    {.number = SYS_timerfd_settime32},
+#endif
 #ifdef SYS_fcntl64
     {.number = SYS_fcntl64, .argument = 1, .mask = UINT32_MAX, .value = F_ADD_SEALS},
 #endif
