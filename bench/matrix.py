@@ -21,6 +21,7 @@ SERVERS = [
     Server("epoll-echo", "this project", quick=True),
     Server("raw", "this project, with the role raw"),
     Server("epoll", "epoll, edge-triggered, sends back what it reads without looking", quick=True),
+    Server("epoll-level", "the same, level-triggered as epoll-echo is"),
     Server("libuv", "libuv with uv_try_write"),
     Server("libevent", "libevent's bufferevents"),
     Server("io_uring", "io_uring with a stock of buffers"),

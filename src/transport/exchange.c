@@ -58,6 +58,16 @@ static bool send_reply(struct conn *conn, struct turn *turn)
     return true;
 }
 
+// Whether CONN, which has a turn behind it, goes on as it was: that is how most turns end, and
+// asking for all that might be otherwise costs a hundredth of one.
+static bool goes_on(const struct conn *conn, const struct memory *memory, const struct turn *turn,
+                    struct balance balance)
+{
+    return conn_life(conn) == LIFE_READING && !conn->held && !conn->watch.edge &&
+           turn->reply.length == 0 && turn->done == turn->length && memory_empty(memory) &&
+           balance.outcome == TURN_MORE && !balance.ended && !pool_draining(conn_pool(conn));
+}
+
 // Sends the reply of a TURN and keeps what that leaves behind. BALANCE: how the connection stands,
 // but for that.
 static void settle(struct conn *conn, const struct memory *memory, struct turn *turn,
@@ -65,7 +75,7 @@ static void settle(struct conn *conn, const struct memory *memory, struct turn *
 {
     if (balance.outcome == TURN_CLOSE || balance.outcome == TURN_RESET)
         conn_decide(conn, balance.outcome == TURN_RESET ? CLOSED_RESET : turn->closing);
-    if (!send_reply(conn, turn))
+    if (!send_reply(conn, turn) || goes_on(conn, memory, turn, balance))
         return;
     if (!held_keep(&conn->held, &conn_pool(conn)->given_back, memory, turn, balance.outcome) ||
         !held_time(conn->held, conn, turn, conn_pool(conn))) {

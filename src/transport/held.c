@@ -16,6 +16,8 @@ _Static_assert(HELD_BYTES + KEPT_MAX_BYTES + 2 * (READ_MAX_BYTES + MAX_LINE_LIMI
                "lengths have 32 bits, and the steps of a block 8");
 _Static_assert(KEPT_MAX_BYTES <= UINT16_MAX, "a header's length has 16 bits");
 
+const struct held held_nothing = {.outcome = TURN_MORE};
+
 // Four steps double a block, malloc's word included: what grows byte by byte is seldom copied, and
 // little is left over.
 static size_t block_of(unsigned step)
@@ -26,13 +28,6 @@ static size_t block_of(unsigned step)
 size_t held_room(const struct held *held)
 {
     return block_of(held->size) - MALLOC_WORD - HELD_BYTES;
-}
-
-const struct held *held_of(const struct held *held)
-{
-    static const struct held none = {.outcome = TURN_MORE};
-
-    return held ? held : &none;
 }
 
 bool held_reserve(struct held **held, size_t *given_back, size_t size)

@@ -34,8 +34,13 @@ struct held {
     char bytes[];          // the header, the output, the input
 };
 
-// HELD, or what a connection without it has instead.
-const struct held *held_of(const struct held *held);
+// What a connection has that holds nothing.
+extern const struct held held_nothing;
+
+static inline const struct held *held_of(const struct held *held)
+{
+    return held ? held : &held_nothing;
+}
 
 // Its output, and the input behind that.
 static inline char *held_output(struct held *held)

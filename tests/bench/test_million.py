@@ -66,7 +66,8 @@ def test_all_answer_and_nobody_wakes_up(tmp_path, million):
     for step in (0, CONNECTIONS):
         assert known[("epoll-echo", f"idle-{step}", "cpu_us")].runs == 6
     assert known[("epoll-echo", f"idle-{CONNECTIONS}/idle-0", "cpu_us")].runs == 6
-    assert 40 < known[("epoll-echo", "memory", "pss_bytes")].median < 200
+    # 64, but for those whose memory the load's had before.
+    assert 20 < known[("epoll-echo", "memory", "pss_bytes")].median < 200
     machine = json.loads((tmp_path / "machine.json").read_text())
     assert machine["connections"] == CONNECTIONS and machine["processes"] == 2 and machine["empty_call_ns"] > 0
 
