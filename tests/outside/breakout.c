@@ -261,16 +261,23 @@ static const struct attempt {
 #endif
 };
 
+static void say(const char *line)
+{
+    size_t length = strlen(line);
+
+    if (write(STDERR_FILENO, line, length) != (ssize_t)length)
+        abort();
+}
+
 static void try(const struct attempt *attempt)
 {
     char line[128];
 
     errno = 0;
     long result = attempt->make();
-    int length = snprintf(line, sizeof line, "level=info msg=breakout attempt=%s error=%d\n",
-                          attempt->name, result < 0 ? errno : 0);
-    if (write(STDERR_FILENO, line, (size_t)length) != length)
-        abort();
+    snprintf(line, sizeof line, "level=info msg=breakout attempt=%s error=%d\n", attempt->name,
+             result < 0 ? errno : 0);
+    say(line);
 }
 
 int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
@@ -283,6 +290,8 @@ int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
     for (size_t i = 0; wanted && !tried && i < sizeof attempts / sizeof attempts[0]; i++)
         if (*wanted == '\0' || strcmp(wanted, attempts[i].name) == 0)
             try(&attempts[i]);
+    if (wanted && !tried)
+        say("level=info msg=tried\n");
     tried = true;
     return real(epfd, events, maxevents, timeout);
 }

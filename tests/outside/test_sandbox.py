@@ -85,6 +85,7 @@ def break_out(start, token_file):
         if details:
             return server
         assert serves(server.tcp_port, server.udp_port)  # whatever was tried
+        server.await_record(msg="tried")
         return {record["attempt"]: int(record["error"]) for record in server.find(msg="breakout")}
 
     return break_out

@@ -56,7 +56,7 @@ def test_manager_that_cannot_be_reached(start, address):
 def test_manager_without_a_socket_to_it(start, strace):
     server = start(wrapper=strace(NO_SOCKET), NOTIFY_SOCKET="@manager")
     serves(server.tcp_port)
-    assert server.find(socket="@manager", error="Too many open files")
+    server.await_record(socket="@manager", error="Too many open files")
 
 
 @contextlib.contextmanager
