@@ -1647,6 +1647,20 @@ TEST(what_finds_no_memory_is_not_appended)
     held_drop(&held, &given_back);
 }
 
+TEST(a_header_is_kept_in_place_of_what_was_pending)
+{
+    size_t given_back = 0;
+    struct held *held = NULL;
+
+    assert_true(held_reserve(&held, &given_back, 0));
+    assert_true(held_append(&held, &given_back, "hea", 3));
+    assert_true(held_keep_header(&held, &given_back, "header", 6));
+    assert_int_equal(held->header, 6);
+    assert_int_equal(held->input + held->output, 0);
+    assert_memory_equal(held->bytes, "header", 6);
+    held_drop(&held, &given_back);
+}
+
 TEST(what_is_held_goes_on_as_it_was_told_or_not_at_all)
 {
     static const struct state_connection was = {.header = "header",

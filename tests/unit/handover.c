@@ -851,6 +851,20 @@ static void hand_over_lie(const char *name, const struct state_connection *state
 static const struct state_connection reading = {
     .life = LIFE_READING, .closing = CLOSINGS, .outcome = TURN_MORE, .idle_due = TICKS_NEVER};
 
+TEST(who_waits_for_nothing_goes_on_reading)
+{
+    struct state_connection lied = reading;
+
+    lied.life = LIFE_WAITING;
+    lied.outcome = TURN_WAIT;
+    hand_over_lie("faulty", &lied);
+    expect_taken(1, 0, 0);
+    struct conn *conn = conn_in(&test.after, LIFE_WAITING);
+    assert_non_null(conn);
+    ports_expire(&test.after.ports, loop_now(&test.after.loop));
+    turns_until(&test.after, conn_in(&test.after, LIFE_READING));
+}
+
 TEST(what_is_begun_may_be_as_long_as_its_header)
 {
     static const char header[] = "PROXY TCP4 192.0.2.7 198.51.100.1 5555 443\r\n";
