@@ -118,9 +118,10 @@ def test_what_is_full_or_drains_is_healthy(engine):
     with engine.running(*PUBLISHED, "-p", "8080:8080", *CONFINED, *checked(engine), IMAGE, *options, name="full"):
         wait_until(lambda: engine("logs", "full").count("msg=listening") == 3, "all sockets")
         health = Health(engine, "full")
-        with Client("127.0.0.1", PORT) as only, Client("127.0.0.1", PORT) as further:
-            assert only.ask(b"line\n") == b"line\n"
-            assert further.rest() == b"Server Busy\n"
+        with Client("127.0.0.1", PORT) as only:
+            assert only.ask(b"line\n") == b"line\n"  # a proxy that publishes ports keeps no order
+            with Client("127.0.0.1", PORT) as further:
+                assert further.rest() == b"Server Busy\n"
             assert health.found() == {0}
             assert get(8080, "/livez").status == 200 == get(8080, "/readyz").status
             engine("kill", "-s", "TERM", "full")
