@@ -857,6 +857,38 @@ TEST(the_end_waits_for_what_has_come)
     expect_state("goodbye, goodbye 9, in");
 }
 
+TEST(who_ends_it_is_counted)
+{
+    static const struct {
+        bool drains, ends;
+        enum closing closing;
+    } row[] = {
+        {false, true, CLOSED_EOF},
+        {true, true, CLOSED_EOF},
+        {true, false, CLOSED_DRAIN},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(row); i++) {
+        const uint64_t *closed = test.service.counters.closed_tcp;
+
+        come(&role_echo);
+        test.service.phase = row[i].drains ? PHASE_DRAIN : PHASE_READY;
+        if (row[i].ends)
+            client_ends();
+        else
+            write_all("a\n", 2);
+        turn();
+        if (!row[i].ends) {
+            client_ends(); // the server has before
+            turn();
+        }
+        assert_true(test.pool.freed);
+        assert_int_equal(closed[row[i].closing], 1);
+        assert_int_equal(closed[CLOSED_EOF] + closed[CLOSED_DRAIN], 1);
+        begin_again(IDLE_SECONDS);
+    }
+}
+
 TEST(an_edge_is_asked_for_again_where_something_is_left)
 {
     static char many[READ_MAX_BYTES];
@@ -1149,6 +1181,9 @@ TEST(an_observer_is_told_of_the_process)
         assert_true(some > 0);
         length += (size_t)some;
     }
+    // Who looks at a quiet server does not see its own looking.
+    assert_int_equal(test.service.counters.received[PROTOCOL_TCP], 0);
+    assert_int_equal(test.service.counters.sent[PROTOCOL_TCP], 0);
 }
 
 TEST(an_observer_that_is_late_is_told_so)
@@ -1159,6 +1194,9 @@ TEST(an_observer_that_is_late_is_told_so)
     expire_now();
     assert_int_equal(conn_life(test.conn), LIFE_GOODBYE);
     hears(role_http.late);
+    assert_int_equal(test.pool.observers, 1);
+    conn_close(test.conn, CLOSED_EOF, "why");
+    assert_int_equal(test.pool.observers, 0);
 }
 
 TEST(who_has_no_words_for_the_late_says_goodbye_without)

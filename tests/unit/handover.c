@@ -865,6 +865,21 @@ TEST(who_waits_for_nothing_goes_on_reading)
     turns_until(&test.after, conn_in(&test.after, LIFE_READING));
 }
 
+// A role that never waits, as far as this program knows.
+TEST(an_observer_that_has_waited_is_timed)
+{
+    struct state_connection lied = reading;
+
+    lied.life = LIFE_WAITING;
+    lied.outcome = TURN_WAIT;
+    hand_over_lie("http", &lied);
+    expect_taken(1, 0, 0);
+    ports_expire(&test.after.ports, loop_now(&test.after.loop));
+    struct conn *conn = conn_in(&test.after, LIFE_WRITING);
+    assert_non_null(conn);
+    assert_true(timeout_running(&conn->idle));
+}
+
 TEST(what_is_begun_may_be_as_long_as_its_header)
 {
     static const char header[] = "PROXY TCP4 192.0.2.7 198.51.100.1 5555 443\r\n";
