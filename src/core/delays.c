@@ -97,12 +97,6 @@ struct delay *delays_last(const struct delays *delays)
     return last;
 }
 
-void delays_hasten(struct delays *delays)
-{
-    for (uint32_t place = 1; place <= delays->count; place++)
-        at(delays, place)->due = 0;
-}
-
 uint64_t delays_next(const struct delays *delays)
 {
     return delays->count > 0 ? at(delays, 1)->due : DELAYS_NEVER;

@@ -34,8 +34,5 @@ struct delay *delays_due(const struct delays *delays, uint64_t now);
 // The one that is due last, found in O(n); NULL if there is none.
 struct delay *delays_last(const struct delays *delays);
 
-// All become due at once.
-void delays_hasten(struct delays *delays);
-
 // When the first is due, or DELAYS_NEVER.
 uint64_t delays_next(const struct delays *delays);

@@ -144,7 +144,7 @@ int conn_await(struct conn *conn)
     return loop_change(conn_pool(conn)->loop, &conn->watch, events);
 }
 
-void conn_lead(struct conn *conn, struct balance balance)
+bool conn_lead(struct conn *conn, struct balance balance)
 {
     enum life life = conn_life(conn), next;
 
@@ -154,10 +154,12 @@ void conn_lead(struct conn *conn, struct balance balance)
                 net_reset(conn->watch.fd);
             conn_close(conn, next == LIFE_CLOSED ? CLOSED_EOF : CLOSED_RESET,
                        why_closed(life, next, balance.outcome));
-            return;
+            return false;
         }
     assert(life != LIFE_READING || held_of(conn->held)->sent == held_of(conn->held)->output);
     assert(life != LIFE_WRITING || conn->held);
-    if (conn_await(conn) < 0)
-        conn_close(conn, CLOSED_RESET, strerror(errno));
+    if (conn_await(conn) == 0)
+        return true;
+    conn_close(conn, CLOSED_RESET, strerror(errno));
+    return false;
 }

@@ -25,5 +25,5 @@ void conn_touch(struct conn *conn);
 int conn_await(struct conn *conn);
 
 // Leads CONN from life to life until one has to wait, and registers what that one waits for and
-// nothing else. May close CONN.
-void conn_lead(struct conn *conn, struct balance balance);
+// nothing else. False if CONN has been closed.
+bool conn_lead(struct conn *conn, struct balance balance);

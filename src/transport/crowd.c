@@ -134,10 +134,19 @@ ticks crowd_next(const struct pool *pool)
 
 void crowd_drain(struct pool *pool)
 {
+    struct delay *delay;
+
     list_move_all(&pool->undrained, &pool->idle.list);
     list_move_all(&pool->undrained, &pool->opening.list);
     list_move_all(&pool->undrained, &pool->observing.list);
-    delays_hasten(&pool->delays);
+    while ((delay = delays_due(&pool->delays, DELAYS_NEVER))) {
+        struct conn *conn = container_of(delay, struct conn, delay);
+
+        if (!exchange_due(conn))
+            continue;
+        list_remove(&conn->idle.link);
+        list_append(&pool->undrained, &conn->idle.link);
+    }
 }
 
 bool crowd_drain_some(struct pool *pool)

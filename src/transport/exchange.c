@@ -60,17 +60,17 @@ static bool send_reply(struct conn *conn, struct turn *turn)
 
 // Whether CONN, which has a turn behind it, goes on as it was: that is how most turns end, and
 // asking for all that might be otherwise costs a hundredth of one.
-static bool goes_on(const struct conn *conn, const struct memory *memory, const struct turn *turn,
+static bool goes_on(const struct conn *conn, struct memory memory, const struct turn *turn,
                     struct balance balance)
 {
     return conn_life(conn) == LIFE_READING && !conn->held && !conn->watch.edge &&
-           turn->reply.length == 0 && turn->done == turn->length && memory_empty(memory) &&
+           turn->reply.length == 0 && turn->done == turn->length && memory_empty(&memory) &&
            balance.outcome == TURN_MORE && !balance.ended && !pool_draining(conn_pool(conn));
 }
 
 // Sends the reply of a TURN and keeps what that leaves behind. BALANCE: how the connection stands,
 // but for that.
-static void settle(struct conn *conn, const struct memory *memory, struct turn *turn,
+static void settle(struct conn *conn, struct memory memory, struct turn *turn,
                    struct balance balance)
 {
     if (balance.outcome == TURN_CLOSE || balance.outcome == TURN_RESET)
@@ -121,13 +121,13 @@ static void answer(struct conn *conn, const char *input, size_t length, bool end
         return;
     }
     count_turn(&pool->service->counters, &turn);
-    settle(conn, &memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
+    settle(conn, memory, &turn, (struct balance){.outcome = outcome, .ended = ended});
 }
 
 // The same before the role's first turn: the bytes begin with a PROXY header.
 static void open_proxied(struct conn *conn, const char *input, size_t length, bool ended)
 {
-    static const struct memory nothing;
+    struct memory nothing = {.discarding = false};
     ssize_t header = opening_read(conn, input, length, ended);
     struct turn turn = {.input = input, .length = length, .begun = NOTHING_BEGUN};
 
@@ -136,7 +136,7 @@ static void open_proxied(struct conn *conn, const char *input, size_t length, bo
     else if (header > 0)
         answer(conn, input + header, length - (size_t)header, ended);
     else
-        settle(conn, &nothing, &turn,
+        settle(conn, nothing, &turn,
                (struct balance){.outcome = TURN_MORE, .opening = true, .ended = ended});
 }
 
@@ -150,7 +150,7 @@ void exchange_late(struct conn *conn)
         opening_refuse(conn, "has not come in time");
         conn_close(conn, CLOSED_PROXY, "proxy header");
     } else {
-        settle(conn, &held_of(conn->held)->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
+        settle(conn, held_of(conn->held)->memory, &turn, (struct balance){.outcome = TURN_CLOSE});
     }
 }
 
@@ -217,10 +217,10 @@ static void write_turn(struct conn *conn)
     }
 }
 
-void exchange_due(struct conn *conn)
+bool exchange_due(struct conn *conn)
 {
     conn->held->outcome = TURN_AGAIN;
-    conn_lead(conn, (struct balance){.outcome = TURN_AGAIN, .due = true});
+    return conn_lead(conn, (struct balance){.outcome = TURN_AGAIN, .due = true});
 }
 
 static void flush_turn(struct conn *conn, uint32_t events)

@@ -27,5 +27,6 @@ static inline void exchange_turn(struct conn *conn, uint32_t events)
 // role has a text for that. May close CONN.
 void exchange_late(struct conn *conn);
 
-// The time that CONN has waited for has come, or is not waited for any more.
-void exchange_due(struct conn *conn);
+// The time that CONN has waited for has come, or is not waited for any more: it has a turn as soon
+// as there is room to send. False if it has been closed instead.
+bool exchange_due(struct conn *conn);

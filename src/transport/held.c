@@ -38,7 +38,7 @@ bool held_reserve(struct held **held, size_t *given_back, size_t size)
 
     while (block_of(step) < needed)
         step++;
-    if (own && own->size >= step && block_of(own->size) / 4 <= block_of(step))
+    if (own && own->size >= step && block_of(own->size) / 2 <= block_of(step))
         return true;
     own = realloc(own, block_of(step) - MALLOC_WORD);
     if (!own)
@@ -81,20 +81,20 @@ static void fill(struct held *held, const char *output, size_t output_length, co
         memcpy(held_input(held), input, input_length);
 }
 
-bool held_keep(struct held **held, size_t *given_back, const struct memory *memory,
+bool held_keep(struct held **held, size_t *given_back, struct memory memory,
                const struct turn *turn, enum outcome outcome)
 {
     size_t output = turn->reply.length;
     bool ends = outcome == TURN_CLOSE || outcome == TURN_RESET;
     size_t input = ends ? 0 : turn->length - turn->done;
 
-    if (output + input == 0 && (ends || empty(*held, memory))) {
+    if (output + input == 0 && (ends || empty(*held, &memory))) {
         held_drop(held, given_back);
         return true;
     }
     if (!held_reserve(held, given_back, output + input))
         return false;
-    (*held)->memory = *memory;
+    (*held)->memory = memory;
     (*held)->outcome = outcome & 0xff;
     (*held)->wait_ms = turn->wait_ms;
     fill(*held, turn->reply.bytes, output, turn->input + turn->done, input);

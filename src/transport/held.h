@@ -60,8 +60,8 @@ size_t held_room(const struct held *held);
 // smaller.
 
 // Makes *HELD, which may be NULL, have room for SIZE bytes beside the header; the first SIZE bytes
-// that it holds are kept. A block stays as it was if that is up to four times as large as it has to
-// be. False without memory, and then *HELD is as it was.
+// that it holds are kept. A block stays as it was if that is up to twice as large as it has to be.
+// False without memory, and then *HELD is as it was.
 bool held_reserve(struct held **held, size_t *given_back, size_t size);
 
 // Adds LENGTH further BYTES of input to what *HELD, which has no output, keeps. False without
@@ -72,7 +72,7 @@ bool held_append(struct held **held, size_t *given_back, const char *bytes, size
 // of its input, but with an outcome that ends nothing of the input. *HELD becomes NULL if that is
 // nothing, unless there is a header, or the role remembers something for a further turn. False
 // without memory.
-bool held_keep(struct held **held, size_t *given_back, const struct memory *memory,
+bool held_keep(struct held **held, size_t *given_back, struct memory memory,
                const struct turn *turn, enum outcome outcome);
 
 // Keeps in *HELD, which may be NULL, a copy of the PROXY header, and no output or input. False

@@ -59,7 +59,7 @@ struct pool {
     struct timeouts line;      // the messages that have begun and not ended
     struct timeouts observing; // the observers
     struct delays delays;      // of those that wait for a time of their own, whoever they are
-    struct list undrained;     // of opening, idle, observing: they have a turn yet before the end
+    struct list undrained;     // whoever has a turn yet before the end, and was in one of these
     struct port busy_port;     // has no socket: the connections beyond --max-tcp are its own
     unsigned busy, max_busy;   // these, and how many there may be
     unsigned observers;

@@ -203,6 +203,18 @@ def test_at_a_graceful_end_all_that_waits_goes_out_in_order(start, dial, peer, t
     server.ended()
 
 
+@pytest.mark.parametrize("trigger", ["level", "edge"])
+def test_who_waits_has_a_turn_yet_where_the_end_may_take_no_time(start, dial, trigger):
+    server = start(f"--trigger={trigger}", "--drain-timeout=0", "--listen=faulty:0", listening=4)
+    clients = [dial(server, port=tcp(server)) for _ in range(20)]
+    for client in clients:
+        client.send(f"/delay {HOUR} one\n".encode())
+        waits(server, client)
+    server.signal(signal.SIGTERM)
+    assert {client.rest() for client in clients} == {b"one\n"}
+    server.ended()
+
+
 def forge_all(count, target, data):
     """From as many sources."""
     for i in range(count):

@@ -105,22 +105,6 @@ TEST(an_answer_comes_out_as_it_was_kept)
     answers = (struct delayed_all){.bytes = 0};
 }
 
-TEST(whoever_waits_can_be_hastened)
-{
-    struct delay *delay;
-
-    for (size_t i = 0; i < 3; i++)
-        assert_true(delays_add(&delays, &all[i], i + 1));
-    assert_null(delays_due(&delays, 0));
-    delays_hasten(&delays);
-    for (size_t i = 0; i < 3; i++) {
-        delay = delays_due(&delays, 0);
-        assert_non_null(delay);
-        delays_remove(&delays, delay);
-    }
-    assert_int_equal(delays.count, 0);
-}
-
 // Who waits for an hour keeps nobody out who waits for less.
 TEST(of_one_too_many_the_one_that_would_wait_longest_is_dropped)
 {
