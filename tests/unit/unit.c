@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-enum { TESTS_MAX = 64 };
+enum { TESTS_MAX = 128 };
 
 static struct CMUnitTest tests[TESTS_MAX];
 static size_t count;
