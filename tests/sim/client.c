@@ -94,8 +94,8 @@ static void begin_talk(struct client *client)
 
 static void connect_flow(struct client *client)
 {
-    client->flow =
-        flow_open(client, &client->address, 16 + magnitude(200000), 16 + magnitude(200000));
+    client->flow = flow_open(client, &client->address, 16 + magnitude(200000),
+                             16 + magnitude(one_in(4) ? 64 : 200000));
     if (client->flow) {
         trace("flow %u: client connects", client->flow->number);
         begin_talk(client);
