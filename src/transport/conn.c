@@ -108,7 +108,7 @@ static bool enter(struct conn *conn, enum life life, struct balance *balance)
         conn_time(conn);
     switch (life) {
     case LIFE_FLUSHING:
-        conn_decide(conn, balance->ended || !balance->over ? CLOSED_EOF : CLOSED_DRAIN);
+        conn_decide(conn, balance->over ? CLOSED_DRAIN : CLOSED_EOF);
         // What the kernel has not sent yet is waited for, without a limit but those of every client
         // that does not read: it would be lost by the end of a goodbye, or with a socket that
         // nobody owns (tcp(7), tcp_orphan_retries).
