@@ -1179,6 +1179,7 @@ TEST(who_is_late_with_a_long_line_is_told_when_there_is_room)
     kernel.bound = NO_BOUND;
     turn();
     hears("ERR line-timeout\n");
+    assert_int_equal(test.conn->watch.note, CLOSED_LINE);
 }
 
 TEST(an_observer_is_told_of_the_process)
@@ -1525,6 +1526,18 @@ TEST(at_the_graceful_end_who_waits_goes_on_at_once)
     assert_int_equal(test.pool.delays.count, 0);
     assert_false(crowd_drain_some(&test.pool));
     hears("x\n"); // without another look at what is ready: there may be no time left
+}
+
+TEST(who_waits_and_cannot_go_on_is_closed)
+{
+    come(&role_faulty);
+    says("/delay 3600000 x\n");
+    assert_true(waits());
+    test.service.phase = PHASE_DRAIN;
+    kernel.control = ENOMEM;
+    crowd_drain(&test.pool);
+    expect_state("closed tcp Cannot allocate memory");
+    assert_true(list_empty(&test.pool.undrained));
 }
 
 TEST(who_waits_is_closed_with_all_others)
