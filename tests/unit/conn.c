@@ -1182,9 +1182,10 @@ TEST(who_is_late_with_a_long_line_is_told_when_there_is_room)
     assert_int_equal(test.conn->watch.note, CLOSED_LINE);
 }
 
+static const struct process process = {.statm = -1, .descriptors = -1, .max_descriptors = 47};
+
 TEST(an_observer_is_told_of_the_process)
 {
-    static const struct process process = {.statm = -1, .descriptors = -1, .max_descriptors = 47};
     char page[65536] = "";
     size_t length = 0;
 
@@ -1214,6 +1215,68 @@ TEST(an_observer_that_is_late_is_told_so)
     assert_int_equal(test.pool.observers, 1);
     conn_close(test.conn, CLOSED_EOF, "why");
     assert_int_equal(test.pool.observers, 0);
+}
+
+TEST(an_observer_has_a_time_for_its_goodbye_too)
+{
+    come(&role_http);
+    says("GET /livez");
+    pass(OBSERVING_SECONDS + 1);
+    expire_now();
+    assert_int_equal(crowd_next(&test.pool), test.conn->idle.due);
+    pass(OBSERVING_SECONDS + 1);
+    expire_now();
+    expect_state("closed tcp observer timeout");
+    test.port.proxy = true;
+    come(&role_http);
+    pass(OBSERVING_SECONDS + 1);
+    expire_now();
+    expect_state("closed tcp proxy header");
+}
+
+TEST(an_observer_that_has_asked_in_the_last_moment_is_answered)
+{
+    static const char question[] = "GET /livez HTTP/1.1\r\n\r\n";
+
+    for (int drain = 0; drain < 2; drain++) {
+        char page[4096] = "";
+        struct pollfd polled;
+
+        test.pool.process = &process;
+        come(&role_http);
+        write_all(question, sizeof question - 1);
+        if (drain) {
+            test.service.phase = PHASE_DRAIN;
+            crowd_drain(&test.pool);
+            assert_false(crowd_drain_some(&test.pool));
+        } else {
+            pass(OBSERVING_SECONDS + 1);
+            expire_now();
+        }
+        assert_int_equal(conn_life(test.conn), LIFE_GOODBYE);
+        polled = (struct pollfd){test.client, POLLIN, 0};
+        assert_int_equal(poll(&polled, 1, 30000), 1);
+        assert_true(read(test.client, page, sizeof page - 1) > 0);
+        assert_non_null(strstr(page, "HTTP/1.1 200 "));
+        assert_null(strstr(page, " 408 "));
+        begin_again(IDLE_SECONDS);
+    }
+}
+
+TEST(of_one_observer_too_many_the_oldest_makes_room)
+{
+    test.pool.observers = OBSERVERS_MAX; // of which none can make any
+    crowd_make_room(&test.pool);
+    test.pool.observers = 0;
+    for (unsigned i = 0; i <= OBSERVERS_MAX; i++) {
+        test.pool.freed = false;
+        crowd_make_room(&test.pool);
+        assert_int_equal(test.pool.freed, i == OBSERVERS_MAX);
+        come(&role_http);
+        close(test.client);
+        assert_int_equal(test.pool.observers, i == OBSERVERS_MAX ? i : i + 1);
+    }
+    test.client = 0;
 }
 
 TEST(who_has_no_words_for_the_late_says_goodbye_without)
@@ -1496,6 +1559,12 @@ TEST(an_event_from_before_the_wait_ends_nothing)
     assert_true(waits());
     exchange_turn(test.conn, EPOLLHUP);
     expect_state("closed tcp reset");
+    begin_again(IDLE_SECONDS);
+    come(&role_faulty);
+    says("/delay 2000 x\n");
+    assert_true(waits());
+    exchange_turn(test.conn, EPOLLERR);
+    expect_state("closed tcp reset");
 }
 
 TEST(a_reset_comes_behind_what_is_owed)
@@ -1514,6 +1583,22 @@ TEST(a_reset_comes_behind_what_is_owed)
     while (read(test.client, &byte, 1) > 0)
         ;
     assert_int_equal(errno, ECONNRESET);
+}
+
+TEST(those_who_wait_go_on_in_parts)
+{
+    for (int i = 0; i < CROWD_PER_TURN_MAX + 1; i++) {
+        come(&role_faulty);
+        says("/delay 1 x\n");
+        close(test.client);
+    }
+    test.client = 0;
+    assert_int_equal(test.pool.delays.count, CROWD_PER_TURN_MAX + 1);
+    pass(1);
+    wake();
+    assert_int_equal(test.pool.delays.count, 1);
+    wake();
+    assert_int_equal(test.pool.delays.count, 0);
 }
 
 TEST(at_the_graceful_end_who_waits_goes_on_at_once)
