@@ -209,7 +209,8 @@ def test_who_waits_has_a_turn_yet_where_the_end_may_take_no_time(start, dial, tr
     clients = [dial(server, port=tcp(server)) for _ in range(20)]
     for client in clients:
         client.send(f"/delay {HOUR} one\n".encode())
-        waits(server, client)
+        client.delivered()
+    server.settle()
     server.signal(signal.SIGTERM)
     assert {client.rest() for client in clients} == {b"one\n"}
     server.ended()

@@ -851,16 +851,21 @@ static void hand_over_lie(const char *name, const struct state_connection *state
 static const struct state_connection reading = {
     .life = LIFE_READING, .closing = CLOSINGS, .outcome = TURN_MORE, .idle_due = TICKS_NEVER};
 
-TEST(who_waits_for_nothing_goes_on_reading)
+// A connection of ROLE comes, as one that waits for a time and has nothing else.
+static void hand_over_waiting(const char *role)
 {
     struct state_connection lied = reading;
 
     lied.life = LIFE_WAITING;
     lied.outcome = TURN_WAIT;
-    hand_over_lie("faulty", &lied);
+    hand_over_lie(role, &lied);
     expect_taken(1, 0, 0);
-    struct conn *conn = conn_in(&test.after, LIFE_WAITING);
-    assert_non_null(conn);
+    assert_non_null(conn_in(&test.after, LIFE_WAITING));
+}
+
+TEST(who_waits_for_nothing_goes_on_reading)
+{
+    hand_over_waiting("faulty");
     ports_expire(&test.after.ports, loop_now(&test.after.loop));
     turns_until(&test.after, conn_in(&test.after, LIFE_READING));
 }
@@ -868,12 +873,7 @@ TEST(who_waits_for_nothing_goes_on_reading)
 // A role that never waits, as far as this program knows.
 TEST(an_observer_that_has_waited_is_timed)
 {
-    struct state_connection lied = reading;
-
-    lied.life = LIFE_WAITING;
-    lied.outcome = TURN_WAIT;
-    hand_over_lie("http", &lied);
-    expect_taken(1, 0, 0);
+    hand_over_waiting("http");
     ports_expire(&test.after.ports, loop_now(&test.after.loop));
     struct conn *conn = conn_in(&test.after, LIFE_WRITING);
     assert_non_null(conn);
