@@ -38,7 +38,8 @@ bool held_reserve(struct held **held, size_t *given_back, size_t size)
 
     while (block_of(step) < needed)
         step++;
-    if (own && own->size >= step && block_of(own->size) / 2 <= block_of(step))
+    if (own && own->size >= step && block_of(own->size) / 2 <= block_of(step) &&
+        (size > 0 || own->size == step))
         return true;
     own = realloc(own, block_of(step) - MALLOC_WORD);
     if (!own)

@@ -60,7 +60,8 @@ size_t held_room(const struct held *held);
 // smaller.
 
 // Makes *HELD, which may be NULL, have room for SIZE bytes beside the header; the first SIZE bytes
-// that it holds are kept. A block stays as it was if that is up to twice as large as it has to be.
+// that it holds are kept. A block stays as it was if that is up to twice as large as it has to be,
+// but for one that holds nothing beside the header, perhaps for as long as the connection lasts.
 // False without memory, and then *HELD is as it was.
 bool held_reserve(struct held **held, size_t *given_back, size_t size);
 

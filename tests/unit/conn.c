@@ -1811,6 +1811,24 @@ TEST(a_header_is_kept_in_place_of_what_was_pending)
     held_drop(&held, &given_back);
 }
 
+TEST(a_header_alone_takes_no_more_room_than_it_needs)
+{
+    size_t given_back = 0;
+    struct held *held = NULL;
+    struct memory nothing = {.discarding = false};
+    struct turn turn = {.input = "twenty bytes or more of a line", .length = 30};
+
+    assert_true(held_keep_header(&held, &given_back, "header", 6));
+    size_t room = held_room(held);
+    assert_true(held_keep(&held, &given_back, nothing, &turn, TURN_MORE));
+    assert_true(held_room(held) > room);
+    turn.done = turn.length;
+    assert_true(held_keep(&held, &given_back, nothing, &turn, TURN_MORE));
+    assert_int_equal(held_room(held), room);
+    assert_memory_equal(held->bytes, "header", 6);
+    held_drop(&held, &given_back);
+}
+
 TEST(what_is_held_goes_on_as_it_was_told_or_not_at_all)
 {
     static const struct state_connection was = {.header = "header",
