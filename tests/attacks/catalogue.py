@@ -112,7 +112,7 @@ ATTACKS = [
            "{rss_grown_kb:.0f} KiB more",
            {"heard": 20_000, "answers": 5}, {"heard": 2_000_000, "answers": 20}, timed=True),
     Attack("faults", "hours", misbehaving.hours,
-           "300 bytes of the process for each that waits, a short line included; nobody wakes it up",
+           "220 bytes of the process for each that waits, a short line included; nobody wakes it up",
            "{connections} that wait for an hour: {each_bytes:.0f} bytes each",
            {"connections": 1000}, {"connections": 10000}, timed=True),
     *(Attack("faults", variant, misbehaving.unread, "process: 133 KiB each; nobody wakes it up",

@@ -12,7 +12,7 @@ from harness.wait import wait_until
 FAULTY = {"role": "faulty"}
 HOUR = b"/delay 3600000 x"
 DELAYED_MOST = 1024  # datagrams
-WAITING_MOST = 300  # bytes of the process for a connection with a short line
+WAITING_MOST = 220  # bytes of the process for a connection with a short line
 PAUSE = (b"/pause 3600000\n" + LINES.encode() * (1 << 14))[: 1 << 20]
 BYTES = b"/bytes 1073741824\n"
 
